@@ -1,0 +1,66 @@
+"""Frozen configuration that forbids typos, read from TOML and identified by a digest."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lsm.errors import ConfigError, FileMissing
+
+
+class Config(BaseModel):
+    """Base of every configuration: immutable, no unknown keys, values checked against their range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    @classmethod
+    def from_file(cls, path: Path, **overrides: Any) -> Self:
+        """Read a TOML file; keys in `overrides` that are not None replace those of the file.
+
+        Raises FileMissing, or ConfigError naming the key, the value and what is allowed.
+        """
+        if not path.is_file():
+            raise FileMissing(f"The configuration {path} does not exist.", hint="check the path")
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}.", hint="see configs/ for examples") from error
+        table |= {key: value for key, value in overrides.items() if value is not None}
+        return cls.from_table(table, source=str(path))
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any], *, source: str = "the configuration") -> Self:
+        """Validate a table of plain values. Raises ConfigError for the first fault found."""
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(str(part) for part in fault["loc"]) or "top level"
+            if fault["type"] == "extra_forbidden":
+                raise ConfigError(
+                    f"{source} has the unknown key '{place}'.", hint=_closest(cls, fault["loc"])
+                ) from error
+            raise ConfigError(
+                f"{source}: '{place}' = {fault.get('input')!r} is not valid.", hint=str(fault["msg"]).lower()
+            ) from error
+
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _closest(cls: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    model: Any = cls
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else None
+    known = sorted(getattr(model, "model_fields", {}))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known keys: {', '.join(known)}" if known else "remove it"
