@@ -5,11 +5,13 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lsm.errors import ConfigError, FileMissing
+
+ConfigT = TypeVar("ConfigT", bound="Config")
 
 
 class Config(BaseModel):
@@ -18,7 +20,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
     @classmethod
-    def from_file(cls, path: Path, **overrides: Any) -> Self:
+    def from_file(cls: type[ConfigT], path: Path, **overrides: Any) -> ConfigT:
         """Read a TOML file; keys in `overrides` that are not None replace those of the file.
 
         Raises FileMissing, or ConfigError naming the key, the value and what is allowed.
@@ -33,7 +35,7 @@ class Config(BaseModel):
         return cls.from_table(table, source=str(path))
 
     @classmethod
-    def from_table(cls, table: dict[str, Any], *, source: str = "the configuration") -> Self:
+    def from_table(cls: type[ConfigT], table: dict[str, Any], *, source: str = "the configuration") -> ConfigT:
         """Validate a table of plain values. Raises ConfigError for the first fault found."""
         try:
             return cls.model_validate(table)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["lsm", "lsm_sim"], "beartype.beartype")
+install_import_hook(["lsm", "lsm_sim"], "shape_checks.check")
 
 
 @pytest.fixture(scope="session")

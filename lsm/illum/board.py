@@ -10,7 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -58,7 +57,7 @@ class LedBoard:
         distance_mm: float,
         name: str = "grid",
         wavelengths_um: tuple[float, ...] = RGB_WAVELENGTHS_UM,
-    ) -> Self:
+    ) -> "LedBoard":
         """A flat, centred board, `distance_mm` below the sample, all LEDs facing along the axis."""
         if min(rows, columns) < 1 or min(pitch_mm, distance_mm) <= 0:
             raise ConfigError(
@@ -77,7 +76,7 @@ class LedBoard:
     @classmethod
     def quasi_dome(
         cls, *, rings: int, radius_mm: float, na_max: float, leds_per_ring: int = 6, name: str = "quasi-dome"
-    ) -> Self:
+    ) -> "LedBoard":
         """Rings of LEDs on a sphere around the sample, each facing it; ring k holds k * leds_per_ring LEDs."""
         if rings < 1 or leds_per_ring < 1 or radius_mm <= 0 or not 0 < na_max < 1:
             raise ConfigError(
@@ -96,7 +95,7 @@ class LedBoard:
         return cls(name, positions, -positions / radius_mm)
 
     @classmethod
-    def from_csv(cls, path: Path, *, name: str | None = None) -> Self:
+    def from_csv(cls, path: Path, *, name: str | None = None) -> "LedBoard":
         """Read one LED per line with the header x_mm,y_mm,z_mm; the LEDs face the sample plane along z.
 
         Raises FileMissing or WrongFormat.

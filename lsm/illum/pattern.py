@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 
@@ -42,7 +41,7 @@ class Pattern:
             )
 
     @classmethod
-    def of(cls, board: LedBoard, duty: Duty, *, name: str = "") -> Self:
+    def of(cls, board: LedBoard, duty: Duty, *, name: str = "") -> "Pattern":
         """A pattern from duties [led, colour]. Raises WrongFormat unless they fit the board."""
         if duty.shape != (board.n_leds, board.n_colours):
             raise WrongFormat(
@@ -52,7 +51,7 @@ class Pattern:
         return cls(board.digest, board.n_colours, np.ascontiguousarray(duty, dtype="<f4").tobytes(), name)
 
     @classmethod
-    def of_colour(cls, board: LedBoard, duty: PerLed, *, colour: int = GREEN, name: str = "") -> Self:
+    def of_colour(cls, board: LedBoard, duty: PerLed, *, colour: int = GREEN, name: str = "") -> "Pattern":
         """A pattern from one duty per LED in a single colour channel."""
         if not 0 <= colour < board.n_colours:
             raise ConfigError(

@@ -1,0 +1,70 @@
+# `make demo` and `make test` do all the set-up they need, from a bare checkout on Debian.
+SHELL := /bin/bash
+UV_VERSION := 0.13.8
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+# What the emulated LED board is compiled with.
+DEBIAN_PACKAGES := gcc libc6-dev
+
+.PHONY: help setup demo test lint unit coverage bench lock clean
+help:
+	@echo "make demo    run the whole loop on a simulated microscope and write a report"
+	@echo "make test    linters, type checks and all tests with coverage"
+	@echo "make lint    linters and type checks only"
+	@echo "make unit    all tests, without coverage"
+	@echo "make lock    compile requirements.lock again from pyproject.toml"
+	@echo "make setup   what the others do first: environment in $(VENV), Debian packages"
+
+setup: debian $(STAMP)
+
+.PHONY: debian
+debian:
+	@missing=""; for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else \
+	  echo "Not installed and not permitted here:$$missing. Skipped: the LED board's emulator and all that needs it."; \
+	  echo "To have them: sudo apt-get install$$missing"; exit 0; fi; \
+	echo "Installing Debian packages:$$missing"; \
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
+
+# uv from PATH, or a private copy of it in .tools.
+define UV
+$$(command -v uv || echo .tools/bin/uv)
+endef
+
+.tools/bin/uv:
+	@command -v python3 >/dev/null || { echo "python3 is missing: install Python 3.11 or newer"; exit 1; }
+	@python3 -m venv .tools 2>/dev/null || { echo "python3 has no venv module: apt-get install python3-venv"; exit 1; }
+	@.tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv
+	@echo "Installing into $(VENV) (the first time several GB: PyPI's torch brings CUDA libraries)"
+	@test -x $(PYTHON) || $(UV) venv -q --python ">=3.11" $(VENV)
+	@$(UV) pip sync -q --python $(PYTHON) --require-hashes requirements.lock
+	@$(UV) pip install -q --python $(PYTHON) --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup
+	@$(VENV)/bin/lsm demo
+
+lint: setup
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+unit: setup
+	@$(PYTHON) -m pytest
+
+test: lint
+	@$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
+
+lock:
+	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \
+	  --custom-compile-command "make lock" -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

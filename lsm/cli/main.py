@@ -1,0 +1,70 @@
+"""Entry point: builds the commands and turns an lsm error into one sentence and an exit status."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+from rich.console import Console
+
+from lsm import __version__
+from lsm.cli import demo, design, record, scope, train_policy
+from lsm.errors import LsmError
+
+app = typer.Typer(
+    name="lsm",
+    help="Controller for learned-sensing microscopes: light, stage and verdict, on real or simulated hardware.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.command("design")(design.design)
+app.command("train-policy")(train_policy.train_policy)
+app.add_typer(record.app, name="record")
+app.add_typer(scope.app, name="scope")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"lsm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 the input was wrong, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # A stop request unwinds like Ctrl-C, so that the light goes off and files are closed.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(words, standalone_mode=True)
+    except LsmError as error:
+        _tell(error, as_json="--json" in words)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted: the light is off, what was recorded is kept.")
+        sys.exit(130)
+
+
+def _interrupt(signal_number: int, stack: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(error: LsmError, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}))
+    console = Console(stderr=True, no_color="NO_COLOR" in os.environ)
+    console.print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
+    if error.hint:
+        console.print(f"[bold]Hint:[/] {error.hint}", highlight=False, soft_wrap=True)
