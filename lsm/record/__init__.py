@@ -1,0 +1,7 @@
+"""Recordings: every frame, the light that was really on, and every decision, in one HDF5 file."""
+
+from lsm.record.hdf5 import Recorder
+from lsm.record.reading import Recording, open_record
+from lsm.record.schema import SCHEMA
+
+__all__ = ["SCHEMA", "Recorder", "Recording", "open_record"]
