@@ -1,0 +1,39 @@
+"""Intervals for a fraction counted as k of n."""
+
+import numpy as np
+from scipy.stats import beta, norm
+
+from lsm.errors import InputError
+
+
+def wilson(k: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Low and high end of the score interval for k of n; 0..1 where n is 0. Close to nominal on average.
+
+    Wilson, J. Am. Stat. Assoc. 22, 209 (1927). Raises InputError unless 0 <= k <= n.
+    """
+    _check(k, n, confidence)
+    if n == 0:
+        return 0.0, 1.0
+    z = float(norm.ppf((1 + confidence) / 2))
+    centre = (k + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * float(np.sqrt(k * (n - k) / n + z**2 / 4))
+    return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
+
+
+def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Low and high end of the exact interval for k of n; covers at least at its level for every fraction.
+
+    Clopper and Pearson, Biometrika 26, 404 (1934). Raises InputError unless 0 <= k <= n.
+    """
+    _check(k, n, confidence)
+    tail = (1 - confidence) / 2
+    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def _check(k: int, n: int, confidence: float) -> None:
+    if not 0 <= k <= n:
+        raise InputError(f"{k} of {n} is not a count.", hint="give 0 <= k <= n")
+    if not 0 < confidence < 1:
+        raise InputError(f"A confidence of {confidence} is impossible.", hint="give a fraction between 0 and 1")

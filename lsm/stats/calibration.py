@@ -1,0 +1,157 @@
+"""How the scores of infected and uninfected cells fall into bins, and how that varies between slides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float, Real
+from scipy.special import gammaincinv
+from scipy.stats import norm
+from scipy.stats import t as student_t
+
+from lsm.errors import WrongFormat
+
+MaskBins = Real[np.ndarray, "mask bin"]
+SlideMaskBins = Real[np.ndarray, "slide mask bin"]
+Fractions = Float[np.ndarray, "mask bin"]
+DrawnFractions = Float[np.ndarray, "draw mask bin"]
+
+SMOOTHING_CELLS = 1.0
+UNKNOWN_CORRELATION = 0.05
+DRAW_SEED = 20240
+SMALLEST = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCalibration:
+    """Counts of calibration cells per set of captures and score bin, and how far one slide is to be trusted.
+
+    infected, uninfected: counts [mask, bin]; bit k of the mask index is pattern k.
+    infected_concentration, uninfected_concentration: effective calibration cells [mask, bin]; the fraction p of
+    a new slide's cells in a bin has the relative variance (1 - p) / (p * (concentration + 1)), as under a
+    Dirichlet distribution, but each bin with its own value: rare false positives vary more than the bulk does.
+    Raises WrongFormat for shapes that differ, negative counts or concentrations that are not positive.
+    """
+
+    infected: MaskBins
+    uninfected: MaskBins
+    infected_concentration: Fractions
+    uninfected_concentration: Fractions
+
+    def __post_init__(self) -> None:
+        shape = self.infected.shape
+        counts = (self.infected, self.uninfected)
+        trust = (self.infected_concentration, self.uninfected_concentration)
+        same = all(array.shape == shape for array in (*counts, *trust))
+        if not same or min(array.min() for array in counts) < 0 or min(array.min() for array in trust) <= 0:
+            raise WrongFormat(
+                f"A calibration of {shape} infected and {self.uninfected.shape} uninfected counts is impossible.",
+                hint="give non-negative counts and positive concentrations, all [mask, bin] of one shape",
+            )
+
+    @classmethod
+    def from_slides(cls, infected: SlideMaskBins, uninfected: SlideMaskBins) -> Self:
+        """Fit to counts [slide, mask, bin] of slides that were not used for training.
+
+        The correlation between cells of one slide is fitted per bin by the analysis of variance (Donner, Int.
+        Stat. Rev. 54, 67 (1986), eq. 2). The concentration covers a new slide's deviation and the error of the
+        calibration's mean, and is widened for the few slides that it rests on.
+        Raises WrongFormat for shapes that differ.
+        """
+        if infected.shape != uninfected.shape:
+            raise WrongFormat(
+                f"Infected counts are {infected.shape}, uninfected {uninfected.shape}.",
+                hint="give both as [slide, mask, bin]",
+            )
+        return cls(infected.sum(axis=0), uninfected.sum(axis=0), _concentrations(infected), _concentrations(uninfected))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The calibration that `to_arrays` stored. Raises WrongFormat where an array is missing."""
+        missing = sorted({"infected", "uninfected", "infected_concentration", "uninfected_concentration"} - set(arrays))
+        if missing:
+            raise WrongFormat(f"The calibration lacks {', '.join(missing)}.", hint="store it with to_arrays()")
+        return cls(
+            arrays["infected"],
+            arrays["uninfected"],
+            arrays["infected_concentration"],
+            arrays["uninfected_concentration"],
+        )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays by name, as safetensors stores them."""
+        return {
+            "infected": self.infected,
+            "uninfected": self.uninfected,
+            "infected_concentration": self.infected_concentration,
+            "uninfected_concentration": self.uninfected_concentration,
+        }
+
+    @cached_property
+    def p_infected(self) -> Fractions:
+        """Mean fraction of infected cells per bin [mask, bin]; each mask sums to 1 and no bin is empty."""
+        return _fractions(self.infected)
+
+    @cached_property
+    def p_uninfected(self) -> Fractions:
+        """Mean fraction of uninfected cells per bin [mask, bin]; each mask sums to 1 and no bin is empty."""
+        return _fractions(self.uninfected)
+
+    def draw(self, draws: int, rng: np.random.Generator) -> tuple[DrawnFractions, DrawnFractions]:
+        """Fractions of infected and of uninfected cells [draw, mask, bin] of slides that might come.
+
+        One slide deviates the same way under every set of captures and in every bin that speaks for infection
+        more than the class's average: these share their quantile, so neither more bins nor more captures
+        average a slide's stain away.
+        """
+        evidence = np.log(self.p_infected / self.p_uninfected)
+        return (
+            _draw(self.p_infected, self.infected_concentration, evidence, draws, rng),
+            _draw(self.p_uninfected, self.uninfected_concentration, evidence, draws, rng),
+        )
+
+    @cached_property
+    def drawn(self) -> tuple[DrawnFractions, DrawnFractions]:
+        """The fixed set of draws that every estimate with this calibration uses."""
+        return self.draw(200, np.random.default_rng(DRAW_SEED))
+
+
+def _fractions(counts: MaskBins) -> Fractions:
+    smooth = counts + SMOOTHING_CELLS / counts.shape[1]
+    fractions: Fractions = smooth / smooth.sum(axis=1, keepdims=True)
+    return fractions
+
+
+def _concentrations(counts: SlideMaskBins) -> Fractions:
+    cells = counts.sum(axis=2).astype(np.float64)
+    found = [
+        [_concentration(counts[:, m, b], cells[:, m]) for b in range(counts.shape[2])] for m in range(cells.shape[1])
+    ]
+    return np.array(found)
+
+
+def _concentration(hits: Real[np.ndarray, " slide"], cells: Float[np.ndarray, " slide"]) -> float:
+    hits, cells = hits[cells > 0], cells[cells > 0]
+    correlation = UNKNOWN_CORRELATION
+    mean = hits.sum() / max(cells.sum(), 1.0)
+    freedom = len(cells) - 1
+    if freedom > 0 and cells.max() > 1 and 0 < mean < 1:
+        between = float((cells * (hits / cells - mean) ** 2).sum()) / (mean * (1 - mean))
+        spread = cells.sum() - (cells**2).sum() / cells.sum()
+        found = max(0.0, (between - freedom) / (spread - freedom)) if spread > freedom else UNKNOWN_CORRELATION
+        correlation = found * float(student_t.ppf(0.975, freedom) / norm.ppf(0.975)) ** 2
+    effective_cells = float((cells / (1 + (cells - 1) * min(correlation, 1.0))).sum())
+    return max(1.0, 1 / (correlation + 1 / (effective_cells + 1)) - 1)
+
+
+def _draw(
+    mean: Fractions, concentration: Fractions, evidence: Fractions, draws: int, rng: np.random.Generator
+) -> DrawnFractions:
+    quantile = rng.uniform(size=(draws, 1, 1))
+    above = evidence > (mean * evidence).sum(axis=1, keepdims=True)
+    shape = mean * (concentration + 1) / (1 - mean)
+    gamma = gammaincinv(shape, np.where(above, quantile, 1 - quantile)) * (mean / shape) + SMALLEST
+    fractions: DrawnFractions = gamma / gamma.sum(axis=2, keepdims=True)
+    return fractions
