@@ -1,0 +1,28 @@
+#include "core.h"
+
+#include <string.h>
+
+#include "stream.h"
+#include "text.h"
+
+void lsm_init(struct lsm_core *core, const struct lsm_board *board) {
+    memset(core, 0, sizeof *core);
+    lsm_leds_init(&core->leds, board);
+    lsm_watchdog_init(&core->watchdog, hal_now_ms());
+    lsm_text_init(&core->text);
+}
+
+void lsm_receive(struct lsm_core *core, const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        lsm_stream_byte(core, bytes[i]);
+    }
+}
+
+void lsm_tick(struct lsm_core *core) {
+    uint32_t now_ms = hal_now_ms();
+    lsm_stream_idle(&core->stream, now_ms);
+    if (lsm_watchdog_expired(&core->watchdog, now_ms) && lsm_leds_lit(&core->leds)) {
+        lsm_leds_dark(&core->leds);
+        core->watchdog.darkened++;
+    }
+}

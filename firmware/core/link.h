@@ -1,0 +1,16 @@
+/* Binary frames: checked, recognised when repeated, answered. */
+#ifndef LSM_LINK_H
+#define LSM_LINK_H
+
+#include "core.h"
+
+/* Obeys and answers one frame; decodes in place. Returns false for bytes that are no valid frame. */
+bool lsm_link_frame(struct lsm_core *core, uint8_t *bytes, size_t count);
+
+/* Counts a damaged frame and tells the host. */
+void lsm_link_damaged(struct lsm_core *core);
+
+/* HELLO begins a new numbering. */
+void lsm_link_forget(struct lsm_link *link);
+
+#endif

@@ -1,0 +1,74 @@
+/* Generated from protocol.toml by generate.py; edit that file. */
+#ifndef LSM_PROTOCOL_H
+#define LSM_PROTOCOL_H
+
+#define LSM_PROTOCOL_VERSION 1u
+#ifndef LSM_MAX_FRAME
+#define LSM_MAX_FRAME 1024u
+#endif
+#ifndef LSM_RX_WINDOW
+#define LSM_RX_WINDOW 2048u
+#endif
+#ifndef LSM_HISTORY
+#define LSM_HISTORY 8u
+#endif
+#ifndef LSM_WATCHDOG_DEFAULT_MS
+#define LSM_WATCHDOG_DEFAULT_MS 2000u
+#endif
+#ifndef LSM_WATCHDOG_CEILING_MS
+#define LSM_WATCHDOG_CEILING_MS 60000u
+#endif
+#ifndef LSM_TEXT_WATCHDOG_MS
+#define LSM_TEXT_WATCHDOG_MS 60000u
+#endif
+#ifndef LSM_STREAM_IDLE_MS
+#define LSM_STREAM_IDLE_MS 250u
+#endif
+#ifndef LSM_SCALE_ONE
+#define LSM_SCALE_ONE 65536u
+#endif
+#ifndef LSM_LEDS_PER_GEOMETRY
+#define LSM_LEDS_PER_GEOMETRY 64u
+#endif
+
+#define LSM_CMD_PING 0x01u
+#define LSM_CMD_HELLO 0x02u
+#define LSM_CMD_STATUS 0x03u
+#define LSM_CMD_STOP 0x04u
+#define LSM_CMD_FB_WRITE 0x10u
+#define LSM_CMD_SHOW 0x11u
+#define LSM_CMD_FB_READ 0x12u
+#define LSM_CMD_FB_FILL 0x13u
+#define LSM_CMD_GEOM_READ 0x18u
+#define LSM_CMD_SET_LIMIT 0x19u
+#define LSM_CMD_WATCHDOG 0x1Au
+#define LSM_CMD_NAK 0x7Fu
+
+#define LSM_STATUS_OK 0u
+#define LSM_STATUS_CRC 1u
+#define LSM_STATUS_LENGTH 2u
+#define LSM_STATUS_RANGE 3u
+#define LSM_STATUS_UNKNOWN 4u
+#define LSM_STATUS_BUSY 5u
+#define LSM_STATUS_NOT_ARMED 6u
+#define LSM_STATUS_MEMORY 7u
+#define LSM_STATUS_LIMITED 8u
+#define LSM_STATUS_FAULT 9u
+#define LSM_STATUS_VERSION 10u
+
+#define LSM_FLAG_LIT 0x01u
+#define LSM_FLAG_LIMITED 0x02u
+#define LSM_FLAG_LIVE 0x04u
+#define LSM_FLAG_SHUTTER_CLOSED 0x08u
+
+#define LSM_BANK_FRAME_BUFFER 0u
+#define LSM_BANK_LATCHED 1u
+
+#define LSM_TEXT_UNKNOWN 1u
+#define LSM_TEXT_ARGUMENT_COUNT 2u
+#define LSM_TEXT_NOT_A_NUMBER 3u
+#define LSM_TEXT_RANGE 4u
+#define LSM_TEXT_LINE_TOO_LONG 5u
+#define LSM_TEXT_NOT_TEXT 6u
+
+#endif

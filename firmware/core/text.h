@@ -1,0 +1,36 @@
+/* Text lines as illuminate has them: `command.argument.argument`, replies that end with `-==-`. */
+#ifndef LSM_TEXT_H
+#define LSM_TEXT_H
+
+#include "core.h"
+
+/* The dot-separated rest of a line. */
+struct lsm_arguments {
+    const char *next; /* NULL behind the last one */
+    uint16_t count;
+};
+
+struct lsm_text_command {
+    const char *name;
+    uint16_t least;
+    uint16_t most;
+    uint8_t (*run)(struct lsm_core *core, struct lsm_arguments arguments); /* 0, or LSM_TEXT_... */
+};
+
+void lsm_text_init(struct lsm_text *text);
+
+/* Obeys one line, which it may change, and answers with a terminator. */
+void lsm_text_line(struct lsm_core *core, char *line);
+
+/* A whole error answer, terminator included. */
+void lsm_text_error(uint8_t error);
+
+/* The next argument; false unless it is a whole decimal number up to 65535. */
+bool lsm_text_number(struct lsm_arguments *arguments, uint16_t *value);
+
+/* Tables by subject, each ended by a NULL name. */
+extern const struct lsm_text_command LSM_TEXT_INFO[];
+extern const struct lsm_text_command LSM_TEXT_LIGHT[];
+extern const struct lsm_text_command LSM_TEXT_SETTINGS[];
+
+#endif
