@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -52,23 +51,18 @@ class ScoreCalibration:
             )
 
     @classmethod
-    def from_slides(cls, infected: SlideMaskBins, uninfected: SlideMaskBins) -> Self:
+    def from_slides(cls, infected: SlideMaskBins, uninfected: Real[np.ndarray, "other mask bin"]) -> "ScoreCalibration":
         """Fit to counts [slide, mask, bin] of slides that were not used for training.
 
         The correlation between cells of one slide is fitted per bin by the analysis of variance (Donner, Int.
         Stat. Rev. 54, 67 (1986), eq. 2). The concentration covers a new slide's deviation and the error of the
         calibration's mean, and is widened for the few slides that it rests on.
-        Raises WrongFormat for shapes that differ.
+        The two classes may come from different slides; masks and bins must agree (WrongFormat).
         """
-        if infected.shape != uninfected.shape:
-            raise WrongFormat(
-                f"Infected counts are {infected.shape}, uninfected {uninfected.shape}.",
-                hint="give both as [slide, mask, bin]",
-            )
         return cls(infected.sum(axis=0), uninfected.sum(axis=0), _concentrations(infected), _concentrations(uninfected))
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ScoreCalibration":
         """The calibration that `to_arrays` stored. Raises WrongFormat where an array is missing."""
         missing = sorted({"infected", "uninfected", "infected_concentration", "uninfected_concentration"} - set(arrays))
         if missing:
@@ -152,6 +146,13 @@ def _draw(
     quantile = rng.uniform(size=(draws, 1, 1))
     above = evidence > (mean * evidence).sum(axis=1, keepdims=True)
     shape = mean * (concentration + 1) / (1 - mean)
-    gamma = gammaincinv(shape, np.where(above, quantile, 1 - quantile)) * (mean / shape) + SMALLEST
-    fractions: DrawnFractions = gamma / gamma.sum(axis=2, keepdims=True)
+    drawn = gammaincinv(shape, np.where(above, quantile, 1 - quantile)) * (mean / shape) + SMALLEST
+    # The lighter side, a class's rare scores, keeps its spread; the bulk makes up the sum.
+    light = above == ((mean * above).sum(axis=1, keepdims=True) < 0.5)
+    light_sum = (drawn * light).sum(axis=2, keepdims=True)
+    kept = np.minimum(light_sum, 0.99)
+    bulk_sum = (drawn * ~light).sum(axis=2, keepdims=True)
+    fractions: DrawnFractions = np.where(
+        light, drawn * kept / np.maximum(light_sum, SMALLEST), drawn * (1 - kept) / bulk_sum
+    )
     return fractions

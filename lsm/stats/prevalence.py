@@ -92,8 +92,7 @@ def half_width(
     share = inner[..., 0, 0]
     drift = np.hypot(share * (per_mask * infected).sum(axis=-1), (1 - share) * (per_mask * uninfected).sum(axis=-1))
     variance = 1 / information + (drift / information) ** 2
-    half: Float[np.ndarray, "*slide"] = np.minimum(0.5, norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
-    return half
+    return np.asarray(np.minimum(0.5, norm.ppf((1 + confidence) / 2) * np.sqrt(variance)))
 
 
 def _deviation(
