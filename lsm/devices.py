@@ -80,6 +80,14 @@ class Illuminator(Protocol):
         """
         ...
 
+    def still_lit(self, shown: Shown) -> bool:
+        """True where the light has been exactly `shown` ever since it was latched.
+
+        False where the board's watchdog turned it dark, or anything else was latched, in between.
+        Raises IlluminatorTimeout.
+        """
+        ...
+
     def dark(self) -> None:
         """All LEDs off before returning; works in every state. Raises IlluminatorTimeout."""
         ...
