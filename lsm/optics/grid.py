@@ -1,7 +1,7 @@
 """Where samples, camera pixels and frequency bins lie."""
 
 import math
-from typing import Annotated, Self
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
@@ -34,7 +34,7 @@ class ImagingSystem(Config):
     refractive_index: Positive = 1.0
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> "ImagingSystem":
         ratio = self.camera_pixel_um / self.sample_pixel_um
         if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1 or self.sample_px % round(ratio):
             raise ConfigError(
@@ -98,13 +98,13 @@ class ImagingSystem(Config):
         axis: Axis = (np.arange(self.camera_px) - (self.camera_px - 1) / 2) * self.camera_pixel_um
         return axis
 
-    def at_wavelength(self, wavelength_um: float) -> Self:
+    def at_wavelength(self, wavelength_um: float) -> "ImagingSystem":
         """The same system in another colour. Raises ConfigError where the grid is too coarse for it."""
-        return type(self).model_validate(self.model_dump() | {"wavelength_um": wavelength_um})
+        return ImagingSystem.model_validate(self.model_dump() | {"wavelength_um": wavelength_um})
 
-    def without_margin(self) -> Self:
+    def without_margin(self) -> "ImagingSystem":
         """The same system with nothing cut."""
-        return type(self).model_validate(self.model_dump() | {"margin_px": 0})
+        return ImagingSystem.model_validate(self.model_dump() | {"margin_px": 0})
 
 
 def window_half_width(system: ImagingSystem) -> int:
