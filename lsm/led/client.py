@@ -1,0 +1,278 @@
+"""The project's own LED board as an Illuminator."""
+
+import binascii
+import json
+import math
+import struct
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from lsm.devices import Shown
+from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
+from lsm.illum import LedBoard, Pattern
+from lsm.led._constants import (
+    LEDS_PER_GEOMETRY,
+    MAX_FRAME,
+    PROTOCOL_VERSION,
+    SCALE_ONE,
+    WATCHDOG_DEFAULT_MS,
+    Bank,
+    Command,
+    Flag,
+    Status,
+)
+from lsm.led._link import Link
+from lsm.led.protocol import BoardStatus, Hello, LatchReport, Reply, status_name
+from lsm.led.transport import Transport
+from lsm.types import DutyLevels, LedVectors
+
+COLOURS = 3
+CHUNK = MAX_FRAME - 6  # FB_WRITE's seq, command, offset and CRC take the rest
+
+
+class _NotArmedError(IlluminatorError):
+    """The board has not heard HELLO since it booted, or its shutter was closed by text."""
+
+
+class LedBoardClient:
+    """The Illuminator behind `transport`, which it owns from now on.
+
+    Identifies the board in text, says HELLO (the board is dark from then on and its watchdog runs) and checks
+    that the LEDs are those of `board`: their number, and x and y within `pose_tolerance_mm`.
+    limit_ma: current limit below the board's own; None keeps the board's default.
+    reply_s, retries: patience with a slow or disturbed line.
+    Raises IlluminatorTimeout (silent), IlluminatorError (something else answers), ConfigError (other LEDs).
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        board: LedBoard,
+        *,
+        limit_ma: int | None = None,
+        pose_tolerance_mm: float = 1.5,
+        reply_s: float = 0.5,
+        retries: int = 3,
+    ) -> None:
+        self._transport = transport
+        self._board = board
+        self._limit_ma = limit_ma
+        self._watchdog_ms = 0
+        self._link = Link(transport, reply_s=reply_s, retries=retries)
+        try:
+            self._properties = self._identify()
+            self._check_count(int(self._properties["led_count"]))
+            self._hello = self._greet()
+            self._check_count(self._hello.n_leds)
+            self._check_pose(pose_tolerance_mm)
+        except (IlluminatorError, ConfigError):
+            transport.close()
+            raise
+
+    @property
+    def board(self) -> LedBoard:
+        return self._board
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """What the board tells of itself in text (`pprops`)."""
+        return dict(self._properties)
+
+    @property
+    def hello(self) -> Hello:
+        """What the board offered when it was greeted."""
+        return self._hello
+
+    def show(self, pattern: Pattern, *, hold_ms: float) -> Shown:
+        """Latch `pattern` and return the levels that the board reads back as lit.
+
+        The board compares its frame buffer with a CRC-32 before anything shines, and the latched levels
+        are compared with what they must be; where the current limit scaled them, they are read back.
+        Goes dark when nothing is sent for max(2000, hold_ms) milliseconds.
+        Raises WrongFormat (a pattern for another board), LimitExceeded (hold_ms above the board's ceiling;
+        nothing was lit), IlluminatorTimeout or IlluminatorError (the LEDs are dark, or go dark by the watchdog).
+        """
+        if pattern.board != self._board.digest or pattern.n_colours != COLOURS:
+            raise WrongFormat(
+                f"Pattern '{pattern.name}' was made for another board than '{self._board.name}'.",
+                hint="build it with Pattern.of(board, duty) from the rig's own board",
+            )
+        watchdog_ms = self._watchdog_for(hold_ms)
+        try:
+            try:
+                return self._show(pattern.levels, watchdog_ms)
+            except _NotArmedError:  # rebooted, or closed from a terminal: greet it again
+                self._hello = self._greet()
+                return self._show(pattern.levels, watchdog_ms)
+        except IlluminatorError:
+            self._stop_quietly()
+            raise
+
+    def still_lit(self, shown: Shown) -> bool:
+        """Whether exactly the light of `shown` has been on without a break since show() returned it."""
+        status = self.status()
+        expected_crc = binascii.crc32(shown.levels.tobytes())
+        lit = bool(status.flags & Flag.LIT)
+        return status.latch == shown.latch and status.levels_crc == expected_crc and lit == bool(shown.levels.any())
+
+    def dark(self) -> None:
+        """All LEDs off when it returns; works in every state. Raises IlluminatorTimeout."""
+        self._expect(self._link.call(Command.STOP))
+
+    def status(self) -> BoardStatus:
+        """The board's state; asking also feeds its watchdog. Raises IlluminatorTimeout."""
+        return _parsed(BoardStatus, self._expect(self._link.call(Command.STATUS)))
+
+    def latched(self) -> DutyLevels:
+        """The levels [led, colour] that are on now, read back from the board. Raises IlluminatorTimeout."""
+        requests = [
+            (Command.FB_READ, struct.pack("<BHH", Bank.LATCHED, start, min(CHUNK, self._n_bytes - start)))
+            for start in range(0, self._n_bytes, CHUNK)
+        ]
+        data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
+        if len(data) != self._n_bytes:
+            raise IlluminatorError(
+                f"The LED board on {self._link.name} read back {len(data)} of {self._n_bytes} bytes.",
+                hint="update its firmware",
+            )
+        levels: DutyLevels = np.frombuffer(data, dtype=np.uint8).reshape(-1, COLOURS)
+        return levels
+
+    def read_geometry(self) -> LedVectors:
+        """The board's own LED positions [led, 3] in millimetres. Raises IlluminatorTimeout."""
+        n_leds = self._board.n_leds
+        requests = [
+            (Command.GEOM_READ, struct.pack("<HB", start, min(LEDS_PER_GEOMETRY, n_leds - start)))
+            for start in range(0, n_leds, LEDS_PER_GEOMETRY)
+        ]
+        data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
+        positions_mm: LedVectors = np.frombuffer(data, dtype="<i4").reshape(-1, 3) / 1000.0
+        return positions_mm
+
+    def close(self) -> None:
+        """Dark, then release the port; never raises for a board that is gone."""
+        self._stop_quietly()
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _n_bytes(self) -> int:
+        return self._board.n_leds * COLOURS
+
+    def _identify(self) -> dict[str, Any]:
+        self._link.drain()
+        answer = self._link.text("pprops")
+        try:
+            properties = json.loads(answer)
+            int(properties["led_count"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise IlluminatorError(
+                f"What answers on {self._link.name} is no LED board: {answer[:60]!r}.", hint="check the port's name"
+            ) from error
+        if "lsm" not in properties:
+            raise IlluminatorError(
+                f"The board on {self._link.name} speaks illuminate text only.",
+                hint="flash the firmware of this project, whose binary frames are checked",
+            )
+        return dict(properties)
+
+    def _greet(self) -> Hello:
+        reply = self._link.call(Command.HELLO, bytes([PROTOCOL_VERSION]))
+        hello = _parsed(Hello, self._expect(reply))
+        self._link.rx_window = hello.rx_window
+        self._watchdog_ms = hello.watchdog_ms
+        if self._limit_ma is not None:
+            self._expect(self._link.call(Command.SET_LIMIT, struct.pack("<I", self._limit_ma)))
+        return hello
+
+    def _check_count(self, n_leds: int) -> None:
+        if n_leds != self._board.n_leds:
+            raise ConfigError(
+                f"The board on {self._link.name} has {n_leds} LEDs, '{self._board.name}' has {self._board.n_leds}.",
+                hint="make rows and columns in the configuration those of the board",
+            )
+
+    def _check_pose(self, tolerance_mm: float) -> None:
+        away_mm = np.abs(self.read_geometry()[:, :2] - self._board.positions_mm[:, :2]).max(axis=1)
+        worst = int(away_mm.argmax())
+        if away_mm[worst] > tolerance_mm:
+            raise ConfigError(
+                f"LED {worst} of the board on {self._link.name} is {away_mm[worst]:.2f} mm from where"
+                f" '{self._board.name}' has it (tolerance {tolerance_mm:g} mm).",
+                hint="check pitch, LED order and orientation in the configuration",
+            )
+
+    def _watchdog_for(self, hold_ms: float) -> int:
+        if not 0.0 <= hold_ms <= self._hello.watchdog_ceiling_ms:
+            raise LimitExceeded(
+                f"A light cannot be held for {hold_ms:g} ms;"
+                f" the board allows 0 to {self._hello.watchdog_ceiling_ms} ms.",
+                hint="shorten the exposure",
+            )
+        return max(WATCHDOG_DEFAULT_MS, math.ceil(hold_ms))
+
+    def _show(self, levels: DutyLevels, watchdog_ms: int) -> Shown:
+        if watchdog_ms != self._watchdog_ms:
+            self._expect(self._link.call(Command.WATCHDOG, struct.pack("<I", watchdog_ms)))
+            self._watchdog_ms = watchdog_ms
+        data = levels.tobytes()
+        writes = [
+            (Command.FB_WRITE, struct.pack("<H", start) + data[start : start + CHUNK])
+            for start in range(0, len(data), CHUNK)
+        ]
+        for reply in self._link.call_all(writes):
+            self._expect(reply)
+        reply = self._link.call(Command.SHOW, struct.pack("<I", binascii.crc32(data)))
+        report = _parsed(LatchReport, self._expect(reply, Status.OK, Status.LIMITED))
+        return self._verified(levels, report, limited=reply.status == Status.LIMITED)
+
+    def _verified(self, levels: DutyLevels, report: LatchReport, *, limited: bool) -> Shown:
+        expected: DutyLevels = (levels.astype(np.uint64) * report.scale_q16 // SCALE_ONE).astype(np.uint8)
+        lit = self.latched() if limited else expected
+        right_scale = report.scale_q16 < SCALE_ONE if limited else report.scale_q16 == SCALE_ONE
+        right_levels = np.array_equal(lit, expected) and binascii.crc32(expected.tobytes()) == report.levels_crc
+        if not (right_scale and right_levels):
+            raise IlluminatorError(
+                f"The LED board on {self._link.name} latched other levels than it was sent.",
+                hint="the LEDs were put out; update the firmware or replace the board",
+            )
+        return Shown(lit, limited, report.latch)
+
+    def _stop_quietly(self) -> None:
+        try:
+            self.dark()
+        except IlluminatorError:
+            return
+
+    def _expect(self, reply: Reply, *accepted: Status) -> Reply:
+        if reply.status in (accepted or (Status.OK,)):
+            return reply
+        kind = _NotArmedError if reply.status == Status.NOT_ARMED else IlluminatorError
+        raise kind(
+            f"The LED board on {self._link.name} refused {Command(reply.command).name}: {status_name(reply.status)}.",
+            hint="PROTOCOL.md lists what each status means",
+        )
+
+
+class _Parses(Protocol):
+    @classmethod
+    def parse(cls, payload: bytes) -> Self: ...
+
+
+_T = TypeVar("_T", bound=_Parses)
+
+
+def _parsed(kind: type[_T], reply: Reply) -> _T:
+    try:
+        return kind.parse(reply.payload)
+    except struct.error as error:
+        raise IlluminatorError(
+            f"The LED board answered {Command(reply.command).name} with {len(reply.payload)} bytes.",
+            hint="board and computer run different versions; update the firmware",
+        ) from error

@@ -1,0 +1,140 @@
+"""Ways to a board: they move bytes and know nothing of what the bytes mean."""
+
+import errno
+import socket
+import time
+from pathlib import Path
+from typing import Protocol
+
+import serial
+
+from lsm.errors import FileMissing, IlluminatorTimeout, PortBusy
+
+SLICE_S = 0.05
+CONNECT_S = 2.0
+
+
+class Transport(Protocol):
+    """A byte stream to one board, owned by one program.
+
+    A board that is gone raises IlluminatorTimeout from write and read.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def write(self, data: bytes) -> None:
+        """Hand over all bytes before returning."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has arrived, as soon as there is any; b"" after `timeout_s` of silence."""
+        ...
+
+    def close(self) -> None:
+        """Release the port; may be called twice, never raises."""
+        ...
+
+
+class SerialTransport:
+    """A serial port that no other program can open meanwhile.
+
+    Raises FileMissing when the port does not exist, PortBusy when another program holds it.
+    """
+
+    def __init__(self, port: str, *, baud: int = 115200) -> None:
+        self._name = port
+        try:
+            self._serial = serial.Serial(port, baud, timeout=SLICE_S, write_timeout=CONNECT_S, exclusive=True)
+        except (serial.SerialException, OSError) as error:
+            raise _refusal(port, error) from error
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._serial.write(data)
+        except (serial.SerialException, OSError) as error:
+            raise _gone(self._name, error) from error
+
+    def read(self, timeout_s: float) -> bytes:
+        deadline = time.monotonic() + timeout_s
+        try:
+            while True:
+                data: bytes = self._serial.read(max(1, self._serial.in_waiting))
+                if data:
+                    data += self._serial.read(self._serial.in_waiting)
+                    return data
+                if time.monotonic() >= deadline:
+                    return b""
+        except (serial.SerialException, OSError, TypeError) as error:  # TypeError: closed from another thread
+            raise _gone(self._name, error) from error
+
+    def close(self) -> None:
+        try:
+            self._serial.close()
+        except (serial.SerialException, OSError):
+            return
+
+
+class SocketTransport:
+    """A TCP connection, for boards on the network and simulated ones. Raises FileMissing when nothing listens."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._name = f"{host}:{port}"
+        try:
+            self._socket = socket.create_connection((host, port), timeout=CONNECT_S)
+        except OSError as error:
+            raise FileMissing(
+                f"No LED board answers at {self._name}: {error.strerror or error}.", hint="check address and port"
+            ) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._socket.settimeout(CONNECT_S)
+            self._socket.sendall(data)
+        except OSError as error:
+            raise _gone(self._name, error) from error
+
+    def read(self, timeout_s: float) -> bytes:
+        try:
+            self._socket.settimeout(max(timeout_s, 0.001))
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            return b""
+        except OSError as error:
+            raise _gone(self._name, error) from error
+        if not data:
+            raise _gone(self._name, ConnectionError("the connection was closed"))
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _refusal(port: str, error: OSError) -> PortBusy | FileMissing:
+    text = str(error).lower()
+    if not Path(port).exists() and "busy" not in text and "denied" not in text:
+        return FileMissing(
+            f"The serial port {port} does not exist.",
+            hint="plug in the board and check the name with python -m serial.tools.list_ports",
+        )
+    if error.errno == errno.EACCES and "resource" not in text:
+        return PortBusy(
+            f"The serial port {port} may not be opened.",
+            hint="close the program that holds it, or add your user to the group of the port (often dialout)",
+        )
+    return PortBusy(f"Another program holds the serial port {port}.", hint="close it and try again")
+
+
+def _gone(name: str, error: Exception) -> IlluminatorTimeout:
+    return IlluminatorTimeout(
+        f"The LED board on {name} is gone: {error}.", hint="check cable and power; the board goes dark by itself"
+    )
