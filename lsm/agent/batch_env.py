@@ -1,0 +1,108 @@
+"""Thousands of searches at once over slide tables; the same rules as one search on a microscope."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lsm.agent.evidence import EvidenceModel
+from lsm.agent.rules import SearchRules
+from lsm.agent.state import Reading, SearchState, View, after_action, start, view
+from lsm.agent.tables import SlideTables
+
+
+class Step(NamedTuple):
+    """What a step answers: the new view, the reward in nats, and which searches are over."""
+
+    view: View
+    reward: Float[Tensor, " search"]
+    done: Bool[Tensor, " search"]
+
+
+class BatchSlideEnv:
+    """n searches over `tables`, in step; deterministic from the generator given to `reset`.
+
+    Every search runs on one slide, drawn at random and flipped at random in x and y, which the reader does
+    not notice and which multiplies the slides by four; `reset(slides=...)` fixes the slide and the flip.
+    Searches that are over stay as they are and earn nothing until the next reset.
+
+    Reward, with e(p) = min(|log((p + e0) / (truth + e0))|, cap): after every step the decrease of e, or
+    without shaping -e at the end; before any cell was read e is `cap`. From it the costs of `rules.costs`
+    are taken: per capture, per LED-second of light, per mm of travel, per second.
+    """
+
+    def __init__(self, tables: SlideTables, model: EvidenceModel, rules: SearchRules) -> None:
+        tables.require(rules)
+        self.rules, self.model = rules, model
+        self.n_slides = tables.n_slides
+        self._hists = torch.from_numpy(tables.hists.astype(np.int16))
+        self._quality = torch.from_numpy(tables.quality.astype(np.float32))
+        self._truth = torch.from_numpy(tables.truth.astype(np.float64))
+        grid = torch.arange(rules.grid.n_fields).reshape(rules.grid.rows, rules.grid.columns)
+        flips: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
+        self._flips = torch.stack([grid.flip(axes).flatten() for axes in flips])
+
+    def reset(
+        self, n: int, generator: torch.Generator | None = None, *, slides: Int[Tensor, " search"] | None = None
+    ) -> View:
+        """Start n searches; `slides` names the slide of each, unflipped, else both are drawn from the generator."""
+        if slides is None:
+            self.slide = torch.randint(self.n_slides, (n,), generator=generator)
+            self._flip = torch.randint(len(self._flips), (n,), generator=generator)
+        else:
+            self.slide, self._flip = slides, torch.zeros_like(slides)
+        self.state = start(self.rules, n)
+        self.done = torch.zeros(n, dtype=torch.bool)
+        self._error = torch.full((n,), self.rules.reward.cap, dtype=torch.float64)
+        self.view = view(self.state, self.rules, self.model)
+        return self.view
+
+    def step(self, action: Int[Tensor, " search"]) -> Step:
+        """Take one allowed action per search; the actions of searches that are over are ignored."""
+        over = self.done
+        action = torch.where(over, self.rules.stop, action)
+        after = after_action(self.state, action, self._read(action), self.rules)
+        seen = view(after, self.rules, self.model)
+        done = over | (action == self.rules.stop)
+        reward = self._reward(after, seen, done) * ~over
+        self.state, self.view, self.done = after, seen, done
+        return Step(seen, reward.float(), done)
+
+    @property
+    def error(self) -> Float[Tensor, " search"]:
+        """The punished error in nats of the present estimates."""
+        return self._error
+
+    def _read(self, action: Int[Tensor, " search"]) -> Reading:
+        capture = action < self.rules.n_patterns
+        mask = self.state.mask_here | (capture.long() << torch.where(capture, action, 0))
+        place = self._flips[self._flip, self.state.field]
+        return Reading(self._hists[self.slide, place, mask].float(), self._quality[self.slide, place, mask])
+
+    def _reward(self, after: SearchState, seen: View, done: Bool[Tensor, " search"]) -> Float[Tensor, " search"]:
+        settings = self.rules.reward
+        error = log_error(seen.prevalence, self._truth[self.slide], self.rules)
+        gain = self._error - error if settings.shaped else -error * done
+        self._error = torch.where(self.done, self._error, error)
+        return gain - step_cost(self.state, after, self.rules)
+
+
+def log_error(
+    prevalence: Float[Tensor, " search"], truth: Float[Tensor, " search"], rules: SearchRules
+) -> Float[Tensor, " search"]:
+    """The punished error in nats."""
+    floor, cap = rules.reward.floor, rules.reward.cap
+    return torch.log((prevalence + floor) / (truth + floor)).abs().clamp_max(cap)
+
+
+def step_cost(before: SearchState, after: SearchState, rules: SearchRules) -> Float[Tensor, " search"]:
+    """Cost in nats of what happened between two states."""
+    costs = rules.costs
+    return (
+        costs.per_capture * (after.captures - before.captures)
+        + costs.per_light * (after.light_dose - before.light_dose) / 1000
+        + costs.per_mm * (after.travel_um - before.travel_um) / 1000
+        + costs.per_s * (after.time_s - before.time_s)
+    )

@@ -1,0 +1,141 @@
+"""`lsm/SlideSearch-v0`: one search over one slide as a Gymnasium environment."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Bool, Float
+
+from lsm.agent.batch_env import log_error, step_cost
+from lsm.agent.codebook import Codebook
+from lsm.agent.evidence import EvidenceModel
+from lsm.agent.rules import SearchRules
+from lsm.agent.search import Reads, SlideSearch
+from lsm.agent.state import observation_size
+from lsm.agent.synthetic import synthetic_tables
+from lsm.agent.table_world import TableMicroscope, TableReader, table_codebook
+from lsm.devices import Microscope
+from lsm.errors import InputError
+from lsm.stats import ScoreCalibration
+
+ObservationArray = Float[np.ndarray, " entry"]
+AllowedArray = Bool[np.ndarray, " action"]
+OBSERVATION_LIMIT = 50.0
+
+
+class Specimen(NamedTuple):
+    """A slide under a microscope and its true infected fraction of red cells, which only the reward reads."""
+
+    microscope: Microscope
+    prevalence: float
+
+
+class Laboratory(NamedTuple):
+    """Everything a search needs but the slide: reader, patterns, rules, calibration, and where slides come from.
+
+    slide: a specimen drawn with the generator.
+    """
+
+    slide: Callable[[np.random.Generator], Specimen]
+    reader: Reads
+    codebook: Codebook
+    rules: SearchRules
+    calibration: ScoreCalibration
+
+
+class SlideSearchEnv(gym.Env[ObservationArray, np.int64]):
+    """Search one slide: choose light, move the stage, stop and declare the prevalence of infected red cells.
+
+    Any `Microscope` with any reader serves; without a laboratory, invented slides do (`table_world`).
+
+    Observation: Box float32, the table in `lsm.agent.state`.
+    Action: Discrete(K + 6), the list in `lsm.agent.state`; `action_masks()` and info["action_mask"] name those
+    allowed now. An action that is not allowed raises InputError: nothing moves and nothing is lit.
+    Start: the stage at field 0, nothing captured; reset(seed) draws the slide, or
+    reset(options={"specimen": Specimen}) names it.
+    End: `terminated` after the stop. A budget that is used up leaves only the stop; `truncated` is never set.
+    Reward (nats): decrease of min(|log((estimate + e0) / (truth + e0))|, cap), which starts at cap, or its
+    negative at the end without shaping; minus the cost of captures, LED-seconds, millimetres and seconds.
+    Info: prevalence (estimate), captures, light_dose (LED ms), time_s, travel_um, action_mask; the truth is not in it.
+    Randomness: the slide, and what the microscope's camera adds; same seed, same bytes.
+
+    Version history: v0 first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
+
+    def __init__(self, laboratory: Laboratory | None = None) -> None:
+        self._laboratory = laboratory or invented_laboratory()
+        self.rules = self._laboratory.rules
+        self._model = EvidenceModel.of(self._laboratory.calibration)
+        size = observation_size(self.rules)
+        self.observation_space = spaces.Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, (size,), np.float32)
+        self.action_space = spaces.Discrete(self.rules.n_actions)
+        self._search: SlideSearch | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[ObservationArray, dict[str, Any]]:
+        super().reset(seed=seed)
+        lab = self._laboratory
+        specimen = (options or {}).get("specimen") or lab.slide(self.np_random)
+        self._truth = torch.tensor([specimen.prevalence], dtype=torch.float64)
+        self._error = torch.tensor([self.rules.reward.cap], dtype=torch.float64)
+        self._search = SlideSearch(specimen.microscope, lab.reader, lab.codebook, lab.rules, self._model)
+        return self._observation(), self._info()
+
+    def step(self, action: np.int64) -> tuple[ObservationArray, float, bool, bool, dict[str, Any]]:
+        search = self._searching()
+        if not search.allows(int(action)):
+            raise InputError(
+                f"The action '{self.rules.action_names[int(action)]}' is not allowed at field {search.field}.",
+                hint="choose among action_masks()",
+            )
+        before = search.state
+        search.act(int(action))
+        done = int(action) == self.rules.stop
+        error = log_error(search.view.prevalence, self._truth, self.rules)
+        gain = self._error - error if self.rules.reward.shaped else -error * done
+        self._error = error
+        reward = float((gain - step_cost(before, search.state, self.rules))[0])
+        return self._observation(), reward, done, False, self._info()
+
+    def action_masks(self) -> AllowedArray:
+        """True for every action that is allowed now."""
+        allowed: AllowedArray = self._searching().view.allowed[0].numpy()
+        return allowed
+
+    def _searching(self) -> SlideSearch:
+        if self._search is None:
+            raise InputError("The environment has no search yet.", hint="call reset() first")
+        return self._search
+
+    def _observation(self) -> ObservationArray:
+        observation: ObservationArray = self._searching().view.observation[0].numpy()
+        return observation.clip(-OBSERVATION_LIMIT, OBSERVATION_LIMIT)
+
+    def _info(self) -> dict[str, Any]:
+        search = self._searching()
+        return {
+            "prevalence": float(search.view.prevalence[0]),
+            "captures": int(search.state.captures[0]),
+            "light_dose": float(search.state.light_dose[0]),
+            "time_s": float(search.state.time_s[0]),
+            "travel_um": float(search.state.travel_um[0]),
+            "action_mask": self.action_masks().astype(np.int8),
+        }
+
+
+def invented_laboratory(n_slides: int = 8, *, seed: int = 0) -> Laboratory:
+    """A laboratory of invented slides with four patterns; no result rests on it."""
+    rules = SearchRules(exposures_ms=(20.0,) * 4, light_doses=(20.0,) * 4)
+    tables, calibration = synthetic_tables(rules, n_slides, seed=seed)
+
+    def slide(rng: np.random.Generator) -> Specimen:
+        index = int(rng.integers(tables.n_slides))
+        return Specimen(TableMicroscope(rules, index), float(tables.truth[index]))
+
+    return Laboratory(slide, TableReader(tables), table_codebook(rules), rules, calibration)

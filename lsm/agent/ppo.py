@@ -1,0 +1,211 @@
+"""Recurrent proximal policy optimisation with action masks, over whole searches.
+
+Schulman et al., arXiv 1707.06347 (2017), with generalised advantage estimation (arXiv 1506.02438).
+A rollout is one complete search per batch row from its first step, so the memory always begins at
+zero, back-propagation runs through whole searches, and no value has to stand in for a cut-off end.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lsm.agent.batch_env import BatchSlideEnv
+from lsm.agent.policy import NetworkConfig, SearchNetwork
+from lsm.config import Config
+from lsm.errors import FileMissing, WrongFormat
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+
+
+class PpoConfig(Config):
+    """How the policy learns.
+
+    updates: rollouts, each of `searches` complete searches. minibatches: parts of a rollout, by search.
+    learning_rate falls linearly to `final_rate` of itself, the entropy bonus (nats per nat) likewise to 0.
+    """
+
+    updates: Annotated[int, Ge(1)] = 120
+    searches: Annotated[int, Ge(1)] = 512
+    epochs: Annotated[int, Ge(1)] = 4
+    minibatches: Annotated[int, Ge(1)] = 4
+    learning_rate: Positive = 2e-3
+    final_rate: Fraction = 0.05
+    discount: Fraction = 1.0
+    trace: Fraction = 0.95
+    clip: Positive = 0.2
+    entropy: Annotated[float, Ge(0)] = 0.01
+    value_weight: Positive = 0.5
+    max_gradient: Positive = 0.5
+    network: NetworkConfig = NetworkConfig()
+
+
+class Progress(NamedTuple):
+    """State of training after one update: means over the rollout's searches, and steps taken since the start."""
+
+    update: int
+    updates: int
+    steps: int
+    reward: float
+    error: float
+    captures: float
+    entropy: float
+
+
+class Rollout(NamedTuple):
+    """Complete searches, padded after their ends where `valid` is False."""
+
+    observation: Float[Tensor, "step search entry"]
+    allowed: Bool[Tensor, "step search action"]
+    action: Int[Tensor, "step search"]
+    log_probability: Float[Tensor, "step search"]
+    value: Float[Tensor, "step search"]
+    reward: Float[Tensor, "step search"]
+    valid: Bool[Tensor, "step search"]
+
+
+class Ppo:
+    """A training run: network, optimiser, generator and the number of updates done.
+
+    The same environment, configuration and seed give the same weights, also across `save` and `load`.
+    """
+
+    def __init__(self, env: BatchSlideEnv, config: PpoConfig, *, seed: int) -> None:
+        self.env, self.config = env, config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.network = SearchNetwork(env.rules, config.network, self.generator)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
+        self.update, self.steps = 0, 0
+
+    def train(self, progress: Callable[[Progress], None] | None = None) -> SearchNetwork:
+        """Do the updates that are left and return the network."""
+        while self.update < self.config.updates:
+            report = self.train_once()
+            if progress is not None:
+                progress(report)
+        return self.network.eval()
+
+    def train_once(self) -> Progress:
+        """One rollout and the epochs over it."""
+        left = 1 - self.update / self.config.updates
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * (left + (1 - left) * self.config.final_rate)
+        rollout = self.collect()
+        entropy = self._learn(rollout, self.config.entropy * left)
+        self.update += 1
+        self.steps += int(rollout.valid.sum())
+        return Progress(
+            self.update,
+            self.config.updates,
+            self.steps,
+            float(rollout.reward.sum(0).mean()),
+            float(self.env.error.mean()),
+            float(self.env.state.captures.double().mean()),
+            entropy,
+        )
+
+    @torch.no_grad()
+    def collect(self) -> Rollout:
+        """Complete searches under the present policy."""
+        seen = self.env.reset(self.config.searches, self.generator)
+        memory = torch.zeros(self.config.searches, self.network.units)
+        steps: list[tuple[Tensor, ...]] = []
+        while not bool(self.env.done.all()):
+            valid = ~self.env.done
+            scores, value, memory = self.network(seen.observation[None], seen.allowed[None], memory)
+            action = torch.multinomial(scores[0].exp(), 1, generator=self.generator)
+            before = seen
+            seen, reward, _ = self.env.step(action[:, 0])
+            chosen = scores[0].gather(1, action)[:, 0]
+            steps.append((before.observation, before.allowed, action[:, 0], chosen, value[0], reward, valid))
+        return Rollout(*(torch.stack(parts) for parts in zip(*steps, strict=True)))
+
+    def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
+        advantage = advantages(rollout, self.config)
+        target = advantage + rollout.value
+        held = advantage[rollout.valid]
+        advantage = (advantage - held.mean()) / (held.std() + 1e-8)
+        entropies = []
+        for _ in range(self.config.epochs):
+            order = torch.randperm(self.config.searches, generator=self.generator)
+            for part in order.chunk(self.config.minibatches):
+                piece = Rollout(*(values[:, part] for values in rollout))
+                loss, entropy = self._loss(piece, advantage[:, part], target[:, part], entropy_weight)
+                self.optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient)
+                self.optimiser.step()
+                entropies.append(float(entropy.detach()))
+        return sum(entropies) / len(entropies)
+
+    def _loss(
+        self,
+        rollout: Rollout,
+        advantage: Float[Tensor, "step search"],
+        target: Float[Tensor, "step search"],
+        entropy_weight: float,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        valid = rollout.valid
+        memory = torch.zeros(valid.shape[1], self.network.units)
+        scores, value, _ = self.network(rollout.observation, rollout.allowed, memory)
+        ratio = (scores.gather(2, rollout.action[..., None])[..., 0] - rollout.log_probability)[valid].exp()
+        gain = advantage[valid]
+        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
+        policy_loss = -torch.minimum(ratio * gain, clipped * gain).mean()
+        value_loss = nn.functional.smooth_l1_loss(value[valid], target[valid])
+        entropy = -(scores.exp() * scores.masked_fill(~rollout.allowed, 0.0)).sum(2)[valid].mean()
+        return policy_loss + self.config.value_weight * value_loss - entropy_weight * entropy, entropy
+
+    def save(self, path: Path) -> None:
+        """Everything needed to go on, as safetensors."""
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        for index, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
+        tensors["generator"] = self.generator.get_state()
+        tensors["progress"] = torch.tensor([self.update, self.steps])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        save_file(tensors, partial, metadata={"config": self.config.digest(), "rules": self.env.rules.digest()})
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote. Raises FileMissing, or WrongFormat for another configuration's file."""
+        if not path.is_file():
+            raise FileMissing(f"The checkpoint {path} does not exist.", hint="start without resuming")
+        try:
+            tensors = load_file(path)
+            self.network.load_state_dict(_under(tensors, "network."))
+            found = self.optimiser.state_dict()
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(tensors, "optimiser.").items():
+                index, name = key.split(".", 1)
+                slots.setdefault(int(index), {})[name] = value
+            self.optimiser.load_state_dict({"state": slots, "param_groups": found["param_groups"]})
+            self.generator.set_state(tensors["generator"])
+            self.update, self.steps = (int(number) for number in tensors["progress"])
+        except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
+            raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
+
+
+def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step search"]:
+    """Generalised advantage estimates; a search's value after its last step is zero."""
+    result = torch.zeros_like(rollout.reward)
+    running = torch.zeros_like(rollout.reward[0])
+    following = torch.zeros_like(running)
+    for step in range(len(rollout.reward) - 1, -1, -1):
+        surprise = rollout.reward[step] + config.discount * following - rollout.value[step]
+        running = (surprise + config.discount * config.trace * running) * rollout.valid[step]
+        following = rollout.value[step] * rollout.valid[step]
+        result[step] = running
+    return result
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,15 @@
+"""Names of the environments for `gymnasium.make`."""
+
+import gymnasium as gym
+
+SLIDE_SEARCH = "lsm/SlideSearch-v0"
+
+
+def register_envs() -> None:
+    """Make `gymnasium.make("lsm/SlideSearch-v0")` work; calling it again does nothing.
+
+    Gymnasium 1.x loads no entry points by itself: import lsm.agent first, or name the module, as in
+    `gymnasium.make("lsm.agent:lsm/SlideSearch-v0")`.
+    """
+    if SLIDE_SEARCH not in gym.registry:
+        gym.register(SLIDE_SEARCH, entry_point="lsm.agent.env:SlideSearchEnv")
