@@ -1,0 +1,147 @@
+"""From a configuration to a bundle: light and classifiers, finder, calibration, held-out figures."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Gt, Lt
+from pydantic import Field, JsonValue
+from torch import Tensor, nn
+
+from lsm.sensing.bundle import Bundle, BundleCard
+from lsm.sensing.config import DesignConfig
+from lsm.sensing.design import Design, run_design
+from lsm.sensing.progress import Reporter, Silent
+from lsm.sensing.slides import Slides
+from lsm.stats import ScoreCalibration
+from lsm.vision.evaluate import Tally, tally_slides
+from lsm.vision.finder import CellFinder, FinderConfig
+from lsm.vision.finder_training import FinderTrainingConfig, codebook_rates, train_finder
+
+_SOURCES = {
+    "procedural": "procedural smears (lsm.samples.ProceduralSmear), computed optics",
+    "nih": "NIH/NLM malaria cell crops as absorption in computed smears and optics; "
+    "courtesy of the U.S. National Library of Medicine (Rajaraman et al., PeerJ 6:e4568, 2018)",
+}
+
+
+class PipelineConfig(DesignConfig):
+    """A design and everything that reads its images.
+
+    score_edges: inner borders of the score bins, finest where few uninfected cells fall.
+    """
+
+    finder: FinderConfig = Field(default_factory=FinderConfig)
+    finder_training: FinderTrainingConfig = Field(default_factory=FinderTrainingConfig)
+    score_edges: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98)
+
+
+def run_pipeline(
+    config: PipelineConfig, *, cache: Path, cells: Path | None = None, progress: Reporter | None = None
+) -> Bundle:
+    """The finished bundle of a configuration; the same configuration and thread count give the same bytes.
+
+    cache: folder for LED stacks and checkpoints; a run that was interrupted goes on from there.
+    cells: the NIH crops, for data = "nih". Raises FileMissing, ConfigError, ModelMismatch or WrongFormat.
+    """
+    reporter = progress or Silent()
+    design = run_design(config, cache=cache, cells=cells, progress=reporter)
+    finder = _finder(config, design, reporter)
+    bundle = assemble(config, design, finder)
+    slides = Slides(config, cells=cells)
+    bundle = _calibrated(config, slides, bundle, reporter)
+    group = config.test
+    with reporter.stage("held-out slides", group.slides * group.fields_per_slide) as stage:
+        ours, theirs = tally_slides(config, slides, "test", bundle, stage)
+    figures = held_out_figures(ours, theirs, np.random.default_rng([config.seed, 4]))
+    return bundle.with_card(figures={"held_out": figures})
+
+
+def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bundle:
+    """A bundle of codebook and networks, before calibration."""
+    rig, capture = config.rig, design.learned.capture
+    camera = rig.camera
+    codebook = {
+        "duty_levels": design.learned.illumination.levels(),
+        "exposures_ms": capture.exposures_ms,
+        "signal_mean": capture.signal_mean,
+        "signal_std": capture.signal_std,
+        "adu_offset": torch.tensor(camera.offset_adu),
+        "adu_full_well": torch.tensor(camera.full_well_e / camera.gain_e_per_adu),
+    }
+    card = BundleCard(
+        name=config.name,
+        board_digest=rig.led_board.board().digest,
+        camera_digest=camera.digest(),
+        system_digest=rig.system.digest(),
+        config_digest=config.digest(),
+        config=config.model_dump(mode="json"),
+        seed=config.seed,
+        data=_SOURCES[config.data],
+        commit=_commit(),
+    )
+    tensors = _prefixed("codebook", codebook) | {"reader.score_edges": torch.tensor(config.score_edges)}
+    networks: dict[str, nn.Module] = {
+        "classifier": design.learned.classifier,
+        "baseline": design.baseline.classifier,
+        "finder": finder,
+    }
+    for prefix, network in networks.items():
+        tensors |= _prefixed(prefix, network.state_dict())
+    return Bundle.of(card, tensors)
+
+
+def held_out_figures(ours: Tally, theirs: Tally, rng: np.random.Generator) -> dict[str, JsonValue]:
+    """AUC with a 95 % interval over slides and finder figures, by mask (bit k is pattern k), and the baseline's."""
+
+    def row(tally: Tally, mask: int) -> dict[str, JsonValue]:
+        area = tally.auc(mask, rng)
+        figures: dict[str, JsonValue] = {"auc": [round(value, 4) for value in (area.auc, area.low, area.high)]}
+        return figures | {name: round(value, 4) for name, value in tally.finder(mask).items()}
+
+    masks: dict[str, JsonValue] = {str(mask): row(ours, mask) for mask in ours.masks()}
+    return {"masks": masks, "baseline": row(theirs, 1), "slides": len(ours.infected)}
+
+
+def _finder(config: PipelineConfig, design: Design, reporter: Reporter) -> CellFinder:
+    rates = codebook_rates(design.learned, design.fields)
+    with reporter.stage("cell finder", config.finder_training.steps) as stage:
+        return train_finder(
+            config.finder,
+            rates,
+            design.fields.cells,
+            design.learned.capture,
+            config.finder_training,
+            torch.Generator().manual_seed(3 * config.seed + 17),
+            advance=stage.advance,
+        )
+
+
+def _calibrated(config: PipelineConfig, slides: Slides, bundle: Bundle, reporter: Reporter) -> Bundle:
+    group = config.calibration
+    with reporter.stage("calibration slides", group.slides * group.fields_per_slide) as stage:
+        tallies = tally_slides(config, slides, "calibration", bundle, stage)
+    for prefix, tally in zip(("calibration", "baseline_calibration"), tallies, strict=True):
+        arrays = ScoreCalibration.from_slides(tally.infected, tally.uninfected).to_arrays()
+        bundle = bundle.with_part(prefix, {key: torch.from_numpy(value).float() for key, value in arrays.items()})
+    return bundle
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{key}": value for key, value in tensors.items()}
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    asked = subprocess.run(
+        [git, "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"
