@@ -21,6 +21,7 @@ class Layout:
 
     aspect, angle_rad: elongation of red cells. dimple: 1 is the Evans-Fung profile, 0 a flat cell.
     crenation: depth of the scalloped rim. target: extra stain in the middle.
+    stain: factor on the cell's own absorbance.
     howell_jolly: the red cell holds a nuclear remnant.
     stain_exponent, thickness_factor: how this slide differs from the average one.
     """
@@ -31,6 +32,7 @@ class Layout:
     dimple: PerCell
     crenation: PerCell
     target: PerCell
+    stain: PerCell
     howell_jolly: Bool[np.ndarray, " cell"]
     stain_exponent: float
     thickness_factor: float
@@ -57,6 +59,7 @@ def lay_out(config: SmearConfig, seed: int) -> Layout:
         dimple=_extend(rng.uniform(0.3, 1.0, n_red), n_all),
         crenation=_extend(np.where(is_crenated, rng.uniform(0.03, 0.08, n_red), 0.0), n_all),
         target=_extend(np.where(is_target, rng.uniform(0.08, 0.16, n_red), 0.0), n_all),
+        stain=_extend(np.exp(rng.normal(0.0, config.cell_stain_spread, n_red)), n_all),
         howell_jolly=np.concatenate([howell_jolly, np.zeros(n_all - n_red, dtype=bool)]),
         stain_exponent=float(np.exp(rng.normal(0.0, config.stain_spread))),
         thickness_factor=float(np.exp(rng.normal(0.0, config.stain_spread / 2))),

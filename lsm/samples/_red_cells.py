@@ -50,6 +50,7 @@ def _profiles(
     # the stained film ends in a soft rim about 0.3 um wide
     cover = np.clip((1 - u) * np.float32(6.0), 0, 1)
     absorbance = np.float32(config.base_absorbance) * cover + np.float32(config.absorbance_per_um) * thickness
+    absorbance *= _column(layout.stain[cells])
     target = layout.target[cells]
     for k in np.flatnonzero(target):
         absorbance[k] += np.float32(target[k]) * np.exp(-u[k] / np.float32(0.06))

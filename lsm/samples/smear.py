@@ -51,6 +51,7 @@ class SmearConfig(Config):
     flat part, and per um of Evans-Fung thickness. The defaults give a transmission of 0.80 in the middle and
     0.70 at the rim: the NIH crops are as flat (grey 0.84-0.92 of their own brightest level across a cell).
     stain_spread: slide-to-slide sigma of the logarithm of the one exponent on all transmissions.
+    cell_stain_spread: the same from cell to cell, for the cell's own stain; real crops bring their own.
     refractive_contrast: index of the cell above its surroundings (0.06: 1.9 rad at the rim at 0.525 um).
     white_per_red, platelets_per_red: 7,300 and 250,000 per 5 million red cells per microlitre.
     precipitate_per_mm2, howell_jolly_fraction: stain precipitate, and red cells with a Howell-Jolly body.
@@ -70,6 +71,7 @@ class SmearConfig(Config):
     base_absorbance: NonNegative = 0.16
     absorbance_per_um: NonNegative = 0.075
     stain_spread: NonNegative = 0.15
+    cell_stain_spread: NonNegative = 0.08
     refractive_contrast: NonNegative = 0.06
     white_per_red: NonNegative = 7300 / 5e6
     platelets_per_red: NonNegative = 0.05
