@@ -67,4 +67,4 @@ def _open_board(rig: RigConfig) -> Illuminator:
         raise ConfigError(f"Rig '{rig.name}' names no LED port.", hint="set led.port, for example COM5 or /dev/ttyACM0")
     from lsm.led import LedBoardClient, SerialTransport
 
-    return LedBoardClient(SerialTransport(rig.led.port), rig.led.board.build())
+    return LedBoardClient(SerialTransport(rig.led.port), rig.led.board.build(), limit_ma=rig.led.limit_ma)

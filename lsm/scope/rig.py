@@ -36,12 +36,14 @@ class LedConfig(Config):
 
     port: the serial port (COM5, /dev/ttyACM0); the simulator fills it in itself.
     hold_margin_ms: how long beyond the exposure the board holds the light when it hears nothing.
+    limit_ma: ceiling for the board's current, below its own; None keeps the board's default.
     """
 
     kind: Literal["serial"] = "serial"
     port: str = ""
     board: BoardConfig = BoardConfig()
     hold_margin_ms: NonNegative = 500.0
+    limit_ma: PositiveInt | None = None
 
 
 class Objective(Config):

@@ -1,0 +1,148 @@
+"""A rig without hardware: the real firmware, real protocol and real Micro-Manager core around a computed world."""
+
+import tempfile
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from lsm.config import Config
+from lsm.led import LedBoardClient
+from lsm.optics import Camera, ImagingSystem
+from lsm.samples import ProceduralSmear, Smear, SmearConfig
+from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
+from lsm.twin import FieldRenderer, TwinConfig
+from lsm_sim.board import NativeBoard
+from lsm_sim.world import Renderer, World, drop_world, put_world
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class SimulatorOptions(Config):
+    """The table [simulator.options] of a rig file.
+
+    sample_pixel_um, sample_px, margin_px, led_flux_e_per_ms: see lsm.optics.ImagingSystem and lsm.twin.TwinConfig.
+    smear: the sample where `connect` is given none.
+    repeatability_um, move_ms, exposure_takes_time, colours: see lsm_sim.world.World.
+    sanitize: compile the firmware with address and undefined-behaviour sanitizers.
+    """
+
+    sample_pixel_um: Annotated[float, Field(gt=0)] = 0.3
+    sample_px: Annotated[int, Field(gt=0)] = 896
+    margin_px: Annotated[int, Field(ge=0)] = 16
+    led_flux_e_per_ms: Annotated[float, Field(gt=0)] = 100.0
+    camera: Camera = Camera()
+    smear: SmearConfig = SmearConfig()
+    repeatability_um: NonNegative = 0.5
+    move_ms: NonNegative = 0.0
+    exposure_takes_time: bool = False
+    colours: tuple[int, ...] = (1,)
+    sanitize: bool = True
+
+
+class SimulatedMicroscope:
+    """A MicroManagerMicroscope with, for tests and demonstrations, what stands in for its hardware.
+
+    native_board: the firmware's process. world: sample, stage and camera; None where the devices are adapters.
+    """
+
+    def __init__(
+        self, microscope: MicroManagerMicroscope, native_board: NativeBoard, world: World | None, stop: ExitStack
+    ) -> None:
+        self.native_board = native_board
+        self.world = world
+        self._microscope = microscope
+        self._stop = stop
+        self.board = microscope.board
+        self.observe = microscope.observe
+
+    def close(self) -> None:
+        """Light off, devices unloaded, board switched off; may be called twice."""
+        self._stop.close()
+
+
+def simulated(
+    rig: RigConfig, *, sample: Smear | None = None, seed: int = 0, renderer: Renderer | None = None
+) -> SimulatedMicroscope:
+    """The microscope of a rig whose LED board is the firmware compiled for this computer.
+
+    Where the rig names a `cfg`, its Micro-Manager devices are used and only the board is simulated. Otherwise
+    camera, stage and focus are simulated too, over `sample` (default: the smear of the options, grown from `seed`),
+    and the image is lit by what the firmware shows. renderer: computes the images instead of lsm.twin.
+
+    Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
+    """
+    options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=f"rig '{rig.name}'")
+    with ExitStack() as undo:
+        geometry = rig.led.board
+        board = undo.enter_context(
+            NativeBoard(
+                rows=geometry.rows,
+                columns=geometry.columns,
+                pitch_mm=geometry.pitch_mm,
+                distance_mm=geometry.distance_mm,
+                sanitize=options.sanitize,
+            )
+        )
+        world = None
+        if rig.cfg is None:
+            world = _world(rig, options, board, renderer or _twin(rig, options, sample, seed), seed)
+            rig = rig.model_copy(update={"cfg": _publish(world, rig, undo)})
+        client = LedBoardClient(board.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
+        microscope = open_microscope(rig, client)
+        undo.callback(microscope.close)
+        return SimulatedMicroscope(microscope, board, world, undo.pop_all())
+
+
+def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed: int) -> FieldRenderer:
+    config = TwinConfig(
+        system=ImagingSystem(
+            na=rig.objective.na,
+            sample_pixel_um=options.sample_pixel_um,
+            camera_pixel_um=rig.camera_pixel_um,
+            sample_px=options.sample_px,
+            margin_px=options.margin_px,
+        ),
+        camera=options.camera,
+        led_flux_e_per_ms=options.led_flux_e_per_ms,
+    )
+    return FieldRenderer(sample or ProceduralSmear(options.smear, seed), rig.led.board.build(), config)
+
+
+def _world(rig: RigConfig, options: SimulatorOptions, board: NativeBoard, renderer: Renderer, seed: int) -> World:
+    middle = (sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2)
+    return World(
+        renderer,
+        board.lit,
+        xy_um=middle,
+        seed=seed,
+        repeatability_um=options.repeatability_um,
+        move_ms=options.move_ms,
+        colours=options.colours,
+        exposure_takes_time=options.exposure_takes_time,
+    )
+
+
+def _publish(world: World, rig: RigConfig, undo: ExitStack) -> Path:
+    """Register the world and write the Micro-Manager configuration whose devices look it up."""
+    name = uuid.uuid4().hex
+    put_world(name, world)
+    undo.callback(drop_world, name)
+    folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lsm-rig-")))
+    rows, columns = rig.camera.shape_px or (192, 192)
+    devices = {"Camera": "SimCamera", "XY": "SimXYStage", "Z": "SimFocus"}
+    roles = {"Camera": "Camera", "XYStage": "XY", "Focus": "Z"}
+    lines = [
+        "Property,Core,Initialize,0",
+        *(f"#py pyDevice,{label},lsm_sim.mmdevices,{kind}" for label, kind in devices.items()),
+        *(f"#py Property,{label},World,{name}" for label in devices),
+        f"#py Property,Camera,Rows,{rows}",
+        f"#py Property,Camera,Columns,{columns}",
+        "Property,Core,Initialize,1",
+        *(f"#py Property,Core,{role},{label}" for role, label in roles.items()),
+    ]
+    path = folder / "simulated.cfg"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
