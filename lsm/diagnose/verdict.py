@@ -1,0 +1,140 @@
+"""From an estimate to what is said about the slide, and how much more to scan where nothing can be said yet."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from lsm.agent.results import SlideRun
+from lsm.config import Config
+from lsm.stats import PrevalenceEstimate, ScoreCalibration, density_per_ul, half_width
+
+LARGEST_FACTOR = 1000.0
+
+
+class Outcome(StrEnum):
+    """What is said about a slide."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    INDETERMINATE = "indeterminate"
+    UNUSABLE = "unusable"
+
+
+class VerdictRules(Config):
+    """When a slide is called what.
+
+    positive_above: the interval's low end must exceed this prevalence. negative_below: its high end must stay
+    below this one; a negative verdict says no more than that. cells_min: fewer red cells decide nothing.
+    good_fields_min: share of the visited fields that must be free of faults. quality_min: below it a field is faulty.
+    """
+
+    positive_above: Annotated[float, Ge(0), Le(1)] = 0.001
+    negative_below: Annotated[float, Gt(0), Le(1)] = 0.01
+    cells_min: Annotated[int, Ge(1)] = 300
+    good_fields_min: Annotated[float, Ge(0), Le(1)] = 0.5
+    quality_min: Annotated[float, Ge(0), Le(1)] = 0.3
+    red_cells_per_ul: Annotated[float, Gt(0)] = 5e6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said, why, and the numbers behind it.
+
+    per_ul, per_ul_low, per_ul_high: infected red cells per microlitre at `red_cells_per_ul`.
+    more_fields: fields to scan for a decision; None where none are needed or none would suffice.
+    """
+
+    outcome: Outcome
+    reason: str
+    estimate: PrevalenceEstimate
+    per_ul: float
+    per_ul_low: float
+    per_ul_high: float
+    red_cells_per_ul: float
+    fields: int
+    more_fields: int | None = None
+
+    @property
+    def cells(self) -> int:
+        """Red cells counted, each once."""
+        return self.estimate.cells
+
+    @property
+    def convention(self) -> str:
+        """How the density was computed."""
+        return f"thin film, {self.red_cells_per_ul / 1e6:g} million red cells per microlitre assumed"
+
+
+def judge(run: SlideRun, rules: VerdictRules, *, calibration: ScoreCalibration | None = None) -> Verdict:
+    """The verdict on a run's slide. With a calibration, an indeterminate one says how many more fields to scan."""
+    outcome, reason = _outcome(run, rules)
+    more = None
+    if outcome is Outcome.INDETERMINATE:
+        more = _more_fields(run, rules, calibration)
+        reason = f"{reason} {_advice(more, calibrated=calibration is not None)}".strip()
+    estimate = run.estimate
+    low, middle, high = (
+        density_per_ul(value, red_cells_per_ul=rules.red_cells_per_ul)
+        for value in (estimate.low, estimate.prevalence, estimate.high)
+    )
+    return Verdict(
+        outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields=len(run.visits), more_fields=more
+    )
+
+
+def _outcome(run: SlideRun, rules: VerdictRules) -> tuple[Outcome, str]:
+    estimate = run.estimate
+    fault = _fault(run, rules)
+    if fault:
+        return Outcome.UNUSABLE, fault
+    if estimate.cells < rules.cells_min:
+        return (
+            Outcome.INDETERMINATE,
+            f"{estimate.cells} red cells were counted, {rules.cells_min} are needed.",
+        )
+    if estimate.low > rules.positive_above:
+        return Outcome.POSITIVE, f"The interval lies above {rules.positive_above:.2%} of red cells."
+    if estimate.high < rules.negative_below:
+        return (
+            Outcome.NEGATIVE,
+            f"Fewer than {rules.negative_below:.2%} of red cells are infected; rarer is not excluded.",
+        )
+    return (
+        Outcome.INDETERMINATE,
+        f"The interval reaches from {estimate.low:.2%} to {estimate.high:.2%}, "
+        f"across {rules.positive_above:.2%} to {rules.negative_below:.2%}.",
+    )
+
+
+def _fault(run: SlideRun, rules: VerdictRules) -> str:
+    if not run.visits:
+        return "No field was captured."
+    faulty = [visit.fault or "low quality" for visit in run.visits if visit.fault or visit.quality < rules.quality_min]
+    if 1 - len(faulty) / len(run.visits) < rules.good_fields_min:
+        most = Counter(faulty).most_common(1)[0][0]
+        return f"{len(faulty)} of {len(run.visits)} fields are faulty, most often: {most}."
+    return "" if run.estimate.cells else "No red cells were found."
+
+
+def _more_fields(run: SlideRun, rules: VerdictRules, calibration: ScoreCalibration | None) -> int | None:
+    """Fields until the cell count and the cheap interval allow a decision at the present estimate."""
+    cells = run.estimate.cells
+    if calibration is None or cells == 0:
+        return None
+    for factor in np.geomspace(max(1.0, rules.cells_min / cells), LARGEST_FACTOR, 200):
+        point = np.array(run.estimate.prevalence)
+        half = float(half_width(run.counts * factor, point, calibration))
+        decided = point + half < rules.negative_below or point - half > rules.positive_above
+        if decided:
+            return max(1, int(np.ceil((factor - 1) * len(run.visits))))
+    return None
+
+
+def _advice(more_fields: int | None, *, calibrated: bool) -> str:
+    if more_fields is not None:
+        return f"About {more_fields} more fields should decide."
+    return "Slides differ too much in false positives for more fields to decide." if calibrated else ""
