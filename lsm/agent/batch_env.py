@@ -25,7 +25,7 @@ class BatchSlideEnv:
     """n searches over `tables`, in step; deterministic from the generator given to `reset`.
 
     Every search runs on one slide, drawn at random and flipped at random in x and y, which the reader does
-    not notice and which multiplies the slides by four; `reset(slides=...)` fixes the slide and the flip.
+    not notice and which multiplies the slides by four; `reset(slides=..., flips=...)` fixes both.
     Searches that are over stay as they are and earn nothing until the next reset.
 
     Reward, with e(p) = min(|log((p + e0) / (truth + e0))|, cap): after every step the decrease of e, or
@@ -45,14 +45,18 @@ class BatchSlideEnv:
         self._flips = torch.stack([grid.flip(axes).flatten() for axes in flips])
 
     def reset(
-        self, n: int, generator: torch.Generator | None = None, *, slides: Int[Tensor, " search"] | None = None
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        *,
+        slides: Int[Tensor, " search"] | None = None,
+        flips: Int[Tensor, " search"] | None = None,
     ) -> View:
-        """Start n searches; `slides` names the slide of each, unflipped, else both are drawn from the generator."""
+        """Start n searches on random slides and flips, or on those named (flip 0 leaves the slide as it is)."""
         if slides is None:
-            self.slide = torch.randint(self.n_slides, (n,), generator=generator)
-            self._flip = torch.randint(len(self._flips), (n,), generator=generator)
-        else:
-            self.slide, self._flip = slides, torch.zeros_like(slides)
+            slides = torch.randint(self.n_slides, (n,), generator=generator)
+            flips = torch.randint(self.n_flips, (n,), generator=generator)
+        self.slide, self._flip = slides, torch.zeros_like(slides) if flips is None else flips
         self.state = start(self.rules, n)
         self.done = torch.zeros(n, dtype=torch.bool)
         self._error = torch.full((n,), self.rules.reward.cap, dtype=torch.float64)
@@ -69,6 +73,11 @@ class BatchSlideEnv:
         reward = self._reward(after, seen, done) * ~over
         self.state, self.view, self.done = after, seen, done
         return Step(seen, reward.float(), done)
+
+    @property
+    def n_flips(self) -> int:
+        """Ways to flip a slide; 0 is the slide as it is."""
+        return len(self._flips)
 
     @property
     def error(self) -> Float[Tensor, " search"]:

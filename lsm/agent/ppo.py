@@ -32,7 +32,7 @@ class PpoConfig(Config):
     learning_rate falls linearly to `final_rate` of itself, the entropy bonus (nats per nat) likewise to 0.
     """
 
-    updates: Annotated[int, Ge(1)] = 120
+    updates: Annotated[int, Ge(1)] = 150
     searches: Annotated[int, Ge(1)] = 512
     epochs: Annotated[int, Ge(1)] = 4
     minibatches: Annotated[int, Ge(1)] = 4

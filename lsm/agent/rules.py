@@ -52,9 +52,9 @@ class CostConfig(Config):
     settle_s: waiting after every stage move. stage_mm_per_s: speed of the stage.
     """
 
-    per_capture: NotNegative = 0.002
+    per_capture: NotNegative = 0.001
     per_light: NotNegative = 0.0
-    per_mm: NotNegative = 0.01
+    per_mm: NotNegative = 0.002
     per_s: NotNegative = 0.0
     settle_s: NotNegative = 0.1
     stage_mm_per_s: Positive = 5.0

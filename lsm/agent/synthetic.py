@@ -108,7 +108,8 @@ def _ratios(
     own = rng.standard_normal((len(infected), len(separation)))
     noise = np.sqrt(config.correlation) * common + np.sqrt(1 - config.correlation) * own
     shift = config.slide_shift * rng.standard_normal()
-    return np.where(infected, 0.5, -0.5)[:, None] * d**2 + d * noise + shift
+    ratios: Float[np.ndarray, "cell pattern"] = np.where(infected, 0.5, -0.5)[:, None] * d**2 + d * noise + shift
+    return ratios
 
 
 def _combined(
