@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from lsm.errors import DeviceError, LsmError
 
@@ -12,54 +13,76 @@ DRIVER_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeE
 """What Micro-Manager raises (RuntimeError), and what Python devices and their proxies may raise."""
 
 
-class _Work(threading.Thread, Generic[T]):
-    """One call on its own thread, which does not keep the interpreter alive."""
+class _Job:
+    """One call and, once `done`, what came of it; neither result nor error when it raised something unforeseen."""
 
-    def __init__(self, work: Callable[[], T]) -> None:
-        super().__init__(daemon=True, name="lsm driver call")
-        self._work = work
-        self.result: list[T] = []
+    def __init__(self, work: Callable[[], Any], what: str) -> None:
+        self.what = what
+        self.done = threading.Event()
+        self.result: list[Any] = []
         self.error: Exception | None = None
+        self._work = work
 
     def run(self) -> None:
         try:
             self.result.append(self._work())
         except (LsmError, *DRIVER_ERRORS) as error:
             self.error = error
+        finally:
+            self.done.set()
 
 
 class Watchdog:
     """Calls into drivers, each with a time after which the caller gets an error instead of waiting on.
 
-    A call that does not return cannot be ended from outside: its thread stays behind, and every later call is
-    refused until it has returned, because a driver is not to be entered twice.
+    All calls run on one thread, which does not keep the interpreter alive. A call that does not return cannot
+    be ended from outside: the thread stays with it, and every later call is refused until it has returned,
+    because a driver is not to be entered twice.
     """
 
     def __init__(self) -> None:
-        self._hanging: tuple[threading.Thread, str] | None = None
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._hanging: _Job | None = None
 
     def call(self, work: Callable[[], T], *, what: str, within_s: float, error: type[DeviceError]) -> T:
         """The result of `work()`. Raises `error` when it fails or takes longer; an LsmError passes unchanged."""
         self._refuse_while_hanging(error)
-        thread = _Work(work)
-        thread.start()
-        thread.join(within_s)
-        if thread.is_alive():
-            self._hanging = (thread, what)
+        job = _Job(work, what)
+        self._start()
+        self._jobs.put(job)
+        if not job.done.wait(within_s):
+            self._hanging = job
             raise error(
                 f"{what} has not come back within {within_s:g} s.",
                 hint="check the device and its cable, then restart; timeouts_s in the rig file sets the time",
             )
-        if isinstance(thread.error, LsmError):
-            raise thread.error
-        if thread.error is not None or not thread.result:
-            raise error(f"{what} failed: {thread.error}.", hint="check the device and its cable") from thread.error
-        return thread.result[0]
+        if isinstance(job.error, LsmError):
+            raise job.error
+        if job.error is not None or not job.result:
+            raise error(f"{what} failed: {job.error}.", hint="check the device and its cable") from job.error
+        result: T = job.result[0]
+        return result
+
+    def close(self) -> None:
+        """End the thread when it has nothing left to do."""
+        self._jobs.put(None)
+        self._thread = None
 
     def _refuse_while_hanging(self, error: type[DeviceError]) -> None:
-        if self._hanging is None:
-            return
-        thread, what = self._hanging
-        if thread.is_alive():
-            raise error(f"{what} still has not come back from an earlier request.", hint="restart the program")
+        if self._hanging is not None and not self._hanging.done.is_set():
+            raise error(
+                f"{self._hanging.what} still has not come back from an earlier request.", hint="restart the program"
+            )
         self._hanging = None
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._jobs = SimpleQueue()
+            self._thread = threading.Thread(target=_work, args=(self._jobs,), daemon=True, name="lsm driver calls")
+            self._thread.start()
+
+
+def _work(jobs: "SimpleQueue[_Job | None]") -> None:
+    while (job := jobs.get()) is not None:
+        job.run()

@@ -87,6 +87,7 @@ class MicroManagerMicroscope:
             return
         self._closed = True
         self._illuminator.close()
+        self._watchdog.close()
         if self._on_close is not None:
             self._on_close()
 

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -94,7 +95,7 @@ class World:
 
     def expose(self, exposure_ms: float) -> Image:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
-        with self._lock:
+        with self._lock, _one_torch_thread():
             image = self._renderer.image(self._lit(), self._xy_um, self._z_um, exposure_ms, self._noise)
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
@@ -102,8 +103,20 @@ class World:
 
     def _arrive(self, xy_um: tuple[float, float], z_um: float) -> None:
         self._xy_um, self._z_um = xy_um, z_um
-        self._renderer.prepare(xy_um, z_um, self._colours)
+        with _one_torch_thread():
+            self._renderer.prepare(xy_um, z_um, self._colours)
         self._still_at_s = time.monotonic() + self._move_ms / 1000
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Torch's threads spin while they wait: on a busy computer a snap then outlasts the LED board's watchdog."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 _worlds: dict[str, World] = {}
