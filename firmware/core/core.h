@@ -39,6 +39,7 @@ struct lsm_stream {
     size_t count;
     bool in_frame;  /* after a zero byte: a newline is data */
     bool not_text;  /* a byte outside printable ASCII came: no line is obeyed until a zero or silence */
+    bool refused; /* such a line has been answered with an error */
     bool overflow;
     uint32_t byte_ms;
 };

@@ -7,6 +7,7 @@ static void restart(struct lsm_stream *stream, bool in_frame) {
     stream->count = 0;
     stream->in_frame = in_frame;
     stream->not_text = false;
+    stream->refused = false;
     stream->overflow = false;
 }
 
@@ -45,6 +46,15 @@ static void keep(struct lsm_stream *stream, uint8_t byte) {
     }
 }
 
+/* Only the first such line is answered: the rest is probably a frame whose leading zero was lost. */
+static void outside_a_frame(struct lsm_stream *stream, uint8_t byte) {
+    if (stream->not_text && byte == '\n' && !stream->refused) {
+        stream->refused = true;
+        lsm_text_error(LSM_TEXT_NOT_TEXT);
+    }
+    stream->not_text = stream->not_text || byte < 0x20 || byte > 0x7E;
+}
+
 void lsm_stream_byte(struct lsm_core *core, uint8_t byte) {
     struct lsm_stream *stream = &core->stream;
     stream->byte_ms = hal_now_ms();
@@ -52,16 +62,13 @@ void lsm_stream_byte(struct lsm_core *core, uint8_t byte) {
         end_of_frame(core);
         return;
     }
-    if (stream->in_frame || stream->not_text) {
+    if (stream->in_frame) {
         keep(stream, byte);
-    } else if (byte == '\n') {
+    } else if (byte == '\n' && !stream->not_text) {
         end_of_line(core);
-    } else if (byte != '\r') {
+    } else if (byte != '\r' || stream->not_text) {
         keep(stream, byte);
-        if (byte < 0x20 || byte > 0x7E) {
-            stream->not_text = true;
-            lsm_text_error(LSM_TEXT_NOT_TEXT);
-        }
+        outside_a_frame(stream, byte);
     }
 }
 

@@ -29,7 +29,7 @@ static uint8_t finish(struct lsm_core *core) {
     lsm_leds_latch(&core->leds);
     if (lsm_leds_limited(&core->leds)) {
         lsm_put_text("LIMITED.");
-        lsm_put_milli((int32_t)((uint64_t)core->leds.scale * 1000u / LSM_SCALE_ONE));
+        lsm_put_milli((int32_t)(((uint64_t)core->leds.scale * 1000u + LSM_SCALE_ONE / 2u) / LSM_SCALE_ONE));
         lsm_put_text("\n");
     }
     return 0;

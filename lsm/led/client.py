@@ -4,7 +4,8 @@ import binascii
 import json
 import math
 import struct
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.led._constants import (
     LEDS_PER_GEOMETRY,
-    MAX_FRAME,
     PROTOCOL_VERSION,
     SCALE_ONE,
     WATCHDOG_DEFAULT_MS,
@@ -28,7 +28,9 @@ from lsm.led.transport import Transport
 from lsm.types import DutyLevels, LedVectors
 
 COLOURS = 3
-CHUNK = MAX_FRAME - 6  # FB_WRITE's seq, command, offset and CRC take the rest
+BYTES_PER_POSITION = 12
+REQUEST_OVERHEAD = 6  # FB_WRITE's seq, command, offset and CRC
+GEOMETRY_OVERHEAD = 5  # a reply's seq, command, status and CRC
 
 
 class _NotArmedError(IlluminatorError):
@@ -122,13 +124,13 @@ class LedBoardClient:
 
     def status(self) -> BoardStatus:
         """The board's state; asking also feeds its watchdog. Raises IlluminatorTimeout."""
-        return _parsed(BoardStatus, self._expect(self._link.call(Command.STATUS)))
+        return _parsed(BoardStatus.parse, self._expect(self._link.call(Command.STATUS)))
 
     def latched(self) -> DutyLevels:
         """The levels [led, colour] that are on now, read back from the board. Raises IlluminatorTimeout."""
         requests = [
-            (Command.FB_READ, struct.pack("<BHH", Bank.LATCHED, start, min(CHUNK, self._n_bytes - start)))
-            for start in range(0, self._n_bytes, CHUNK)
+            (Command.FB_READ, struct.pack("<BHH", Bank.LATCHED, start, min(self._chunk, self._n_bytes - start)))
+            for start in range(0, self._n_bytes, self._chunk)
         ]
         data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
         if len(data) != self._n_bytes:
@@ -142,9 +144,10 @@ class LedBoardClient:
     def read_geometry(self) -> LedVectors:
         """The board's own LED positions [led, 3] in millimetres. Raises IlluminatorTimeout."""
         n_leds = self._board.n_leds
+        step = min(LEDS_PER_GEOMETRY, (self._hello.max_frame - GEOMETRY_OVERHEAD) // BYTES_PER_POSITION)
         requests = [
-            (Command.GEOM_READ, struct.pack("<HB", start, min(LEDS_PER_GEOMETRY, n_leds - start)))
-            for start in range(0, n_leds, LEDS_PER_GEOMETRY)
+            (Command.GEOM_READ, struct.pack("<HB", start, min(step, n_leds - start)))
+            for start in range(0, n_leds, step)
         ]
         data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
         positions_mm: LedVectors = np.frombuffer(data, dtype="<i4").reshape(-1, 3) / 1000.0
@@ -155,7 +158,7 @@ class LedBoardClient:
         self._stop_quietly()
         self._transport.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LedBoardClient":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,6 +167,10 @@ class LedBoardClient:
     @property
     def _n_bytes(self) -> int:
         return self._board.n_leds * COLOURS
+
+    @property
+    def _chunk(self) -> int:
+        return self._hello.max_frame - REQUEST_OVERHEAD
 
     def _identify(self) -> dict[str, Any]:
         self._link.drain()
@@ -184,7 +191,7 @@ class LedBoardClient:
 
     def _greet(self) -> Hello:
         reply = self._link.call(Command.HELLO, bytes([PROTOCOL_VERSION]))
-        hello = _parsed(Hello, self._expect(reply))
+        hello = _parsed(Hello.parse, self._expect(reply))
         self._link.rx_window = hello.rx_window
         self._watchdog_ms = hello.watchdog_ms
         if self._limit_ma is not None:
@@ -223,13 +230,13 @@ class LedBoardClient:
             self._watchdog_ms = watchdog_ms
         data = levels.tobytes()
         writes = [
-            (Command.FB_WRITE, struct.pack("<H", start) + data[start : start + CHUNK])
-            for start in range(0, len(data), CHUNK)
+            (Command.FB_WRITE, struct.pack("<H", start) + data[start : start + self._chunk])
+            for start in range(0, len(data), self._chunk)
         ]
         for reply in self._link.call_all(writes):
             self._expect(reply)
         reply = self._link.call(Command.SHOW, struct.pack("<I", binascii.crc32(data)))
-        report = _parsed(LatchReport, self._expect(reply, Status.OK, Status.LIMITED))
+        report = _parsed(LatchReport.parse, self._expect(reply, Status.OK, Status.LIMITED))
         return self._verified(levels, report, limited=reply.status == Status.LIMITED)
 
     def _verified(self, levels: DutyLevels, report: LatchReport, *, limited: bool) -> Shown:
@@ -260,17 +267,12 @@ class LedBoardClient:
         )
 
 
-class _Parses(Protocol):
-    @classmethod
-    def parse(cls, payload: bytes) -> Self: ...
+_T = TypeVar("_T")
 
 
-_T = TypeVar("_T", bound=_Parses)
-
-
-def _parsed(kind: type[_T], reply: Reply) -> _T:
+def _parsed(parse: Callable[[bytes], _T], reply: Reply) -> _T:
     try:
-        return kind.parse(reply.payload)
+        return parse(reply.payload)
     except struct.error as error:
         raise IlluminatorError(
             f"The LED board answered {Command(reply.command).name} with {len(reply.payload)} bytes.",

@@ -4,7 +4,7 @@ import errno
 import socket
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import serial
 
@@ -14,6 +14,7 @@ SLICE_S = 0.05
 CONNECT_S = 2.0
 
 
+@runtime_checkable
 class Transport(Protocol):
     """A byte stream to one board, owned by one program.
 

@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -98,7 +97,7 @@ class NativeBoard:
         if self._own_dir is not None:
             shutil.rmtree(self._own_dir, ignore_errors=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "NativeBoard":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -23,7 +23,8 @@ static bool is_link;
 
 /* Answers that the host has not taken yet. */
 static uint8_t waiting[1u << 18];
-static size_t waiting_count;
+static size_t waiting_start;
+static size_t waiting_end;
 
 static void set_nonblocking(int descriptor) {
     (void)fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
@@ -76,7 +77,7 @@ static void hang_up(void) {
     if (listener >= 0 && host >= 0) {
         close(host);
         host = -1;
-        waiting_count = 0;
+        waiting_start = waiting_end = 0;
     }
 }
 
@@ -97,30 +98,28 @@ static void welcome(void) {
 }
 
 static void flush(void) {
-    size_t sent = 0;
-    while (host >= 0 && sent < waiting_count) {
-        ssize_t count = write(host, waiting + sent, waiting_count - sent);
+    while (host >= 0 && waiting_start < waiting_end) {
+        ssize_t count = write(host, waiting + waiting_start, waiting_end - waiting_start);
         if (count <= 0) {
-            break;
+            return;
         }
-        sent += (size_t)count;
+        waiting_start += (size_t)count;
     }
-    memmove(waiting, waiting + sent, waiting_count - sent);
-    waiting_count -= sent;
+    waiting_start = waiting_end = 0;
 }
 
 void hal_write(const uint8_t *bytes, size_t count) {
-    if (host < 0 || count > sizeof waiting - waiting_count) {
+    if (host < 0 || count > sizeof waiting - waiting_end) {
         return;
     }
-    memcpy(waiting + waiting_count, bytes, count);
-    waiting_count += count;
+    memcpy(waiting + waiting_end, bytes, count);
+    waiting_end += count;
 }
 
 size_t port_read(uint8_t *bytes, size_t room, int wait_ms) {
     struct pollfd wanted[2] = {{.fd = host, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
     flush();
-    wanted[0].events |= waiting_count > 0 ? POLLOUT : 0;
+    wanted[0].events |= waiting_start < waiting_end ? POLLOUT : 0;
     if (poll(wanted, 2, wait_ms) <= 0) {
         return 0;
     }

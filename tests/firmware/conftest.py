@@ -1,0 +1,23 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from wire import Wire
+
+from lsm_sim.board import NativeBoard
+
+
+@pytest.fixture
+def native(tmp_path: Path):
+    """A freshly booted board with the default 13 x 13 grid."""
+    if shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("no C compiler or make")
+    with NativeBoard(run_dir=tmp_path) as board:
+        yield board
+
+
+@pytest.fixture
+def wire(native: NativeBoard):
+    transport = native.open_transport()
+    yield Wire(transport)
+    transport.close()
