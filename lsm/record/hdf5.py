@@ -1,8 +1,11 @@
 """Write frames to one HDF5 file that survives the death of its writer."""
 
 import os
+import re
 import shutil
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -73,7 +76,7 @@ class Recorder:
         except _WRITE_ERRORS as error:
             self._abandon()
             raise RecordError(
-                f"The recording {self.path} cannot be written: {error}.",
+                f"The recording {self.path} cannot be written: {_reason(error)}.",
                 hint=f"its first {self._n_frames} frames are safe; check the disk, then record to a new file",
             ) from error
         self._n_frames += 1
@@ -87,25 +90,29 @@ class Recorder:
             if self._file is None:
                 self._create(summary=text)
             else:
-                _extend(self._file["summary"], np.frombuffer(text, dtype=np.uint8))
+                _put(self._file["summary"], 0, np.frombuffer(text, dtype=np.uint8))
         except _WRITE_ERRORS as error:
             self._abandon()
             raise RecordError(
-                f"The summary of {self.path} cannot be written: {error}.", hint="check the disk"
+                f"The summary of {self.path} cannot be written: {_reason(error)}.", hint="check the disk"
             ) from error
         self.close()
 
     def close(self) -> None:
         """Close the file as it is; may be called twice. Raises RecordError where the last write fails."""
         self._ended = True
-        file, self._file = self._file, None
+        file = self._file
         try:
             if file is not None:
+                file.flush()
                 file.close()
         except _WRITE_ERRORS as error:
-            raise RecordError(f"The recording {self.path} cannot be closed: {error}.", hint="check the disk") from error
-        finally:
-            self._release()
+            self._abandon()
+            raise RecordError(
+                f"The recording {self.path} cannot be closed: {_reason(error)}.", hint="check the disk"
+            ) from error
+        self._file = None
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +136,7 @@ class Recorder:
         except _WRITE_ERRORS as error:
             partial.unlink(missing_ok=True)
             raise RecordError(
-                f"The recording {self.path} cannot be created: {error}.", hint="check the folder and the disk"
+                f"The recording {self.path} cannot be created: {_reason(error)}.", hint="check the folder and the disk"
             ) from error
 
     def _begin(self, frame: Frame) -> None:
@@ -143,12 +150,13 @@ class Recorder:
         file = self._file
         if file is None:
             return
-        _extend(file["images"], frame.image[None])
-        _extend(file["requested"], frame.request.pattern.levels[None])
-        _extend(file["shown"], frame.shown.levels[None])
-        _extend(file["text"], np.frombuffer(text, dtype=np.uint8))
-        start, self._text_end = self._text_end, self._text_end + len(text)
-        _extend(file["frames"], _row(frame, start, self._text_end))
+        index = self._n_frames
+        for name, array in _arrays(frame).items():
+            _put(file[name], index, array[None])
+        start, end = self._text_end, self._text_end + len(text)
+        _put(file["text"], start, np.frombuffer(text, dtype=np.uint8))
+        _put(file["frames"], index, _row(frame, start, end))
+        self._text_end = end
 
     def _refuse_if_ended(self) -> None:
         if self._ended:
@@ -163,7 +171,7 @@ class Recorder:
             )
 
     def _refuse_other_shape(self, frame: Frame) -> None:
-        for name, array in (("images", frame.image), ("requested", frame.request.pattern.levels)):
+        for name, array in _arrays(frame).items():
             shape = None if self._file is None else self._file[name].shape[1:]
             if array.shape != shape:
                 raise RecordError(
@@ -172,16 +180,18 @@ class Recorder:
                 )
 
     def _abandon(self) -> None:
-        """Let go of a file that cannot be written; what is in it stays."""
+        """Let go of a file that cannot be written; what is in it stays.
+
+        HDF5 2.0 crashes the process when it must close a file whose last write failed, so from here on it
+        writes to nowhere.
+        """
         self._ended = True
         file, self._file = self._file, None
-        try:
-            if file is not None:
+        if file is not None:
+            _write_to_nowhere(file)
+            with suppress(*_WRITE_ERRORS):
                 file.close()
-        except _WRITE_ERRORS:
-            self._file = None
-        finally:
-            self._release()
+        self._release()
 
     def _release(self) -> None:
         if self._mark is not None:
@@ -219,11 +229,7 @@ def _row(frame: Frame, text_start: int, text_end: int) -> "np.ndarray[Any, Any]"
 
 
 def _frame_datasets(file: h5py.File, frame: Frame) -> None:
-    for name, array in (
-        ("images", frame.image),
-        ("requested", frame.request.pattern.levels),
-        ("shown", frame.shown.levels),
-    ):
+    for name, array in _arrays(frame).items():
         file.create_dataset(
             name,
             shape=(0, *array.shape),
@@ -244,8 +250,26 @@ def _bytes_dataset(file: h5py.File, name: str, content: bytes) -> None:
     )
 
 
-def _extend(dataset: h5py.Dataset, rows: "np.ndarray[Any, Any]") -> None:
-    start = dataset.shape[0]
+def _put(dataset: h5py.Dataset, start: int, rows: "np.ndarray[Any, Any]") -> None:
+    """Write at `start`, over what an interrupted attempt may have left there, and hand it to the system."""
     dataset.resize(start + len(rows), axis=0)
     dataset[start:] = rows
     dataset.flush()
+
+
+def _arrays(frame: Frame) -> dict[str, "np.ndarray[Any, Any]"]:
+    return {"images": frame.image, "requested": frame.request.pattern.levels, "shown": frame.shown.levels}
+
+
+def _write_to_nowhere(file: h5py.File) -> None:
+    if sys.platform == "win32":
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, file.id.get_vfd_handle())
+    os.close(nowhere)
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system said, out of the library's long message."""
+    found = re.search("error message = '([^']*)'", str(error))
+    return found.group(1).lower() if found else str(error).partition("(")[0].strip().lower()
