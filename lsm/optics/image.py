@@ -20,7 +20,7 @@ def effective_weights(board: LedBoard, duty: Float[Tensor, "*capture led"]) -> F
 
 
 def pattern_image(
-    stack: Float[Tensor, "*field led y x"], weights: Float[Tensor, "*batch capture led"]
+    stack: Float[Tensor, "*field led y x"], weights: Float[Tensor, "*batch capture lit"]
 ) -> Float[Tensor, "*out capture y x"]:
     """Images under patterns: LEDs are incoherent, so each is a weighted sum over the stack.
 

@@ -93,6 +93,7 @@ def sample_pupil(
 ) -> Complex[Tensor, "led k k"]:
     """A pupil factor given on the bins of `frequency_axis`, read bilinearly between them; differentiable.
 
+    Bilinear reading dims a pupil whose phase changes by d rad per bin by about d^2 / 8.
     Raises WrongFormat unless it is [computed_px, computed_px].
     """
     n = system.computed_px
