@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
 
 import numpy as np
 import torch
@@ -72,14 +71,14 @@ class Bundle:
     tensors: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, card: BundleCard, tensors: Mapping[str, Tensor]) -> Self:
+    def of(cls, card: BundleCard, tensors: Mapping[str, Tensor]) -> "Bundle":
         """A bundle whose card carries the digest of these tensors. Raises WrongFormat for a bad codebook or size."""
         held = {key: tensors[key].detach().cpu().contiguous().clone() for key in sorted(tensors)}
         _check_tensors(card.name, held)
         return cls(card.model_copy(update={"weights_digest": tensors_digest(held)}), MappingProxyType(held))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "Bundle":
         """Read a bundle. Raises FileMissing, WrongFormat (damaged or edited) or ModelMismatch (another version)."""
         card_path, weights_path = folder / CARD_FILE, folder / WEIGHTS_FILE
         for path in (card_path, weights_path):
@@ -98,7 +97,7 @@ class Bundle:
         return cls(card, MappingProxyType(tensors))
 
     @classmethod
-    def shipped(cls, name: str) -> Self:
+    def shipped(cls, name: str) -> "Bundle":
         """The bundle of that name that comes with the package."""
         return cls.load(MODELS_FOLDER / name)
 

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -36,16 +35,16 @@ class FieldCells:
     def __len__(self) -> int:
         return len(self.field)
 
-    def where(self, chosen: Bool[np.ndarray, " cell"] | Int[np.ndarray, " chosen"]) -> Self:
+    def where(self, chosen: Bool[np.ndarray, " cell"] | Int[np.ndarray, " chosen"]) -> "FieldCells":
         """The chosen rows."""
         return type(self)(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
-    def of_field(self, field: int) -> Self:
+    def of_field(self, field: int) -> "FieldCells":
         """The cells of one field."""
         return self.where(self.field == field)
 
     @classmethod
-    def joined(cls, parts: Iterable[Self]) -> Self:
+    def joined(cls, parts: Iterable["FieldCells"]) -> "FieldCells":
         """One table from those of successive fields; field numbers count the parts."""
         held = list(parts)
         columns = [np.concatenate([getattr(part, f.name) for part in held]) for f in fields(cls)]
@@ -79,7 +78,7 @@ class FieldSet:
         return torch.from_numpy(self.stacks[field].astype(np.float32))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "FieldSet":
         """The set in `folder`, its stacks mapped from disk. Raises WrongFormat for a damaged one."""
         try:
             stacks = np.load(folder / _STACKS, mmap_mode="r", allow_pickle=False)
@@ -99,7 +98,7 @@ class FieldSet:
         *,
         shape: tuple[int, int, int, int],
         advance: Callable[[], None] = lambda: None,
-    ) -> Self:
+    ) -> "FieldSet":
         """The set in `folder`; where there is none, `scenes` are computed into it, one at a time.
 
         shape: fields, LEDs, rows, columns. The folder appears only when it is complete.

@@ -78,8 +78,8 @@ def crop_cells(
     columns = (x_px + 0.5).round().long().clamp(0, images.shape[3])[:, None] + ramp
     flat = padded.movedim(1, -1).reshape(-1, images.shape[1])
     index = (field.long()[:, None, None] * padded.shape[2] + rows[:, :, None]) * padded.shape[3] + columns[:, None, :]
-    crops: Tensor = flat.index_select(0, index.reshape(-1)).reshape(len(field), size_px, size_px, -1).movedim(-1, 1)
-    return crops
+    crops = flat.index_select(0, index.reshape(-1))
+    return crops.reshape(len(field), size_px, size_px, images.shape[1]).movedim(-1, 1)
 
 
 def random_subsets(n_cells: int, n_captures: int, generator: torch.Generator) -> Bool[Tensor, "cell capture"]:

@@ -126,8 +126,10 @@ class Tally:
         return score, label, slide
 
     def auc(self, mask: int, rng: np.random.Generator) -> AucEstimate:
-        """Area under the curve of found red cells; the interval resamples slides."""
+        """Area under the curve of found red cells; the interval resamples slides, 0..1 where a class is missing."""
         score, label, slide = self.scores(mask)
+        if label.all() or not label.any():
+            return AucEstimate(0.5, 0.0, 1.0, len(np.unique(slide)))
         return auc_interval(score, label, slide, rng=rng, draws=300)
 
     def finder(self, mask: int) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -60,7 +59,7 @@ class _Scale:
     adu_full_well: float
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Self:
+    def of(cls, bundle: Bundle) -> "_Scale":
         part = bundle.select("codebook")
         return cls(part["signal_mean"], part["signal_std"], float(part["adu_offset"]), float(part["adu_full_well"]))
 
