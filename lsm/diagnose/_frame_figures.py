@@ -20,7 +20,7 @@ BAR_UM = 50.0
 THUMB_UM = 16.0
 LABELLED = 6
 LABEL_ABOVE = 0.05
-BOX_PLAIN = "#9fd8c4"
+BOX_PLAIN = "#12a37c"
 BOX_SUSPECT = "#ff9d4d"
 
 
@@ -130,25 +130,20 @@ def _canvas(frame: Frame, *, inches: float) -> tuple[Figure, Axes, Image]:
 def _scale_bar(axes: Axes, image: Image, run: SlideRun) -> None:
     rows, columns = image.shape
     length = BAR_UM * columns / run.field_um[0]
-    x, y = columns * 0.04, rows * 0.955
-    axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, solid_capstyle="butt")
-    axes.plot([x, x + length], [y, y], color="white", linewidth=2.5, solid_capstyle="butt")
-    axes.text(
-        x + length / 2,
-        y - rows * 0.015,
-        f"{BAR_UM:g} um",
-        color="white",
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        bbox={"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1.2},
+    left, top = columns * 0.03, rows * 0.885
+    corner = (left, top)
+    axes.add_patch(Rectangle(corner, length * 1.16, rows * 0.085, facecolor="black", alpha=0.6, linewidth=0))
+    middle, line = left + 0.58 * length, top + rows * 0.065
+    axes.plot(
+        [middle - length / 2, middle + length / 2], [line, line], color="white", linewidth=2, solid_capstyle="butt"
     )
+    axes.text(middle, top + rows * 0.052, f"{BAR_UM:g} µm", color="white", ha="center", va="bottom", fontsize=8)
 
 
 def _box(axes: Axes, cell: CellFinding, chance: float, *, labelled: bool) -> None:
     x0, y0, x1, y1 = cell.box_px
     suspect = chance >= LABEL_ABOVE
-    colour, width = (BOX_SUSPECT, 2.0) if suspect else (BOX_PLAIN, 0.8)
+    colour, width = (BOX_SUSPECT, 2.0) if suspect else (BOX_PLAIN, 1.1)
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width))
     if labelled:
         axes.text(

@@ -62,15 +62,15 @@ def _panel(
 
 def _leds(axes: Axes, board: LedBoard, brightness: PerLed, na: float, title: str) -> None:
     bare(axes)
-    reach = 1.12 * float(board.na.max())
-    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    x, y = -board.directions[:, 0], -board.directions[:, 1]
+    reach = 1.1 * float(np.abs([x, y]).max())
+    axes.set(xlim=(-reach, reach), ylim=(1.14 * reach, -reach), aspect="equal")
     axes.set_facecolor(PANEL_DARK)
     axes.patch.set_visible(True)
-    x, y = -board.directions[:, 0], -board.directions[:, 1]
-    axes.scatter(x, y, s=7, color="#2b3742", linewidths=0)
+    axes.scatter(x, y, s=8, color="#2b3742", linewidths=0)
     lit = brightness > 0
     # Square root: dim LEDs stay visible beside full ones.
-    axes.scatter(x[lit], y[lit], s=16, c=LIGHT_GREEN, alpha=np.sqrt(brightness[lit]), linewidths=0)
+    axes.scatter(x[lit], y[lit], s=22, c=LIGHT_GREEN, alpha=np.sqrt(brightness[lit]), linewidths=0)
     axes.add_patch(Circle((0, 0), na, fill=False, edgecolor="white", linestyle=(0, (3, 2)), linewidth=0.9))
-    axes.text(na * 0.8, -na * 0.95, f"NA {na:g}", color="white", fontsize=7)
+    axes.text(0, 1.1 * reach, f"dashed: objective NA {na:g}", color="#c9d6df", fontsize=7, ha="center", va="bottom")
     axes.set_title(title, fontweight="normal", color=MUTED)

@@ -48,7 +48,7 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
     width_um, height_um = run.extent_um
     field_x, field_y = run.field_um
     with house_style():
-        figure = Figure(figsize=(6.4, 6.4 * height_um / width_um + 1.05), layout="constrained")
+        figure = Figure(figsize=(5.3, 5.3 * height_um / width_um + 1.15), layout="constrained")
         axes = figure.subplots()
         axes.add_patch(Rectangle((0, 0), width_um, height_um, facecolor="#f7f9fa", edgecolor=FAINT))
         norm = Normalize(0, 100 * top)
@@ -58,13 +58,13 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
             edge = ALARM if visit.fault else "white"
             colour = DENSITY_COLOURS(norm(100 * share))
             axes.add_patch(Rectangle(corner, field_x, field_y, facecolor=colour, edgecolor=edge, linewidth=1.2))
-            axes.text(x - 0.43 * field_x, y - 0.42 * field_y, str(order), fontsize=7.5, va="top", ha="left")
+            axes.text(x - 0.43 * field_x, y - 0.42 * field_y, str(order), fontsize=8, va="top", ha="left")
             for place, pattern in enumerate(visit.patterns):
                 axes.plot(
-                    x + field_x * (0.17 * place - 0.085 * (len(visit.patterns) - 1)),
+                    x + field_x * (0.2 * place - 0.1 * (len(visit.patterns) - 1)),
                     y + 0.3 * field_y,
                     "o",
-                    markersize=3.6,
+                    markersize=4.6,
                     color=PATTERN_COLOURS[pattern % len(PATTERN_COLOURS)],
                     markeredgecolor="white",
                     markeredgewidth=0.4,
@@ -72,7 +72,7 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
         for before, after in pairwise(visit.xy_um for visit in run.visits):
             axes.plot(*zip(before, after, strict=True), color=INK, linewidth=0.7, alpha=0.35)
         axes.set(xlim=(-0.01 * width_um, 1.01 * width_um), ylim=(1.01 * height_um, -0.01 * height_um), aspect="equal")
-        axes.set(xlabel="stage x (um)", ylabel="stage y (um)")
+        axes.set(xlabel="stage x (µm)", ylabel="stage y (µm)")
         bar = figure.colorbar(
             _mappable(norm), ax=axes, location="bottom", fraction=0.05, aspect=40, shrink=0.6, pad=0.02
         )
@@ -89,10 +89,10 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
 def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
     """Estimate and interval after each capture, for the run and for the one it is compared with."""
     with house_style():
-        figure = Figure(figsize=(6.4, 3.5), layout="constrained")
+        figure = Figure(figsize=(5.3, 3.9), layout="constrained")
         axes = figure.subplots()
         top = 0.0
-        for each, colour in ((other, OTHER), (run, AGENT)):
+        for each, colour, dashes in ((other, OTHER, (4, 2)), (run, AGENT, ())):
             steps = [] if each is None else [step for step in each.decisions if step.capture is not None]
             if each is None or not steps:
                 continue
@@ -102,7 +102,7 @@ def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
                 for name in ("low", "prevalence", "high")
             )
             axes.fill_between(captures, low, high, color=colour, alpha=0.16, linewidth=0)
-            axes.plot(captures, middle, color=colour, linewidth=1.8, label=each.policy)
+            axes.plot(captures, middle, color=colour, linewidth=1.8, dashes=dashes, label=each.policy)
             axes.plot(captures[-1], middle[-1], "o", color=colour, markersize=5)
             settled = high[len(high) // 4 :]
             top = max(top, 1.25 * float(np.median(settled)), 1.1 * float(high[-1]))
@@ -110,7 +110,7 @@ def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
         axes.set_xlim(left=1)
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
         if axes.lines:
-            axes.legend(loc="upper right", title=f"line: estimate, band: {run.estimate.confidence:.0%} interval")
+            figure.legend(loc="outside upper left", ncols=2)
     estimate = run.estimate
     return embed_svg(
         figure,
@@ -148,12 +148,31 @@ def decision_strip(run: SlideRun) -> EmbeddedImage:
             axes.tick_params(axis="y", length=0)
             for line in range(1, actions):
                 axes.axhline(line, color="white", linewidth=1.5)
+            axes.set_xticks([step for step in range(10, steps + 1, 10) if start < step < start + columns])
         axes.set_xlabel("step")
     return embed_svg(
         figure,
         f"{steps} decisions of the policy {run.policy}: the chosen action of each step on the shaded "
         "probabilities of all actions. The table below holds the same.",
     )
+
+
+def score_histogram(run: SlideRun) -> EmbeddedImage:
+    """Red cells per score bin over all sets of captures, the evidence behind the estimate."""
+    cells = run.counts.sum(axis=0)
+    edges = np.linspace(0, 1, len(cells) + 1)
+    with house_style():
+        figure = Figure(figsize=(4.4, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.bar(edges[:-1], cells, width=0.94 / len(cells), align="edge", color=AGENT)
+        for edge, count in zip(edges[:-1], cells, strict=True):
+            if count:
+                axes.text(edge + 0.47 / len(cells), count * 1.1, f"{count}", ha="center", va="bottom", fontsize=8)
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set(xlabel="score (probability of infection at 50% prevalence)", ylabel="red cells", xlim=(0, 1))
+        axes.set_ylim(0, max(10.0, 4.0 * float(cells.max(initial=0))))
+    listed = ", ".join(f"{edge:.1f}: {count}" for edge, count in zip(edges[:-1], cells, strict=True))
+    return embed_svg(figure, f"Red cells per score bin, by the bin's lower end: {listed}.")
 
 
 _PROBABILITY = ListedColormap(np.linspace((0.957, 0.968, 0.975), (0.04, 0.36, 0.30), 64), "probability")

@@ -113,5 +113,6 @@ _FROM_TRUTH: tuple[tuple[str, Callable[[RunScore], str]], ...] = (
         "AUC of infected cells",
         lambda score: NOT_KNOWN if score.infected_auc is None else f"{score.infected_auc:.3f}",
     ),
-    ("Red cells: precision, recall", lambda score: f"{score.precision:.1%}, {score.recall:.1%}"),
+    ("Found cells that are red cells", lambda score: f"{score.precision:.1%}"),
+    ("Red cells that were found", lambda score: f"{score.recall:.1%}"),
 )

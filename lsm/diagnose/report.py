@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,13 @@ def render_report(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "interval": interval, "led_seconds": led_seconds}
+    environment.filters |= {"percent": percent, "interval": interval, "led_seconds": led_seconds, "rounded": _rounded}
     return environment.get_template("report.html.j2").render(_context(content))
 
 
 def _context(content: ReportContent) -> dict[str, Any]:
     run, names = content.run, [pattern.name for pattern in content.patterns]
+    frames = lru_cache(maxsize=64)(content.frames)
     shown = _shown(content)
     panels = _light_figures.pattern_panels(
         content.board, content.patterns, shown, na=content.na, exposures_ms=content.exposures_ms
@@ -102,9 +104,10 @@ def _context(content: ReportContent) -> dict[str, Any]:
                 zip(content.patterns, panels, shown, content.exposures_ms, strict=True)
             )
         ],
-        "samples": _frame_figures.field_samples(run, content.frames, names),
-        "cells_image": _frame_figures.cells_on_frame(run, content.frames, names),
-        "gallery": _frame_figures.gallery(run, content.frames, names, size=content.gallery_size),
+        "samples": _frame_figures.field_samples(run, frames, names),
+        "cells_image": _frame_figures.cells_on_frame(run, frames, names),
+        "gallery": _frame_figures.gallery(run, frames, names, size=content.gallery_size),
+        "histogram": _slide_figures.score_histogram(run),
         "strip": _slide_figures.decision_strip(run) if run.decisions else None,
         "steps": [_step(run, number, step) for number, step in enumerate(run.decisions, start=1)],
         "faulty": [(order, visit.fault) for order, visit in enumerate(run.visits, start=1) if visit.fault],
@@ -132,6 +135,11 @@ def _bar(verdict: Verdict) -> dict[str, float]:
         "width": 100 * (estimate.high - estimate.low) / end,
         "point": 100 * estimate.prevalence / end,
     }
+
+
+def _rounded(value: float) -> str:
+    """Two significant digits, thousands separated: more would pretend to a precision that is not there."""
+    return f"{float(f'{value:.2g}'):,.0f}"
 
 
 def _step(run: SlideRun, number: int, step: Decision) -> dict[str, str]:
