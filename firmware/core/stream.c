@@ -32,6 +32,9 @@ static void end_of_line(struct lsm_core *core) {
     if (stream->overflow) {
         lsm_text_error(LSM_TEXT_LINE_TOO_LONG);
     } else {
+        while (stream->count > 0 && stream->bytes[stream->count - 1] == '\r') {
+            stream->count--;
+        }
         stream->bytes[stream->count] = 0;
         lsm_text_line(core, (char *)stream->bytes);
     }
@@ -52,7 +55,7 @@ static void outside_a_frame(struct lsm_stream *stream, uint8_t byte) {
         stream->refused = true;
         lsm_text_error(LSM_TEXT_NOT_TEXT);
     }
-    stream->not_text = stream->not_text || byte < 0x20 || byte > 0x7E;
+    stream->not_text = stream->not_text || ((byte < 0x20 || byte > 0x7E) && byte != '\r');
 }
 
 void lsm_stream_byte(struct lsm_core *core, uint8_t byte) {
@@ -66,7 +69,7 @@ void lsm_stream_byte(struct lsm_core *core, uint8_t byte) {
         keep(stream, byte);
     } else if (byte == '\n' && !stream->not_text) {
         end_of_line(core);
-    } else if (byte != '\r' || stream->not_text) {
+    } else {
         keep(stream, byte);
         outside_a_frame(stream, byte);
     }

@@ -64,12 +64,13 @@ class SerialTransport:
         deadline = time.monotonic() + timeout_s
         try:
             while True:
-                data: bytes = self._serial.read(max(1, self._serial.in_waiting))
-                if data:
-                    data += self._serial.read(self._serial.in_waiting)
-                    return data
+                if waiting := self._serial.in_waiting:
+                    return bytes(self._serial.read(waiting))
                 if time.monotonic() >= deadline:
                     return b""
+                first = bytes(self._serial.read(1))
+                if first:
+                    return first + bytes(self._serial.read(self._serial.in_waiting))
         except (serial.SerialException, OSError, TypeError) as error:  # TypeError: closed from another thread
             raise _gone(self._name, error) from error
 
