@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 
 from lsm.samples._canvas import Canvas, Patches, PatchGrids
 from lsm.samples._layout import Layout
+from lsm.samples._parasites import CYTOSOL_CONTRAST
 from lsm.samples.smear import SmearConfig
 from lsm.samples.stain import Stain
 
@@ -32,7 +33,8 @@ def paint_red_cells(canvas: Canvas, layout: Layout, cells: Int[np.ndarray, " cel
         table = layout.table
         grids = canvas.grids(table.x_um[group], table.y_um[group], PATCH_HALF_UM)
         thickness, absorbance = _profiles(grids, layout, group, config)
-        path_um = thickness * np.float32(config.refractive_contrast * layout.thickness_factor)
+        cytosol = _column(np.array(CYTOSOL_CONTRAST)[table.stage[group]])
+        path_um = thickness * cytosol * np.float32(config.refractive_contrast * layout.thickness_factor)
         for k in range(len(group)):
             canvas.add(int(grids.rows[k]), int(grids.columns[k]), absorbance[k], path_um[k], Stain.EOSIN)
 

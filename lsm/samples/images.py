@@ -40,8 +40,8 @@ class CellImageSmear(PlacedSmear):
     Each red cell takes a crop of its own label, scaled to the cell's diameter (about 7.8 um), turned and
     flipped at random. A crop's brightest level is taken as the middle of a normal cell, so its absorbance
     is base + ln(brightest / grey); outside the segmented cell the slide is empty. Assumed, for want of
-    measurement: the phase is that of the Evans-Fung thickness inside the mask plus 0.04 um of path per
-    unit of absorbance above the base, and all of the cell absorbs like eosin in other colours.
+    measurement: the phase is that of the Evans-Fung thickness inside the mask plus 0.15 um of path per
+    unit of absorbance above the base (see _parasites), and all of the cell absorbs like eosin in other colours.
     The stage of an infected crop is unknown, so truth() says Stage.NONE.
     Raises WrongFormat when a class that the slide needs has no crop.
     """
