@@ -35,7 +35,7 @@ struct lsm_link {
 };
 
 struct lsm_stream {
-    uint8_t bytes[LSM_COBS_SIZE(LSM_MAX_FRAME)];
+    uint8_t bytes[LSM_COBS_SIZE(LSM_MAX_FRAME) + 1u]; /* one for the zero behind a line */
     size_t count;
     bool in_frame;  /* after a zero byte: a newline is data */
     bool not_text;  /* a byte outside printable ASCII came: no line is obeyed until a zero or silence */

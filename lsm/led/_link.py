@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsm.errors import IlluminatorTimeout
-from lsm.led._constants import HISTORY, MAX_FRAME, Command
+from lsm.led._constants import HISTORY, MAX_FRAME, STREAM_IDLE_MS, Command
 from lsm.led.protocol import Decoder, Reply, TextReply, encode_line, encode_request
 from lsm.led.transport import Transport
 
@@ -48,14 +48,18 @@ class Link:
         return self._transport.name
 
     def drain(self) -> None:
-        """Drop what an earlier program left unread, until the board has been quiet for a moment."""
+        """End the line that an earlier program left unfinished and drop what it left unread."""
+        self._transport.write(encode_line(""))
         deadline = time.monotonic() + DRAIN_S
         while self._transport.read(QUIET_S) and time.monotonic() < deadline:
             pass
         self._decoder.clear()
 
     def text(self, line: str) -> str:
-        """The answer to a text line. Only for lines that may run twice."""
+        """The answer to a text line. Only for lines that may run twice.
+
+        A repetition waits long enough for the board to forget a frame that an earlier program left unfinished.
+        """
         with self._lock:
             for _ in range(1 + self._retries):
                 self._transport.write(encode_line(line))
@@ -116,7 +120,7 @@ class Link:
             self._transport.write(item.wire)
 
     def _await_text(self) -> TextReply | None:
-        deadline = time.monotonic() + self._reply_s
+        deadline = time.monotonic() + max(self._reply_s, 2 * STREAM_IDLE_MS / 1000)
         while (rest_s := deadline - time.monotonic()) > 0:
             for answer in self._decoder.feed(self._transport.read(rest_s)):
                 if isinstance(answer, TextReply):

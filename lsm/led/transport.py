@@ -122,18 +122,17 @@ class SocketTransport:
 
 
 def _refusal(port: str, error: OSError) -> PortBusy | FileMissing:
-    text = str(error).lower()
-    if not Path(port).exists() and "busy" not in text and "denied" not in text:
-        return FileMissing(
-            f"The serial port {port} does not exist.",
-            hint="plug in the board and check the name with python -m serial.tools.list_ports",
-        )
-    if error.errno == errno.EACCES and "resource" not in text:
+    if error.errno in (errno.EAGAIN, errno.EBUSY):
+        return PortBusy(f"Another program holds the serial port {port}.", hint="close it and try again")
+    if error.errno == errno.EACCES or "denied" in str(error).lower():  # Windows says this of a port in use
         return PortBusy(
             f"The serial port {port} may not be opened.",
             hint="close the program that holds it, or add your user to the group of the port (often dialout)",
         )
-    return PortBusy(f"Another program holds the serial port {port}.", hint="close it and try again")
+    reason = "is no serial port" if Path(port).exists() else "does not exist"
+    return FileMissing(
+        f"The port {port} {reason}.", hint="plug in the board; python -m serial.tools.list_ports lists the serial ports"
+    )
 
 
 def _gone(name: str, error: Exception) -> IlluminatorTimeout:

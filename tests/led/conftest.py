@@ -1,0 +1,16 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lsm_sim.board import NativeBoard
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Iterator[NativeBoard]:
+    """A freshly booted board with the default 13 x 13 grid."""
+    if shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("no C compiler or make")
+    with NativeBoard(run_dir=tmp_path) as board:
+        yield board
