@@ -39,7 +39,7 @@ def led_stack(
     9 % of the peak, so compare only like with like. `integrate_pixels` turns summed points into area.
     tilt: "exact" puts the pupil at each LED's true frequency; "bin" moves the LED to the nearest
     frequency bin, off by up to wavelength / (2 field_um) in NA (0.001 at 0.53 um and 269 um).
-    Differentiable in transmission, defocus_um and pupil; without gradients buffers are reused.
+    Differentiable in transmission, defocus_um and pupil; without gradients nothing but the result is kept.
     Raises WrongFormat for a sample of another size, ConfigError where the grid is too coarse.
     """
     n = system.sample_px
@@ -70,16 +70,26 @@ def _stack(
     *,
     area: bool,
 ) -> Float[Tensor, "batch led cy cx"]:
-    batch, leds = spectrum.shape[0], windows.rows.shape[0]
-    points = system.intensity_px**2 * batch
-    parts = []
-    for part in _chunks(windows, max(1, CHUNK_POINTS // points)):
-        passed = crop(spectrum, part, system.sample_px) * _pupil(part, system, defocus_um, pupil, spectrum)
-        image = intensity(passed, system.intensity_px)
-        parts.append(_to_camera(image, system, area=area))
-    if not parts:
-        return spectrum.real.new_zeros(batch, leds, system.camera_px, system.camera_px)
-    return torch.cat(parts, dim=1)
+    batch, leds, side = spectrum.shape[0], windows.rows.shape[0], system.camera_px
+    chunk = max(1, CHUNK_POINTS // (system.intensity_px**2 * batch))
+    images = (
+        _to_camera(
+            intensity(
+                crop(spectrum, part, system.sample_px) * _pupil(part, system, defocus_um, pupil, spectrum),
+                system.intensity_px,
+            ),
+            system,
+            area=area,
+        )
+        for part in _chunks(windows, chunk)
+    )
+    inputs = (spectrum, defocus_um, pupil)
+    if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in inputs):
+        return torch.cat(list(images), dim=1)
+    stack = spectrum.real.new_empty(batch, leds, side, side)
+    for start, image in zip(range(0, leds, chunk), images, strict=True):
+        stack[:, start : start + chunk] = image
+    return stack
 
 
 def _to_camera(

@@ -83,7 +83,7 @@ class CellCrops:
 
 def _from_npz(path: Path) -> CellCrops:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("images", "labels", "patient") if name not in arrays]
             if missing:
                 raise WrongFormat(
