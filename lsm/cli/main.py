@@ -11,7 +11,10 @@ import typer
 from rich.console import Console
 
 from lsm import __version__
-from lsm.cli import demo, design, record, scope, train_policy
+from lsm.cli.demo import demo
+from lsm.cli.design import design
+from lsm.cli.record import app as record_app
+from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
 app = typer.Typer(
@@ -22,11 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("demo")(demo.demo)
-app.command("design")(design.design)
-app.command("train-policy")(train_policy.train_policy)
-app.add_typer(record.app, name="record")
-app.add_typer(scope.app, name="scope")
+app.command("demo")(demo)
+app.command("design")(design)
+app.command("train-policy")(train_policy)
+app.add_typer(record_app, name="record")
 
 
 def _version(value: bool) -> None:

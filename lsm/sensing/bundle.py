@@ -101,6 +101,18 @@ class Bundle:
         """The bundle of that name that comes with the package."""
         return cls.load(MODELS_FOLDER / name)
 
+    @classmethod
+    def named(cls, name: str) -> "Bundle":
+        """The bundle in the folder of that path, or the shipped one of that name. Raises FileMissing."""
+        if Path(name).is_dir():
+            return cls.load(Path(name))
+        shipped = sorted(card.parent.name for card in MODELS_FOLDER.glob(f"*/{CARD_FILE}"))
+        if name in shipped:
+            return cls.shipped(name)
+        raise FileMissing(
+            f"There is no model '{name}'.", hint=f"give a folder, or one of: {', '.join(shipped) or 'none shipped'}"
+        )
+
     def save(self, folder: Path) -> None:
         """Write both files, each complete before it replaces the old one.
 

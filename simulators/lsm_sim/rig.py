@@ -64,13 +64,19 @@ class SimulatedMicroscope:
 
 
 def simulated(
-    rig: RigConfig, *, sample: Smear | None = None, seed: int = 0, renderer: Renderer | None = None
+    rig: RigConfig,
+    *,
+    sample: Smear | None = None,
+    seed: int = 0,
+    renderer: Renderer | None = None,
+    board_folder: Path | None = None,
 ) -> SimulatedMicroscope:
     """The microscope of a rig whose LED board is the firmware compiled for this computer.
 
     Where the rig names a `cfg`, its Micro-Manager devices are used and only the board is simulated. Otherwise
     camera, stage and focus are simulated too, over `sample` (default: the smear of the options, grown from `seed`),
     and the image is lit by what the firmware shows. renderer: computes the images instead of lsm.twin.
+    board_folder: where the board leaves its log of all lit frames (frames.bin); default: a temporary folder.
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
     """
@@ -83,6 +89,7 @@ def simulated(
                 columns=geometry.columns,
                 pitch_mm=geometry.pitch_mm,
                 distance_mm=geometry.distance_mm,
+                run_dir=board_folder,
                 sanitize=options.sanitize,
             )
         )
