@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -114,7 +114,7 @@ class Recorder:
         self._file = None
         self._release()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(
@@ -211,7 +211,7 @@ def _frame_text(frame: Frame, decision: Mapping[str, Any] | None) -> bytes:
     )
 
 
-def _row(frame: Frame, text_start: int, text_end: int) -> "np.ndarray[Any, Any]":
+def _row(frame: Frame, text_start: int, text_end: int) -> np.ndarray:
     wanted = (*(frame.request.xy_um or (np.nan, np.nan)), np.nan if frame.request.z_um is None else frame.request.z_um)
     row = (
         frame.request.exposure_ms,
@@ -250,14 +250,14 @@ def _bytes_dataset(file: h5py.File, name: str, content: bytes) -> None:
     )
 
 
-def _put(dataset: h5py.Dataset, start: int, rows: "np.ndarray[Any, Any]") -> None:
+def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
     """Write at `start`, over what an interrupted attempt may have left there, and hand it to the system."""
     dataset.resize(start + len(rows), axis=0)
     dataset[start:] = rows
     dataset.flush()
 
 
-def _arrays(frame: Frame) -> dict[str, "np.ndarray[Any, Any]"]:
+def _arrays(frame: Frame) -> dict[str, np.ndarray]:
     return {"images": frame.image, "requested": frame.request.pattern.levels, "shown": frame.shown.levels}
 
 

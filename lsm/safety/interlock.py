@@ -2,7 +2,6 @@
 
 import threading
 from types import TracebackType
-from typing import Self
 
 from lsm.devices import Frame, Microscope, Observe
 from lsm.illum import LedBoard
@@ -45,7 +44,7 @@ class Interlock:
     def close(self) -> None:
         self.microscope.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interlock":
         return self
 
     def __exit__(

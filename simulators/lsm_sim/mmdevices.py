@@ -42,7 +42,7 @@ class SimCamera(SimpleCameraDevice):
     def dtype(self) -> Any:
         return np.dtype(np.uint16)
 
-    def snap(self, buffer: "np.ndarray[Any, Any]") -> Mapping[str, str]:
+    def snap(self, buffer: np.ndarray) -> Mapping[str, str]:
         buffer[:] = self._world.expose(self._exposure_ms)
         return {}
 
