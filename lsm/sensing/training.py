@@ -198,7 +198,6 @@ def _balanced(infected: Bool[np.ndarray, " cell"], count: int, generator: torch.
     return np.concatenate(picked)
 
 
-@torch.no_grad()
 def score_true_cells(
     model: SensingModel, fields: FieldSet, generator: torch.Generator
 ) -> Iterator[tuple[FieldCells, Float[np.ndarray, "mask cell"]]]:
@@ -207,17 +206,26 @@ def score_true_cells(
     Bit k of the mask index is pattern k; mask 0 is left at zero. Noise is drawn once per field.
     """
     model.eval()
-    duty = model.illumination()
-    n = model.n_patterns
+    red = fields.cells.where(fields.cells.kind == 0)
     for i in range(len(fields)):
-        cells = fields.cells.of_field(i)
-        cells = cells.where(cells.kind == 0)
-        image = model.capture(model.light.rates(fields.stack(i), duty)[None], generator)
-        where = (torch.from_numpy(cells.x_px).float(), torch.from_numpy(cells.y_px).float())
-        field = torch.zeros(len(cells), dtype=torch.int64)
-        crops = crop_cells(image, field, *where, size_px=model.classifier.config.crop_px)
-        odds = torch.zeros(2**n, len(cells))
-        for mask in range(1, 2**n):
-            present = torch.tensor([bool(mask >> k & 1) for k in range(n)]).expand(len(cells), n)
-            odds[mask] = model.classifier(crops, present)
-        yield cells, odds.numpy()
+        cells = red.of_field(i)
+        yield cells, _odds(model, fields.stack(i), cells, generator)
+
+
+@torch.no_grad()
+def _odds(
+    model: SensingModel, stack: Float[Tensor, "led y x"], cells: FieldCells, generator: torch.Generator
+) -> Float[np.ndarray, "mask cell"]:
+    n = model.n_patterns
+    crops = crop_cells(
+        model.capture(model.light.rates(stack, model.illumination())[None], generator),
+        torch.zeros(len(cells), dtype=torch.int64),
+        torch.from_numpy(cells.x_px).float(),
+        torch.from_numpy(cells.y_px).float(),
+        size_px=model.classifier.config.crop_px,
+    )
+    odds = torch.zeros(2**n, len(cells))
+    for mask in range(1, 2**n):
+        present = torch.tensor([bool(mask >> k & 1) for k in range(n)]).expand(len(cells), n)
+        odds[mask] = model.classifier(crops, present)
+    return odds.numpy()
