@@ -1,5 +1,6 @@
 """The simulated board's housekeeping."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from lsm.errors import DeviceError, ToolMissing, WrongFormat
 from lsm.illum import LedBoard
 from lsm.led import LedBoardClient
+from lsm_sim import _build
 from lsm_sim._build import build_board, firmware_folder
 from lsm_sim.board import NativeBoard, dark_delay_s, decode_apa102, last_led_frame, read_led_frames
 
@@ -136,3 +138,13 @@ def test_a_damaged_log_is_refused(tmp_path: Path):
         read_led_frames(log)
     with pytest.raises(WrongFormat):
         last_led_frame(log)
+
+
+def test_the_sources_are_found_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    installed = tmp_path / "site-packages" / "lsm_sim"
+    shutil.copytree(firmware_folder(), installed / "firmware")
+    monkeypatch.setattr(_build, "__file__", str(installed / "_build.py"))
+    assert firmware_folder() == installed / "firmware"
+    shutil.rmtree(installed / "firmware")
+    with pytest.raises(ToolMissing, match="sources"):
+        firmware_folder()

@@ -92,3 +92,17 @@ def test_the_client_works_the_same_over_tcp(tmp_path: Path):
             assert (native.lit() == bright_field(board, na=0.1).levels).all()
         with LedBoardClient(native.open_transport(), board) as client:
             client.dark()
+
+
+def test_a_second_host_is_sent_away(tmp_path: Path):
+    with NativeBoard(run_dir=tmp_path, tcp=True) as native:
+        first = native.open_transport()
+        first.write(b"version\n")
+        assert first.read(2.0)
+        second = native.open_transport()
+        with pytest.raises(IlluminatorTimeout, match="gone"):
+            second.read(2.0)
+        first.write(b"version\n")
+        assert first.read(2.0)
+        first.close()
+        second.close()

@@ -123,10 +123,10 @@ size_t port_read(uint8_t *bytes, size_t room, int wait_ms) {
     if (poll(wanted, 2, wait_ms) <= 0) {
         return 0;
     }
-    if (wanted[1].revents != 0) {
-        welcome();
-    }
     if ((wanted[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0) {
+        if (wanted[1].revents != 0) { /* only now: the host may just have hung up */
+            welcome();
+        }
         return 0;
     }
     ssize_t count = read(host, bytes, room);
