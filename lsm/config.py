@@ -40,7 +40,9 @@ class Config(BaseModel):
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            fault = error.errors()[0]
+            faults = error.errors()
+            # a misspelt key also leaves a required one missing: the misspelling is what helps
+            fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
             place = ".".join(str(part) for part in fault["loc"]) or "top level"
             if fault["type"] == "extra_forbidden":
                 raise ConfigError(

@@ -47,7 +47,7 @@ class Watchdog:
 
     def call(self, work: Callable[[], T], *, what: str, within_s: float, error: type[DeviceError]) -> T:
         """The result of `work()`. Raises `error` when it fails or takes longer; an LsmError passes unchanged."""
-        self._refuse_while_hanging(error)
+        self.refuse_while_hanging(error)
         job = _Job(work, what)
         self._start()
         self._jobs.put(job)
@@ -64,17 +64,18 @@ class Watchdog:
         result: T = job.result[0]
         return result
 
-    def close(self) -> None:
-        """End the thread when it has nothing left to do."""
-        self._jobs.put(None)
-        self._thread = None
-
-    def _refuse_while_hanging(self, error: type[DeviceError]) -> None:
+    def refuse_while_hanging(self, error: type[DeviceError]) -> None:
+        """Raise `error` while an earlier call has not returned."""
         if self._hanging is not None and not self._hanging.done.is_set():
             raise error(
                 f"{self._hanging.what} still has not come back from an earlier request.", hint="restart the program"
             )
         self._hanging = None
+
+    def close(self) -> None:
+        """End the thread when it has nothing left to do."""
+        self._jobs.put(None)
+        self._thread = None
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():

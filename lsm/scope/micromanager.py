@@ -70,6 +70,7 @@ class MicroManagerMicroscope:
         if self._closed:
             raise DeviceError(f"The microscope '{self._rig.name}' is closed.", hint="connect again")
         self._refuse_other_board(request)
+        self._watchdog.refuse_while_hanging(DeviceError)
         self._move(request)
         self._set_exposure(request.exposure_ms)
         for attempt in range(1, ATTEMPTS + 1):

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.types import PositiveFloat, PositiveInt
@@ -126,7 +126,7 @@ class RigConfig(Config):
         return self.camera.pixel_um / self.objective.magnification
 
     @classmethod
-    def from_file(cls, path: Path, **overrides: Any) -> Self:
+    def from_file(cls, path: Path, **overrides: Any) -> "RigConfig":
         """The rig in a TOML file, with its paths made absolute. Raises FileMissing or ConfigError."""
         rig = super().from_file(path, **overrides)
         folder = path.resolve().parent

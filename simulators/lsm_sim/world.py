@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from lsm.errors import DeviceError
 from lsm.types import DutyLevels, Image
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Computes images; lsm.twin.FieldRenderer is one."""
 

@@ -1,0 +1,95 @@
+"""Rig files: what they may say, and what a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+
+from lsm.errors import ConfigError, FileMissing
+from lsm.scope import RigConfig, connect, find_rig
+from scope.fakes import FakeLight, make_rig
+
+MINIMAL = """
+name = "mine"
+cfg = "mine.cfg"
+[objective]
+na = 0.1
+magnification = 4.0
+[camera]
+pixel_um = 4.8
+[limits]
+x_um = [0, 1]
+y_um = [0, 1]
+z_um = [0, 1]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "rig.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_default_rig_has_the_numbers_everything_is_built_around():
+    rig = RigConfig.from_file(find_rig("simulated"))
+    board = rig.led.board.build()
+    assert rig.camera_pixel_um == pytest.approx(1.2)
+    assert rig.camera.shape_px == (192, 192)
+    assert board.n_leds == 169
+    assert int((board.na <= rig.objective.na).sum()) == 9
+    assert board.na.max() == pytest.approx(0.454, abs=5e-4)  # the figure of the design, three digits
+
+
+def test_an_unknown_key_is_refused_with_the_key_that_was_meant(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"limits\.x_uM") as error:
+        RigConfig.from_file(write(tmp_path, MINIMAL.replace("x_um", "x_uM")))
+    assert "'x_um'" in error.value.hint
+
+
+def test_paths_are_those_beside_the_rig_file(tmp_path: Path):
+    (tmp_path / "mine.cfg").touch()
+    text = MINIMAL.replace("[objective]", 'micro_manager = "mm"\n[led.board]\ncsv = "leds.csv"\n[objective]')
+    rig = RigConfig.from_file(write(tmp_path, text))
+    assert rig.cfg == tmp_path / "mine.cfg"
+    assert rig.micro_manager == tmp_path / "mm"
+    assert rig.led.board.csv == tmp_path / "leds.csv"
+
+
+def test_a_missing_configuration_or_folder_of_micro_manager_is_named_and_the_light_closed(tmp_path: Path):
+    diary: list[str] = []
+    rig = RigConfig.from_file(write(tmp_path, MINIMAL))
+    with pytest.raises(FileMissing, match=r"mine\.cfg does not exist"):
+        connect(rig, illuminator=FakeLight(diary))
+    with pytest.raises(FileMissing, match=r"folder .*nowhere"):
+        connect(rig.model_copy(update={"micro_manager": tmp_path / "nowhere"}), illuminator=FakeLight(diary))
+    with pytest.raises(ConfigError, match="names no 'cfg'"):
+        connect(make_rig(), illuminator=FakeLight(diary))
+    assert diary == ["closed"] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backend": "java"}, "Java backend.*not.* yet|cannot drive yet"),
+        ({"simulator": {"entry": "nonsense"}}, "unknown simulator 'nonsense'.*simulated"),
+        ({"cfg": "x.cfg"}, "names no LED port"),
+    ],
+)
+def test_a_rig_that_cannot_work_is_refused_with_a_sentence(changes: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        connect(make_rig(**changes))
+
+
+def test_a_real_rig_takes_no_sample():
+    with pytest.raises(ConfigError, match="not simulated, yet was given sample, seed"):
+        connect(make_rig(), sample=None, seed=1)
+
+
+def test_a_misspelt_option_of_the_simulator_is_refused():
+    with pytest.raises(ConfigError, match="repeatability_m"):
+        connect(make_rig(simulator={"entry": "simulated", "options": {"repeatability_m": 1}}))
+
+
+def test_an_unknown_rig_lists_those_that_are_shipped():
+    with pytest.raises(FileMissing, match=r"demo_camera, simulated"):
+        find_rig("simulatd")
+    assert find_rig("demo_camera.toml") == find_rig("demo_camera")
