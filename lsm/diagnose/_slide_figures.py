@@ -107,7 +107,7 @@ def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
             settled = high[len(high) // 4 :]
             top = max(top, 1.25 * float(np.median(settled)), 1.1 * float(high[-1]))
         axes.set(xlabel="captures", ylabel="infected red cells (%)", ylim=(0, max(top, 0.5)))
-        axes.set_xlim(left=1)
+        axes.set_xlim(1, max(2, run.captures, 0 if other is None else other.captures) + 0.5)
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
         if axes.lines:
             figure.legend(loc="outside upper left", ncols=2)

@@ -104,7 +104,8 @@ def bare(axes: Axes) -> None:
 def _embed(figure: Figure, alt: str, kind: str, mime: str) -> EmbeddedImage:
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata)
+    with house_style():
+        figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata)
     width, height = figure.get_size_inches()
     return EmbeddedImage(_uri(buffer, mime), alt, round(float(width) * 96), round(float(height) * 96))
 

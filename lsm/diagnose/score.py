@@ -62,7 +62,7 @@ def score_run(
 
 
 def match(
-    found_xy: Points, true_xy: Points, *, match_um: float
+    found_xy: Points, true_xy: Float[np.ndarray, "true 2"], *, match_um: float
 ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
     """Indices of found and of true points that belong together, each at most once, closest pairs first."""
     none = np.zeros(0, dtype=np.int64)

@@ -2,11 +2,11 @@
 
 import io
 
+from drawn_run import drawn_slide, example_run
 from rich.console import Console
 
 from lsm.diagnose import ComparisonRow, comparison_table, score_run
 from lsm.diagnose.compare import comparison_lines
-from tests.diagnose.example import drawn_slide, example_run
 
 SLIDE = drawn_slide()
 RUN = example_run(SLIDE, policy="agent", adaptive=True, captures=12)

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from drawn_run import drawn_slide, example_content, no_estimate
 
 from lsm.devices import Frame
 from lsm.diagnose import ComparisonRow, ReportContent, VerdictRules, judge, render_report, score_run, write_report
 from lsm.errors import WrongFormat
 from lsm.samples import CellTable
-from tests.diagnose.example import drawn_slide, example_content, no_estimate
 
 SECTIONS = {"verdict", "comparison", "map", "settling", "light", "frames", "cells", "decisions", "provenance", "limits"}
 
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def content() -> ReportContent:
-    return replace(example_content(), gallery_size=5)
+    return replace(example_content(), slide="drawn & odd slide <0>", gallery_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +116,8 @@ def test_gallery_ranks_the_most_suspicious_cells(content: ReportContent, page: P
     assert shown == [round(value, 2) for value in top]
 
 
-def test_same_content_gives_the_same_bytes(content: ReportContent, html: str):
-    assert render_report(content) == html
-
-
 def test_another_truth_changes_the_score_lines_and_nothing_else(content: ReportContent, html: str):
-    """Every cell's truth turned around: what the page says about the run stays, byte for byte."""
+    """Every cell's truth turned around and the page made again: what it says about the run stays, byte for byte."""
     rows = drawn_slide().truth.rows.copy()
     rows["infected"] = ~rows["infected"]
     other = content.other or content.run
@@ -144,10 +140,9 @@ def test_levels_that_the_board_changed_are_told(content: ReportContent):
     assert "levels differ, by up to 128 of 255" in text
 
 
-def test_names_with_markup_do_no_harm(content: ReportContent):
-    text = render_report(replace(content, slide="<b>&slide", gallery_size=1))
-    assert "<b>&slide" not in text
-    assert "&lt;b&gt;&amp;slide" in text
+def test_names_with_markup_do_no_harm(html: str):
+    assert "slide <0>" not in html
+    assert "drawn &amp; odd slide &lt;0&gt;" in html
 
 
 def test_empty_slide_gives_a_page_without_numbers(content: ReportContent, tmp_path: Path):

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_run import FIELD_UM, drawn_slide, example_run
 
 from lsm.diagnose import score_run
 from lsm.diagnose.score import match
 from lsm.samples import CellTable, Kind
 from lsm.stats import PrevalenceEstimate, auc
-from tests.diagnose.example import FIELD_UM, drawn_slide, example_run
 
 SLIDE = drawn_slide()
 RUN = example_run(SLIDE, policy="agent", adaptive=False, captures=6)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_run import MASKS, calibration, drawn_slide, example_run, no_estimate
 
 from lsm.agent.results import SlideRun
 from lsm.diagnose import Outcome, VerdictRules, judge
 from lsm.errors import ConfigError
 from lsm.stats import PrevalenceEstimate, estimate_prevalence
-from tests.diagnose.example import MASKS, calibration, drawn_slide, example_run, no_estimate
 
 RULES = VerdictRules()
 RUN = example_run(drawn_slide(), policy="agent", adaptive=True, captures=12)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from stained_slides import calibrate
 
 from lsm.errors import WrongFormat
 from lsm.stats import ScoreCalibration
-from tests.stats.slides import calibrate
 
 
 def multinomial_slides(rng: np.random.Generator, *, concentration: float | None, slides: int = 200) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stained_slides import calibrate, slide_counts
 
 from lsm.errors import WrongFormat
 from lsm.stats import (
@@ -18,7 +19,6 @@ from lsm.stats import (
     prevalence_em,
     wilson,
 )
-from tests.stats.slides import calibrate, slide_counts
 
 CALIBRATION = calibrate(np.random.default_rng(0))
 PERFECT = ScoreCalibration(

@@ -96,6 +96,7 @@ def frame_reader(run: SlideRun, slide: DrawnSlide) -> Callable[[int], Frame]:
     }
     patterns = codebook()
 
+    @cache
     def read(index: int) -> Frame:
         (x, y), pattern = where[index]
         image = draw(slide, x, y, pattern, index)
