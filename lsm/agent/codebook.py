@@ -1,7 +1,6 @@
 """The patterns that a search chooses from, with the exposure of each."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from lsm.agent.rules import SearchConfig, SearchRules
 from lsm.errors import ConfigError
@@ -24,7 +23,7 @@ class Codebook:
             )
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, board: LedBoard) -> Self:
+    def from_bundle(cls, bundle: Bundle, board: LedBoard) -> "Codebook":
         """The codebook of a model, on its board. Raises ModelMismatch for another board."""
         return cls(bundle.patterns(board), tuple(float(exposure) for exposure in bundle.exposures_ms))
 
@@ -39,7 +38,7 @@ class Codebook:
             for pattern, exposure_ms in zip(self.patterns, self.exposures_ms, strict=True)
         )
 
-    def first(self, n: int) -> Self:
+    def first(self, n: int) -> "Codebook":
         """The first n patterns; one is bright field alone."""
         return type(self)(self.patterns[:n], self.exposures_ms[:n])
 

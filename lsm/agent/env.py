@@ -24,6 +24,7 @@ from lsm.stats import ScoreCalibration
 ObservationArray = Float[np.ndarray, " entry"]
 AllowedArray = Bool[np.ndarray, " action"]
 OBSERVATION_LIMIT = 50.0
+REFUSED = -0.1
 
 
 class Specimen(NamedTuple):
@@ -53,13 +54,15 @@ class SlideSearchEnv(gym.Env[ObservationArray, np.int64]):
 
     Observation: Box float32, the table in `lsm.agent.state`.
     Action: Discrete(K + 6), the list in `lsm.agent.state`; `action_masks()` and info["action_mask"] name those
-    allowed now. An action that is not allowed raises InputError: nothing moves and nothing is lit.
+    allowed now. Any other action is refused: nothing moves, nothing is lit, the observation stays, the reward
+    is REFUSED (-0.1) and info["refused"] is True.
     Start: the stage at field 0, nothing captured; reset(seed) draws the slide, or
     reset(options={"specimen": Specimen}) names it.
     End: `terminated` after the stop. A budget that is used up leaves only the stop; `truncated` is never set.
     Reward (nats): decrease of min(|log((estimate + e0) / (truth + e0))|, cap), which starts at cap, or its
     negative at the end without shaping; minus the cost of captures, LED-seconds, millimetres and seconds.
-    Info: prevalence (estimate), captures, light_dose (LED ms), time_s, travel_um, action_mask; the truth is not in it.
+    Info: prevalence (estimate), captures, light_dose (LED ms), time_s, travel_um, action_mask,
+    refused; the truth is not in it.
     Randomness: the slide, and what the microscope's camera adds; same seed, same bytes.
 
     Version history: v0 first version.
@@ -90,10 +93,7 @@ class SlideSearchEnv(gym.Env[ObservationArray, np.int64]):
     def step(self, action: np.int64) -> tuple[ObservationArray, float, bool, bool, dict[str, Any]]:
         search = self._searching()
         if not search.allows(int(action)):
-            raise InputError(
-                f"The action '{self.rules.action_names[int(action)]}' is not allowed at field {search.field}.",
-                hint="choose among action_masks()",
-            )
+            return self._observation(), REFUSED, False, False, self._info(refused=True)
         before = search.state
         search.act(int(action))
         done = int(action) == self.rules.stop
@@ -117,7 +117,7 @@ class SlideSearchEnv(gym.Env[ObservationArray, np.int64]):
         observation: ObservationArray = self._searching().view.observation[0].numpy()
         return observation.clip(-OBSERVATION_LIMIT, OBSERVATION_LIMIT)
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, *, refused: bool = False) -> dict[str, Any]:
         search = self._searching()
         return {
             "prevalence": float(search.view.prevalence[0]),
@@ -126,6 +126,7 @@ class SlideSearchEnv(gym.Env[ObservationArray, np.int64]):
             "time_s": float(search.state.time_s[0]),
             "travel_um": float(search.state.travel_um[0]),
             "action_mask": self.action_masks().astype(np.int8),
+            "refused": refused,
         }
 
 

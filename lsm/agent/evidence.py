@@ -1,7 +1,6 @@
 """Prevalence from counts of scores, for many searches at once: the torch twin of `lsm.stats`."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ class EvidenceModel:
     healthy_concentration: Float[Tensor, "mask bin"]
 
     @classmethod
-    def of(cls, calibration: ScoreCalibration) -> Self:
+    def of(cls, calibration: ScoreCalibration) -> "EvidenceModel":
         """The calibration's mean densities and concentrations as float64 tensors."""
         arrays = (
             calibration.p_infected,

@@ -125,4 +125,5 @@ def _tables(
         identity=f"{model.bundle.card.weights_digest[:16]}-{split}",
         seed=config.seed,
     )
-    return build_tables(plan, cache, reporter=reporter)
+    with reporter.stage(f"slides for the policy ({split} split)", group.slides) as stage:
+        return build_tables(plan, cache, progress=lambda *_: stage.advance())

@@ -1,7 +1,7 @@
 """What decides: the Protocol that every policy answers, and the recurrent network that learns to."""
 
 from collections.abc import Mapping
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -31,6 +31,7 @@ class Choice(NamedTuple):
     memory: Memory
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Anything that searches: trained or fixed, for one search or many at once."""
 

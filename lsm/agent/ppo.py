@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lsm.agent.batch_env import BatchSlideEnv
@@ -172,7 +172,7 @@ class Ppo:
         tensors["progress"] = torch.tensor([self.update, self.steps])
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        save_file(tensors, partial, metadata={"config": self.config.digest(), "rules": self.env.rules.digest()})
+        save_file(tensors, partial, metadata=self._identity())
         partial.replace(path)
 
     def load(self, path: Path) -> None:
@@ -180,7 +180,11 @@ class Ppo:
         if not path.is_file():
             raise FileMissing(f"The checkpoint {path} does not exist.", hint="start without resuming")
         try:
-            tensors = load_file(path)
+            with safe_open(path, framework="pt") as held:
+                identity = held.metadata()
+                tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 (not a dict)
+            if identity != self._identity():
+                raise WrongFormat(f"{path} is of another training.", hint="delete it, or restore its configuration")
             self.network.load_state_dict(_under(tensors, "network."))
             found = self.optimiser.state_dict()
             slots: dict[int, dict[str, Tensor]] = {}
@@ -192,6 +196,9 @@ class Ppo:
             self.update, self.steps = (int(number) for number in tensors["progress"])
         except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
+
+    def _identity(self) -> dict[str, str]:
+        return {"config": self.config.digest(), "rules": self.env.rules.digest()}
 
 
 def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step search"]:

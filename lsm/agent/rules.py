@@ -1,7 +1,7 @@
 """What a search over a slide may do and what it costs: the numbers shared by every environment and run."""
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import model_validator
@@ -99,12 +99,12 @@ class SearchRules(SearchConfig):
     light_doses: Annotated[tuple[NotNegative, ...], MinLen(1)]
 
     @classmethod
-    def of(cls, config: SearchConfig, *, exposures_ms: Sequence[float], light_doses: Sequence[float]) -> Self:
+    def of(cls, config: SearchConfig, *, exposures_ms: Sequence[float], light_doses: Sequence[float]) -> "SearchRules":
         """The rules of `config` for these patterns."""
         return cls(**config.model_dump(), exposures_ms=tuple(exposures_ms), light_doses=tuple(light_doses))
 
     @model_validator(mode="after")
-    def _same_patterns(self) -> Self:
+    def _same_patterns(self) -> "SearchRules":
         if len(self.exposures_ms) != len(self.light_doses):
             raise ValueError("exposures_ms and light_doses must have one entry per pattern")
         return self

@@ -1,6 +1,6 @@
 """One search on a microscope: carries out actions, reads the images, keeps the state. It holds no truth."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from lsm.types import Image
 from lsm.vision import FieldQuality, FieldReading
 
 
+@runtime_checkable
 class Reads(Protocol):
     """From the images of one field, by pattern index, to its cells; lsm.vision.FieldReader is one."""
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from lsm.config import Config
 from lsm.samples import Smear
 from lsm.samples.table import Kind
 from lsm.sensing.config import DesignConfig, Split
-from lsm.sensing.progress import Reporter, Silent
 from lsm.sensing.slides import Slides
 from lsm.twin import FieldRenderer, TwinConfig
 from lsm.types import Image
@@ -42,6 +41,7 @@ class TableConfig(Config):
     defocus_um: Annotated[float, Ge(0)] = 1.0
 
 
+@runtime_checkable
 class ReadsSubsets(Protocol):
     """A reader of fields that also reads every subset of the captures; lsm.vision.FieldReader is one."""
 
@@ -98,22 +98,25 @@ def slide_source(
     return lambda number: slides.smear(split, number)
 
 
-def build_tables(plan: TablePlan, cache: Path, *, reporter: Reporter | None = None) -> dict[str, SlideTables]:
+def build_tables(
+    plan: TablePlan, cache: Path, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, SlideTables]:
     """Tables by reader name; slides that the cache holds are not computed again.
 
-    Building can stop after any slide and go on later. Uses each slide's truth only for `SlideTables.truth`.
+    Building can stop after any slide and go on later. progress: called with slides done and slides in all.
+    Each slide's truth goes into `SlideTables.truth` and nowhere else.
     """
     folder = cache / f"search-{plan.digest}"
     parts: dict[str, list[SlideTables]] = {name: [] for name in plan.readers}
-    with (reporter or Silent()).stage("reading slides for the policy", plan.config.slides) as stage:
-        for number in range(plan.config.slides):
-            paths = {name: folder / f"{name}-{number}.npz" for name in plan.readers}
-            if not all(path.is_file() for path in paths.values()):
-                for name, table in read_slide(plan, number).items():
-                    table.save(paths[name])
-            for name, path in paths.items():
-                parts[name].append(SlideTables.load(path))
-            stage.advance()
+    for number in range(plan.config.slides):
+        paths = {name: folder / f"{name}-{number}.npz" for name in plan.readers}
+        if not all(path.is_file() for path in paths.values()):
+            for name, table in read_slide(plan, number).items():
+                table.save(paths[name])
+        for name, path in paths.items():
+            parts[name].append(SlideTables.load(path))
+        if progress is not None:
+            progress(number + 1, plan.config.slides)
     return {name: SlideTables.join(tables) for name, tables in parts.items()}
 
 

@@ -6,7 +6,6 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, UInt16
@@ -52,12 +51,12 @@ class SlideTables:
                 hint="build the tables with the grid and codebook of this search",
             )
 
-    def select(self, slides: slice) -> Self:
+    def select(self, slides: slice) -> "SlideTables":
         """The tables of some slides."""
         return type(self)(self.hists[slides], self.quality[slides], self.truth[slides])
 
     @classmethod
-    def join(cls, parts: list[Self]) -> Self:
+    def join(cls, parts: "list[SlideTables]") -> "SlideTables":
         """One table of all slides of `parts`, in order."""
         return cls(
             np.concatenate([part.hists for part in parts]),
@@ -92,12 +91,12 @@ class SlideTables:
             partial.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "SlideTables":
         """Read what `save` wrote. Raises FileMissing, or WrongFormat for a damaged file."""
         if not path.is_file():
             raise FileMissing(f"The slide tables {path} do not exist.", hint="build them with 'lsm train-policy'")
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 version = int(held["version"])
                 tables = cls(held["hists"], held["quality"], held["truth"])
                 digest = str(held["digest"])
