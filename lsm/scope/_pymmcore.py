@@ -6,6 +6,7 @@ Everything that reaches into private names of these packages, and every work-aro
 * pycromanager calls methods in snake case; its launcher converts those of CMMCore only, not inherited ones.
 * `pycromanager.Core()` returns the first entry of `mmpycorex.launcher._PYMMCORES`, so one core is open at a time.
 * The acquisition engine is a singleton that outlives its core with dead executors, so it is dropped and made anew.
+* A Python device that fails to initialise is only logged, so its state is asked for.
 * A core whose callback relay is attached while the interpreter ends aborts the process (status 134), because
   a C++ thread then calls into Python. Detaching the relay ends that thread.
 """
@@ -39,6 +40,7 @@ def open_core(cfg: Path, *, adapters: Path | None = None) -> Any:
         core = _snake_case_core()(mm_path=None if adapters is None else str(adapters))
         try:
             core.loadSystemConfiguration(str(cfg))
+            _refuse_failed_devices(core)
         except (*DRIVER_ERRORS, ImportError) as error:
             _detach(core)
             raise DeviceError(
@@ -91,6 +93,15 @@ def _refuse_second_core() -> None:
         )
 
 
+def _refuse_failed_devices(core: Any) -> None:
+    for label in filter(core.isPyDevice, core.getLoadedDevices()):
+        failure = core._pydevices[label]._initialized_  # noqa: SLF001
+        if isinstance(failure, Exception):
+            raise DeviceError(
+                f"The device '{label}' does not start: {failure}", hint="check its lines in the configuration file"
+            ) from failure
+
+
 def _register(core: Any) -> None:
     from mmpycorex import launcher
     from pycromanager.acquisition.acq_eng_py.internal.engine import Engine
@@ -115,12 +126,11 @@ def _drop_engine() -> None:
 def _detach(core: Any) -> None:
     from pymmcore import CMMCore
 
+    CMMCore.registerCallback(core, None)
     try:
         core.unloadAllDevices()
     except DRIVER_ERRORS as error:
         core.logMessage(f"unloading failed: {error}")
-    finally:
-        CMMCore.registerCallback(core, None)
 
 
 @cache

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -83,14 +84,20 @@ class MicroManagerMicroscope:
         )
 
     def close(self) -> None:
-        """Light off, devices released; may be called twice."""
+        """Light off, devices released; may be called twice.
+
+        A device that hangs is left behind after timeouts_s.stage; a new core then needs a new process.
+        """
         if self._closed:
             return
         self._closed = True
         self._illuminator.close()
         self._watchdog.close()
         if self._on_close is not None:
-            self._on_close()
+            with suppress(DeviceError):
+                Watchdog().call(
+                    self._on_close, what="Unloading", within_s=self._rig.timeouts_s.stage, error=DeviceError
+                )
 
     def _refuse_other_board(self, request: Observe) -> None:
         if request.pattern.board != self.board.digest:

@@ -204,3 +204,13 @@ def test_a_closed_microscope_refuses_and_closes_only_once(bench: Bench):
     assert bench.diary == ["closed"]
     with pytest.raises(DeviceError, match="closed"):
         bench.observe()
+
+
+def test_closing_does_not_wait_for_ever_for_a_device_that_hangs(bench: Bench):
+    core = bench.core
+    microscope = MicroManagerMicroscope(core, bench.light, make_rig(), on_close=core.hang)
+    started_s = time.monotonic()
+    microscope.close()
+    # the 0.3 s of timeouts_s.stage, and a loaded computer
+    assert time.monotonic() - started_s < 3.0
+    assert bench.diary[-1] == "closed"
