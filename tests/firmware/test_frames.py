@@ -120,6 +120,16 @@ def test_a_new_round_of_seqs_is_executed(native: NativeBoard, wire: Wire):
     assert LatchReport.parse(wire.ask(Command.SHOW, seq=5).payload).latch == first + 1
 
 
+def test_a_new_host_may_use_the_numbers_of_the_one_before(native: NativeBoard, wire: Wire):
+    wire.hello()
+    wire.ask(Command.FB_FILL, WHITE, seq=1)
+    wire.ask(Command.SHOW, seq=2)
+    wire.hello()
+    assert wire.ask(Command.FB_WRITE, b"\0\0" + LEVELS, seq=1).status == Status.OK
+    assert wire.ask(Command.SHOW, seq=2).status == Status.OK
+    assert emitted(native) == LEVELS
+
+
 def test_a_damaged_frame_is_reported_and_changes_nothing(native: NativeBoard, wire: Wire):
     wire.hello()
     write(wire)

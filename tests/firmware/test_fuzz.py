@@ -15,7 +15,8 @@ from lsm_sim.board import NativeBoard, read_led_frames
 pytestmark = pytest.mark.firmware
 
 Source = Callable[[np.random.Generator], Iterator[bytes]]
-WORDS = [b"l.", b"ff\n", b"bf\n", b"pledpos.160.", b"sc.", b"sb.255\n", b"gs.1\n", b"na.", b".", b"1", b"168", b"\n", b"\0"]
+WORDS = [b"l.", b"ff\n", b"bf\n", b"pledpos.160.", b"sc.", b"sb.255\n", b"gs.1\n", b"na."]
+WORDS += [b".", b"1", b"168", b"\n", b"\0"]
 
 
 def random_bytes(rng: np.random.Generator):
