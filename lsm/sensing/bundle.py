@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,7 +143,7 @@ class Bundle:
         return {key: value.numpy() for key, value in self.select(prefix).items()}
 
     def with_part(
-        self, prefix: str, tensors: Mapping[str, Tensor], *, figures: Mapping[str, JsonValue] | None = None
+        self, prefix: str, tensors: Mapping[str, Tensor], *, figures: Mapping[str, Any] | None = None
     ) -> "Bundle":
         """A copy in which everything under `prefix.` is replaced, with `figures` merged into the card's."""
         start = f"{prefix}."
@@ -150,7 +151,7 @@ class Bundle:
         kept |= {start + key: value for key, value in tensors.items()}
         return Bundle.of(self.card.model_copy(update={"figures": {**self.card.figures, **(figures or {})}}), kept)
 
-    def with_card(self, **changes: JsonValue) -> "Bundle":
+    def with_card(self, **changes: Any) -> "Bundle":
         """A copy with some fields of the card replaced."""
         return replace(self, card=BundleCard.model_validate(self.card.model_dump() | changes))
 

@@ -2,11 +2,12 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Receives the stages of a long run; every stage is used as a context manager."""
 
@@ -15,6 +16,7 @@ class Reporter(Protocol):
         ...
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One stage of a long run."""
 
@@ -46,7 +48,7 @@ class RichReporter:
             TextColumn("{task.fields[loss]}"),
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RichReporter":
         self._progress.start()
         return self
 

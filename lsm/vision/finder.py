@@ -54,6 +54,9 @@ class Detections:
         return len(self.x_px)
 
 
+NO_CELLS = Detections(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
+
+
 class CellFinder(nn.Module):
     """Maps [image, 1, y, x] to grids of centre odds, offset x and y, log radius and kind odds."""
 

@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from annotated_types import Gt, Lt
-from pydantic import Field, JsonValue
+from pydantic import Field
 from torch import Tensor, nn
 
 from lsm.sensing.bundle import Bundle, BundleCard
@@ -94,15 +94,15 @@ def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bund
     return Bundle.of(card, tensors)
 
 
-def held_out_figures(ours: Tally, theirs: Tally, rng: np.random.Generator) -> dict[str, JsonValue]:
+def held_out_figures(ours: Tally, theirs: Tally, rng: np.random.Generator) -> dict[str, Any]:
     """AUC with a 95 % interval over slides and finder figures, by mask (bit k is pattern k), and the baseline's."""
 
-    def row(tally: Tally, mask: int) -> dict[str, JsonValue]:
+    def row(tally: Tally, mask: int) -> dict[str, Any]:
         area = tally.auc(mask, rng)
-        figures: dict[str, JsonValue] = {"auc": [round(value, 4) for value in (area.auc, area.low, area.high)]}
+        figures: dict[str, Any] = {"auc": [round(value, 4) for value in (area.auc, area.low, area.high)]}
         return figures | {name: round(value, 4) for name, value in tally.finder(mask).items()}
 
-    masks: dict[str, JsonValue] = {str(mask): row(ours, mask) for mask in ours.masks()}
+    masks: dict[str, Any] = {str(mask): row(ours, mask) for mask in ours.masks()}
     return {"masks": masks, "baseline": row(theirs, 1), "slides": len(ours.infected)}
 
 

@@ -13,9 +13,12 @@ from lsm.sensing.bundle import Bundle
 from lsm.sensing.capture import normalise
 from lsm.sensing.heads import CellClassifier, ClassifierConfig, crop_cells
 from lsm.types import Image
-from lsm.vision.finder import CellFinder, Detections, FinderConfig
+from lsm.vision.finder import NO_CELLS, CellFinder, Detections, FinderConfig
 
 RED_CELL = 0
+
+_DARK = 0.05
+"""A capture with less than this part of its usual signal shows nothing: no cells in dark field, or no light."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class FieldReader:
         grids: Mapping[int, Tensor],
     ) -> FieldReading:
         taken = [k for k in signals if mask >> k & 1]
-        cells = self._finder.detect(torch.stack([grids[k] for k in taken]))
+        lit = [k for k in taken if float(signals[k].mean()) > _DARK * float(self._scale.mean[k])]
+        cells = self._finder.detect(torch.stack([grids[k] for k in lit])) if lit else NO_CELLS
         red = np.flatnonzero(cells.kind == RED_CELL)
         crops = crop_cells(
             seen,

@@ -62,11 +62,17 @@ def test_gradients_reach_the_rates():
     assert bool((some.grad != 0).any())
 
 
-def test_a_brighter_lamp_changes_nothing_after_normalisation():
-    signal = rates(0.5)
-    mean, std = torch.tensor([0.5]), torch.tensor([0.025])
-    # float32 rounding of numbers near 20
-    assert torch.allclose(normalise(signal, mean, std), normalise(1.3 * signal, mean, std), atol=1e-4)
+def test_the_design_field_has_zero_mean_and_unit_spread():
+    seen = frozen(900.0, brightness_error=0.0)(rates(900.0), torch.Generator().manual_seed(0))
+    # exposures are rounded to 0.1 ms of 5.6; noise adds 1.4 % to a spread of 5 %
+    assert float(seen.mean()) == pytest.approx(0.0, abs=0.05)
+    assert float(seen.std()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_dark_field_image_without_cells_stays_dark():
+    mean, std = torch.tensor([0.3]), torch.tensor([0.2])
+    empty = normalise(torch.full((1, 1, 8, 8), 0.001), mean, std)
+    assert torch.allclose(empty, torch.tensor(-1.495), atol=1e-5)
 
 
 def test_digits_become_full_wells():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from phantom import phantom_fields, phantom_model
+from sensing_phantom import phantom_fields, phantom_model
 
 from lsm.errors import ModelMismatch, WrongFormat
 from lsm.sensing.schedule import one_cycle
