@@ -122,11 +122,11 @@ def test_a_new_round_of_seqs_is_executed(native: NativeBoard, wire: Wire):
 
 def test_a_new_host_may_use_the_numbers_of_the_one_before(native: NativeBoard, wire: Wire):
     wire.hello()
-    wire.ask(Command.FB_FILL, WHITE, seq=1)
-    wire.ask(Command.SHOW, seq=2)
+    wire.ask(Command.FB_FILL, WHITE, seq=101)
+    wire.ask(Command.SHOW, seq=102)
     wire.hello()
-    assert wire.ask(Command.FB_WRITE, b"\0\0" + LEVELS, seq=1).status == Status.OK
-    assert wire.ask(Command.SHOW, seq=2).status == Status.OK
+    assert wire.ask(Command.FB_WRITE, b"\0\0" + LEVELS, seq=101).status == Status.OK
+    assert wire.ask(Command.SHOW, seq=102).status == Status.OK
     assert emitted(native) == LEVELS
 
 
