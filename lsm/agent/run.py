@@ -16,6 +16,7 @@ from lsm.agent.rules import SearchRules
 from lsm.agent.search import Reads, SlideSearch
 from lsm.agent.state import evidence
 from lsm.devices import Frame, Microscope
+from lsm.errors import ConfigError
 from lsm.stats import PrevalenceEstimate, ScoreCalibration, estimate_prevalence
 
 OnCapture = Callable[[Frame, dict[str, Any]], object]
@@ -45,7 +46,8 @@ def run_slide(
     on_capture: called after every capture with the frame and the decision that led to it: action, its
     name, the probability of every action, the policy's value in nats, field, pattern, and the estimate
     with its interval after reading the frame. What it raises ends the run.
-    The policy's own generator makes a run repeatable. Raises what the microscope raises, and ModelMismatch.
+    The policy's own generator makes a run repeatable. Raises what the microscope raises, ModelMismatch, and
+    ConfigError where images reach into the neighbouring fields, whose cells would count twice.
     """
     search = SlideSearch(
         microscope, plan.reader, plan.codebook, plan.rules, EvidenceModel.of(plan.calibration), z_um=plan.z_um
@@ -58,6 +60,8 @@ def run_slide(
         memory, action = choice.memory, int(choice.action[0])
         place = search.field
         frame = search.act(action)
+        if frame is not None:
+            _check_tile(frame, plan)
         record = log.add(action, place, choice, captured=frame is not None)
         if frame is not None and on_capture is not None:
             on_capture(frame, record)
@@ -126,6 +130,16 @@ class _RunLog:
     def _counts(self) -> Int[np.ndarray, "mask bin"]:
         counts: Int[np.ndarray, "mask bin"] = evidence(self._search.state, self._plan.rules)[0].numpy().astype(np.int64)
         return counts
+
+
+def _check_tile(frame: Frame, plan: SearchPlan) -> None:
+    width_um = max(frame.image.shape) * plan.camera_pixel_um
+    pitch_um = plan.rules.grid.pitch_um
+    if width_um > pitch_um + plan.camera_pixel_um:
+        raise ConfigError(
+            f"Images are {width_um:g} um wide, but the fields of the grid are only {pitch_um:g} um apart.",
+            hint="set search.grid.pitch_um to the width of an image",
+        )
 
 
 def _plain(estimate: PrevalenceEstimate) -> dict[str, float]:

@@ -28,9 +28,8 @@ class Reads(Protocol):
 class SlideSearch:
     """A search that carries out one action at a time.
 
-    field_um: width of one image at the sample, where known; the grid must not be finer, or cells would
-    count twice. z_um: focus for every capture; None leaves it.
-    Raises ModelMismatch when codebook, reader, grid and rules do not belong together.
+    z_um: focus for every capture; None leaves it.
+    Raises ModelMismatch when codebook, reader, calibration and rules do not belong together.
     """
 
     def __init__(

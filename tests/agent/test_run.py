@@ -19,7 +19,7 @@ from lsm.agent.run import SearchPlan, run_slide
 from lsm.agent.table_build import TableConfig, TablePlan, build_tables
 from lsm.agent.table_world import TableMicroscope, TableReader, table_codebook
 from lsm.agent.tables import SlideTables
-from lsm.errors import ModelMismatch, StageError
+from lsm.errors import ConfigError, ModelMismatch, StageError
 from lsm.illum import bright_field, single_led
 from lsm.optics import Camera
 from lsm.samples import CellTable
@@ -106,6 +106,12 @@ def test_a_fixed_scan_takes_the_serpentine(world: World, rules: SearchRules):
 def test_parts_of_different_models_are_refused(world: World, rules: SearchRules):
     plan = dataclasses.replace(_plan(world, rules), codebook=table_codebook(rules).first(1))
     with pytest.raises(ModelMismatch):
+        run_slide(TableMicroscope(rules, 0), FixedScan(rules, (0,)), plan)
+
+
+def test_fields_that_overlap_are_refused(world: World, rules: SearchRules):
+    plan = dataclasses.replace(_plan(world, rules), camera_pixel_um=200.0)
+    with pytest.raises(ConfigError, match="230"):
         run_slide(TableMicroscope(rules, 0), FixedScan(rules, (0,)), plan)
 
 
