@@ -2,6 +2,5 @@
 
 from lsm.record.hdf5 import Recorder
 from lsm.record.reading import Recording, open_record
-from lsm.record.schema import SCHEMA
 
-__all__ = ["SCHEMA", "Recorder", "Recording", "open_record"]
+__all__ = ["Recorder", "Recording", "open_record"]
