@@ -62,7 +62,7 @@ def run_slide(
         frame = search.act(action)
         if frame is not None:
             _check_tile(frame, plan)
-        record = log.add(action, place, choice, captured=frame is not None)
+        record = log.add(action, place, choice, frame)
         if frame is not None and on_capture is not None:
             on_capture(frame, record)
     return log.result(policy.name)
@@ -76,19 +76,20 @@ class _RunLog:
         self._estimate = estimate_prevalence(self._counts(), plan.calibration)
         self._visits: dict[int, list[tuple[int, int]]] = {}
         self._decisions: list[Decision] = []
-        self._captures = 0
+        self._captures, self._light_dose = 0, 0.0
 
-    def add(self, action: int, place: int, choice: Choice, *, captured: bool) -> dict[str, Any]:
-        """Note one decision taken at field `place`; returns it as plain values."""
+    def add(self, action: int, place: int, choice: Choice, frame: Frame | None) -> dict[str, Any]:
+        """Note one decision taken at field `place` and the frame it gave; returns it as plain values."""
         state, rules = self._search.state, self._plan.rules
-        capture = self._captures if captured else None
-        if captured:
+        capture = None if frame is None else self._captures
+        if frame is not None:
+            self._light_dose += frame.light_dose
             self._visits.setdefault(place, []).append((self._captures, action))
             self._captures += 1
             self._estimate = estimate_prevalence(self._counts(), self._plan.calibration)
         visit = list(self._visits).index(place) if place in self._visits else len(self._visits) - 1
         probabilities = tuple(float(value) for value in choice.probabilities[0])
-        time_s, light_dose = float(state.time_s[0]), float(state.light_dose[0])
+        time_s, light_dose = float(state.time_s[0]), self._light_dose
         self._decisions.append(Decision(action, visit, self._estimate, time_s, light_dose, capture, probabilities))
         return {
             "action": action,
@@ -97,7 +98,7 @@ class _RunLog:
             "value": float(choice.value[0]),
             "field": place,
             "visit": visit,
-            "pattern": action if captured else None,
+            "pattern": None if frame is None else action,
             "time_s": time_s,
             "light_dose": light_dose,
             **_plain(self._estimate),
@@ -117,7 +118,7 @@ class _RunLog:
             cells=tuple(cells),
             counts=self._counts(),
             captures=self._captures,
-            light_dose=float(search.state.light_dose[0]),
+            light_dose=self._light_dose,
             time_s=float(search.state.time_s[0]),
             travel_um=float(search.state.travel_um[0]),
             extent_um=centres.extent_um,
