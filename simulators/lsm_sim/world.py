@@ -40,8 +40,9 @@ class World:
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
     where it stopped, like a stage with encoders.
     move_ms: how long a stage is busy after a move.
-    colours: colour channels whose images are computed on arrival, so that snapping takes milliseconds and the
-    LED board's watchdog does not meet the time that the computation takes.
+    colours: colour channels whose images are computed for every LED on arrival, so that snapping takes
+    milliseconds and the LED board's watchdog does not meet the time that the computation takes. Without any,
+    LEDs are computed when they are first lit: quicker where few of them are used.
     exposure_takes_time: wait for the exposure as a camera does.
     The same seed and the same calls give the same images.
     """
@@ -104,8 +105,9 @@ class World:
 
     def _arrive(self, xy_um: tuple[float, float], z_um: float) -> None:
         self._xy_um, self._z_um = xy_um, z_um
-        with _one_torch_thread():
-            self._renderer.prepare(xy_um, z_um, self._colours)
+        if self._colours:
+            with _one_torch_thread():
+                self._renderer.prepare(xy_um, z_um, self._colours)
         self._still_at_s = time.monotonic() + self._move_ms / 1000
 
 
