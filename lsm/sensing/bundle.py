@@ -124,6 +124,8 @@ class Bundle:
         try:
             save_file(dict(self.tensors), weights, metadata={"provenance": self.card.provenance_digest()})
             card.write_text(self.card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            # safetensors writes for the owner alone; a model may be read by whoever may read its card
+            weights.chmod(card.stat().st_mode)
             os.replace(weights, folder / WEIGHTS_FILE)
             os.replace(card, folder / CARD_FILE)
         finally:

@@ -58,6 +58,11 @@ def test_the_same_bundle_is_written_as_the_same_bytes(tmp_path: Path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(tmp_path: Path):
+    bundle().save(tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "card.json").stat().st_mode
+
+
 def test_a_changed_weight_is_noticed(tmp_path: Path):
     bundle().save(tmp_path)
     path = tmp_path / "model.safetensors"
