@@ -175,8 +175,8 @@ def allowed_actions(state: SearchState, rules: SearchRules) -> Bool[Tensor, "sea
     patterns = torch.arange(rules.n_patterns)
     new_here = (state.mask_here[:, None] >> patterns) & 1 == 0
     going = (state.captures < rules.capture_budget) & (state.actions < rules.action_budget - 1)
-    looked = state.mask_here > 0
-    moves = _on_slide(state, rules)[:, rules.n_patterns : rules.n_patterns + 4] & looked[:, None]
+    looked = (state.last_action >= 0) & (state.last_action < rules.n_patterns)
+    moves = _open_neighbours(state, rules) & looked[:, None]
     jump = (state.masks == 0).any(1) & looked
     early = torch.cat([new_here, moves, jump[:, None]], 1) & going[:, None]
     return torch.cat([early, (state.captures > 0)[:, None]], 1)
@@ -234,11 +234,20 @@ def _on_slide(state: SearchState, rules: SearchRules) -> Bool[Tensor, "search ac
     return torch.cat([before, inside, after], 1)
 
 
-def _neighbours_done(state: SearchState, rules: SearchRules) -> Bool[Tensor, "search 4"]:
+def _neighbour_masks(state: SearchState, rules: SearchRules) -> Int[Tensor, "search 4"]:
+    """Sets of captures of the neighbours at +x, -x, +y, -y; the full set off the slide."""
     inside = _on_slide(state, rules)[:, rules.n_patterns : rules.n_patterns + 4]
     offsets = torch.tensor([1, -1, rules.grid.columns, -rules.grid.columns])
     neighbours = (state.field[:, None] + offsets).clamp(0, rules.grid.n_fields - 1)
-    return ~inside | (state.masks.gather(1, neighbours) > 0)
+    return torch.where(inside, state.masks.gather(1, neighbours), rules.n_masks - 1)
+
+
+def _neighbours_done(state: SearchState, rules: SearchRules) -> Bool[Tensor, "search 4"]:
+    return _neighbour_masks(state, rules) > 0
+
+
+def _open_neighbours(state: SearchState, rules: SearchRules) -> Bool[Tensor, "search 4"]:
+    return _neighbour_masks(state, rules) < rules.n_masks - 1
 
 
 def _next_unvisited(state: SearchState, rules: SearchRules) -> Int[Tensor, " search"]:

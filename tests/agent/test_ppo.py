@@ -32,7 +32,7 @@ def trial(world: World, rules: SearchRules) -> Trial:
 
 
 def test_a_policy_learns_a_tiny_world(trial: Trial, rules: SearchRules):
-    config = PpoConfig(updates=7, searches=192, epochs=6, network=NetworkConfig(units=32), learning_rate=1e-2)
+    config = PpoConfig(updates=12, searches=192, network=NetworkConfig(units=32), learning_rate=1e-2)
     network = Ppo(trial.env(), config, seed=0).train()
     held, _ = synthetic_tables(rules, 64, seed=77, config=TWO_PATTERNS)
     fresh = Trial(held, trial.calibration, rules)

@@ -36,7 +36,8 @@ def test_allowed_actions_never_break_a_rule(rules: SearchRules, draws: list[int]
             assert not int(before.mask_here[0]) >> action & 1
             assert int(state.field[0]) == int(before.field[0])
         else:
-            assert int(before.mask_here[0]) > 0
+            assert 0 <= int(before.last_action[0]) < rules.n_patterns
+            assert int(state.mask_here[0]) < rules.n_masks - 1
             columns = rules.grid.columns
             (y0, x0), (y1, x1) = divmod(int(before.field[0]), columns), divmod(int(state.field[0]), columns)
             assert 0 <= int(state.field[0]) < rules.grid.n_fields
