@@ -16,7 +16,7 @@ from lsm.sensing.config import DesignConfig, Split
 from lsm.sensing.fields import FieldCells, FieldSet, Scene
 
 _STREAM: dict[Split, int] = {"train": 1, "calibration": 2, "test": 3}
-_FIELDS_VERSION = 2
+_FIELDS_VERSION = 3
 """Raised when the way fields are computed changes, so that old caches are not taken for new ones."""
 
 
