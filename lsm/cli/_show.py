@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from lsm.errors import FileMissing, InputError
 
@@ -42,6 +51,14 @@ def nih_cells() -> Path | None:
     return cells if data and cells.exists() else None
 
 
+class _Bars(Progress):
+    """A display that appears with its first bar, so that an early error is not preceded by an empty one."""
+
+    def add_task(self, *arguments: Any, **options: Any) -> TaskID:
+        self.start()
+        return super().add_task(*arguments, **options)
+
+
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
     """A progress display on standard error, invisible when `quiet`."""
@@ -53,5 +70,9 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+    bars = _Bars(*columns, console=Console(stderr=True), disable=quiet)
+    try:
         yield bars
+    finally:
+        if bars.tasks:
+            bars.stop()

@@ -24,6 +24,11 @@ def demo(
         Path | None,
         typer.Option(help="Make the slide of real cell images: the NIH crops (.npz) or a folder of them."),
     ] = None,
+    parasitaemia: Annotated[
+        float | None, typer.Option(help="Expected infected fraction of the slide's red cells, 0 to 1.")
+    ] = None,
+    captures: Annotated[int | None, typer.Option(help="Budget of the agent; default: what it was trained for.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a model, or the name of a shipped one.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="New or empty folder for report.html, record.h5 and the board's log.")
     ] = None,
@@ -37,7 +42,7 @@ def demo(
 
     Example: lsm demo --seed 3 --out out/demo-3
     """
-    settings = DemoConfig.from_file(config, seed=seed)
+    settings = DemoConfig.from_file(config, seed=seed, parasitaemia=parasitaemia, captures=captures, model=model)
     folder = out or Path("out") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with _show.progress(quiet=as_json) as bars:
         result = run_demo(settings, folder, cells=cells, on_step=_Bars(bars))

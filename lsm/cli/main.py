@@ -14,6 +14,7 @@ from lsm import __version__
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.record import app as record_app
+from lsm.cli.scope import app as scope_app
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
@@ -29,9 +30,10 @@ app.command("demo")(demo)
 app.command("design")(design)
 app.command("train-policy")(train_policy)
 app.add_typer(record_app, name="record")
+app.add_typer(scope_app, name="scope")
 
 
-def _version(value: bool) -> None:
+def _version(value: bool | None) -> None:
     if value:
         typer.echo(f"lsm {__version__}")
         raise typer.Exit
@@ -39,7 +41,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool | None = typer.Option(None, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass
 

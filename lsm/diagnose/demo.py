@@ -1,5 +1,6 @@
 """The whole loop on one simulated slide: the agent against a fixed bright-field scan, recorded, scored, reported."""
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge
-from pydantic import Field
+from annotated_types import Ge, Gt, Lt
 
 from lsm.agent import (
     Codebook,
@@ -30,7 +30,7 @@ from lsm.diagnose.score import score_run
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.errors import InputError
 from lsm.record import Recorder, open_record
-from lsm.samples import CellCrops, CellImageSmear, ProceduralSmear, Smear, SmearConfig
+from lsm.samples import CellCrops, CellImageSmear, ProceduralSmear, Smear
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
 from lsm.sensing.slides import split_crops
@@ -46,14 +46,17 @@ OnStep = Callable[[str, int, int, dict[str, Any]], None]
 class DemoConfig(Config):
     """What `lsm demo` shows.
 
+    parasitaemia: expected infected fraction of the slide's red cells; the slide is else like those of the design.
     rig: a rig file, or the name of one that is shipped; it must be simulated.
     model: folder or name of a model; empty takes the shipped one for the kind of slide.
+    captures: budget of the agent; None takes what its policy was trained for.
     """
 
     seed: Annotated[int, Ge(0)] = 1
+    parasitaemia: Annotated[float, Gt(0), Lt(1)] = 0.05
     rig: str = "simulated"
     model: str = ""
-    smear: SmearConfig = Field(default_factory=lambda: SmearConfig(parasitaemia=0.05))
+    captures: Annotated[int, Ge(1)] | None = None
     verdict: VerdictRules = VerdictRules()
 
 
@@ -80,7 +83,7 @@ class _Way:
 def run_demo(
     config: DemoConfig, folder: Path, *, cells: Path | None = None, on_step: OnStep = lambda *_: None
 ) -> DemoResult:
-    """Search one slide twice on the simulated rig and write record.h5, report.html and the board's log of lit frames into `folder`.
+    """Search one slide twice on the simulated rig and write record.h5, report.html and the board's log.
 
     cells: file or folder of real cell images; the slide is made of those of patients that the model never saw.
     Raises InputError where `folder` already holds something, FileMissing, WrongFormat, ToolMissing, DeviceError.
@@ -91,11 +94,12 @@ def run_demo(
     bundle = Bundle.named(config.model or ("nih" if cells else "procedural"))
     rig = RigConfig.from_file(find_rig(config.rig))
     smear = _slide(config, bundle, cells)
-    search = search_config_of(bundle)
+    search = _search_config(config, bundle)
     agent = _agent(bundle, rig, search)
     record, board_folder = folder / "record.h5", folder / "board"
     board_folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.callback(_tidy, folder, record)
         microscope = stack.enter_context(connect(rig, sample=smear, seed=config.seed, board_folder=board_folder))
         recorder = stack.enter_context(Recorder(record, _header(config, rig, bundle, cells)))
         run = _run(microscope, agent, recorder, "agent", on_step)
@@ -109,11 +113,25 @@ def run_demo(
     return DemoResult(run, verdict, rows, report, record, time.monotonic() - started)
 
 
+def _tidy(folder: Path, record: Path) -> None:
+    """Leave nothing behind where the microscope could not even be connected."""
+    if not record.exists():
+        shutil.rmtree(folder)
+
+
 def _slide(config: DemoConfig, bundle: Bundle, cells: Path | None) -> Smear:
+    design = design_of(bundle)
+    smear = design.smear.model_copy(update={"parasitaemia": config.parasitaemia})
     if cells is None:
-        return ProceduralSmear(config.smear, config.seed)
-    crops = split_crops(CellCrops.from_path(cells), design_of(bundle), "test")
-    return CellImageSmear(crops, config.smear, config.seed)
+        return ProceduralSmear(smear, config.seed)
+    return CellImageSmear(split_crops(CellCrops.from_path(cells), design, "test"), smear, config.seed)
+
+
+def _search_config(config: DemoConfig, bundle: Bundle) -> SearchConfig:
+    search = search_config_of(bundle)
+    if config.captures is None:
+        return search
+    return search.model_copy(update={"capture_budget": config.captures, "action_budget": 3 * config.captures + 2})
 
 
 def _agent(bundle: Bundle, rig: RigConfig, search: SearchConfig) -> _Way:

@@ -1,0 +1,142 @@
+"""Bad input: one sentence with a hint, the promised exit status, no traceback, nothing overwritten."""
+
+import json
+import os
+import pty
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lsm.cli import main
+
+SIMULATED = Path(__file__).parents[2] / "lsm" / "configs" / "rigs" / "simulated.toml"
+
+
+def _run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit status and standard error; a traceback fails the test."""
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return int(stopped.value.code or 0), err
+
+
+def _explained(err: str) -> bool:
+    return err.startswith("Error: ") and "\nHint: " in err
+
+
+def test_unknown_key_in_a_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "demo.toml"
+    path.write_text("sed = 3\n", encoding="utf-8")
+    status, err = _run(capsys, "demo", "--config", str(path))
+    assert status == 2
+    assert _explained(err)
+    assert "'sed'" in err
+    assert "'seed'" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo", "--cells", "no/such/cells.npz"),
+        ("demo", "--config", "no/such.toml"),
+        ("demo", "--model", "no-such-model"),
+        ("design", "no-such-design"),
+        ("train-policy", "--model", "no-such-model"),
+        ("record", "info", "no/such/record.h5"),
+        ("scope", "check", "no-such-rig"),
+    ],
+)
+def test_missing_file(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, err = _run(capsys, *words)
+    assert status == 2
+    assert _explained(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cell_images_of_the_wrong_shape(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "cells.npz"
+    n = 3
+    np.savez(
+        path,
+        images=np.zeros((n, 50, 50, 3), np.uint8),
+        labels=np.zeros(n, np.int64),
+        patient=np.array(["a"] * n),
+    )
+    status, err = _run(capsys, "demo", "--cells", str(path), "--out", str(tmp_path / "out"))
+    assert status == 2
+    assert _explained(err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_cell_images(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "cell.png")
+    status, err = _run(capsys, "demo", "--cells", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert status == 2
+    assert _explained(err)
+
+
+def test_busy_serial_port(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """A port that another program holds is a fault of the work, not of the input: exit status 1."""
+    controller, device = pty.openpty()
+    try:
+        import serial
+
+        with serial.Serial(os.ttyname(device), exclusive=True):
+            rig = tmp_path / "rig.toml"
+            text = SIMULATED.read_text(encoding="utf-8").split("[simulator]")[0]
+            rig.write_text(f'{text}\n[led]\nport = "{os.ttyname(device)}"\n')
+            status, err = _run(capsys, "scope", "check", str(rig))
+    finally:
+        os.close(controller)
+        os.close(device)
+    assert status == 1
+    assert _explained(err)
+    assert "busy" in err or "in use" in err or "another program" in err
+
+
+def test_missing_compiler(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CC", raising=False)
+    status, err = _run(capsys, "demo", "--out", str(tmp_path / "out"))
+    assert status == 2
+    assert _explained(err)
+    assert "compiler" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("keep", encoding="utf-8")
+    for words in (("demo",), ("design", "tiny"), ("train-policy",)):
+        status, err = _run(capsys, *words, "--out", str(tmp_path))
+        assert status == 2
+        assert _explained(err)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_errors_are_readable_by_machines_too(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["demo", "--json", "--model", "no-such-model"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == "FileMissing"
+    assert told["hint"]
+
+
+def test_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
+    status, err = _run(capsys, "demo", "--sed", "3")
+    assert status == 2
+    assert "--sed" in err
+
+
+@pytest.mark.parametrize("words", [("demo",), ("design",), ("train-policy",), ("record", "info"), ("scope", "check")])
+def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]):
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "--help"])
+    assert stopped.value.code == 0
+    assert "Example: lsm" in capsys.readouterr().out

@@ -1,0 +1,17 @@
+"""One short demonstration on the simulated rig, run once and looked at by many tests."""
+
+import pytest
+
+from lsm.diagnose.demo import DemoConfig, DemoResult, run_demo
+
+CAPTURES = 4
+
+
+@pytest.fixture(scope="session")
+def config() -> DemoConfig:
+    return DemoConfig(seed=3, captures=CAPTURES)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, config: DemoConfig) -> DemoResult:
+    return run_demo(config, tmp_path_factory.mktemp("demo"))
