@@ -54,7 +54,7 @@ class NetworkConfig(Config):
     """
 
     units: Annotated[int, Ge(4), Le(128)] = 64
-    stop_bias: float = -3.0
+    stop_bias: float = -5.0
     head_gain: Annotated[float, Gt(0)] = 0.01
 
 

@@ -32,8 +32,8 @@ class PpoConfig(Config):
     learning_rate falls linearly to `final_rate` of itself, the entropy bonus (nats per nat) likewise to 0.
     """
 
-    updates: Annotated[int, Ge(1)] = 150
-    searches: Annotated[int, Ge(1)] = 512
+    updates: Annotated[int, Ge(1)] = 240
+    searches: Annotated[int, Ge(1)] = 256
     epochs: Annotated[int, Ge(1)] = 4
     minibatches: Annotated[int, Ge(1)] = 4
     learning_rate: Positive = 2e-3
