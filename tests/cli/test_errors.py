@@ -97,7 +97,7 @@ def test_busy_serial_port(capsys: pytest.CaptureFixture[str], tmp_path: Path):
         os.close(device)
     assert status == 1
     assert _explained(err)
-    assert "busy" in err or "in use" in err or "another program" in err
+    assert "Another program holds the serial port" in err
 
 
 def test_missing_compiler(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

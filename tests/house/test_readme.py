@@ -3,13 +3,14 @@
 import os
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 
 from lsm.cli.main import app
+from lsm.scope import RigConfig
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,6 +30,11 @@ def test_every_block_is_of_a_kind_that_is_checked():
     assert set(kinds[::2]) <= {"python", "sh", "toml", "text"}
 
 
+def test_toml_blocks_are_rigs():
+    for block in _blocks("toml"):
+        assert RigConfig.from_table(tomllib.loads(block)).limits.x_um[0] == 0.0
+
+
 def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
@@ -44,13 +50,10 @@ def test_commands_and_options_exist(line: str):
     while "=" in words[0]:
         words = words[1:]
     assert words[0] == "lsm"
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="lsm")
+    command = typer.main.get_command(app)
     rest = words[1:]
-    while isinstance(command, click.Group):
-        command = command.get_command(context, rest[0])
-        assert command is not None, f"'{rest[0]}' is not a command"
-        rest = rest[1:]
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
     known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
     assert {word.split("=")[0] for word in rest if word.startswith("-")} <= known | {"--help"}
 

@@ -62,7 +62,7 @@ def test_code_keeps_the_rules_no_linter_knows(path: Path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "lsm").rglob("__init__.py")), ids=lambda path: path.parent.name)
-def test_public_names_are_listed_in_order(path: Path):
+def test_public_names_are_listed(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     listed = [
         [element.value for element in node.value.elts if isinstance(element, ast.Constant)]
@@ -74,7 +74,7 @@ def test_public_names_are_listed_in_order(path: Path):
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module.startswith("lsm.")]
     if imports:
         assert len(listed) == 1, "an __init__ that re-exports says so in __all__"
-        assert listed[0] == sorted(listed[0])
+        assert len(set(listed[0])) == len(listed[0]) > 0
 
 
 def test_lock_names_no_package_index():
