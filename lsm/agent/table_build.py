@@ -37,7 +37,7 @@ class TableConfig(Config):
     """
 
     slides: Annotated[int, Ge(1)]
-    parasitaemia: tuple[Parasitaemia, Parasitaemia] = (1e-3, 0.2)
+    parasitaemia: tuple[Parasitaemia, Parasitaemia] = (5e-3, 0.2)
     defocus_um: Annotated[float, Ge(0)] = 1.0
 
 

@@ -29,8 +29,8 @@ class TrainPolicyConfig(Config):
 
     seed: int = 0
     search: SearchConfig = SearchConfig()
-    train: TableConfig = TableConfig(slides=64)
-    held_out: TableConfig = TableConfig(slides=32)
+    train: TableConfig = TableConfig(slides=10)
+    held_out: TableConfig = TableConfig(slides=8)
     ppo: PpoConfig = PpoConfig()
     checkpoint_every: Annotated[int, Ge(1)] = 20
 

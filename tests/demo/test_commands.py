@@ -1,0 +1,63 @@
+"""The commands as a user gives them, on the simulated rig."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lsm.cli import main
+from lsm.diagnose.demo import DemoResult
+
+pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300)]
+
+
+def _out(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code in (0, None)
+    return capsys.readouterr().out
+
+
+def test_demo_prints_a_table_and_the_paths(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    folder = tmp_path / "run"
+    out = _out(capsys, "demo", "--captures", "2", "--seed", "5", "--out", str(folder))
+    for told in ("True parasitaemia", "Estimated parasitaemia", "Captures", "Light emitted", "fixed scan"):
+        assert told in out
+    unwrapped = out.replace("\n", "")
+    assert str(folder / "report.html") in unwrapped
+    assert str(folder / "record.h5") in unwrapped
+
+
+def test_demo_prints_one_object_for_machines(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    told = json.loads(_out(capsys, "demo", "--json", "--captures", "2", "--out", str(tmp_path / "run")))
+    assert [run["captures"] for run in told["runs"]] == [2, 2]
+    assert Path(told["report"]).is_file()
+    assert Path(told["record"]).is_file()
+
+
+@pytest.mark.data
+def test_demo_on_real_cells_uses_patients_that_the_model_never_saw(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data_dir: Path
+):
+    cells = data_dir / "nih_malaria_cells_50px"
+    folder = tmp_path / "run"
+    told = json.loads(_out(capsys, "demo", "--json", "--captures", "2", "--cells", str(cells), "--out", str(folder)))
+    assert told["runs"][0]["estimate"]["cells"] > 0
+    facts = json.loads(_out(capsys, "record", "info", "--json", told["record"]))
+    assert facts["model"] == "nih"
+    assert facts["cells"] == cells.name
+
+
+def test_record_info_tells_what_was_recorded(capsys: pytest.CaptureFixture[str], demo: DemoResult):
+    facts = json.loads(_out(capsys, "record", "info", "--json", str(demo.record)))
+    assert facts["frames"] == sum(row.captures for row in demo.rows)
+    assert facts["complete"] is True
+    assert facts["seed"] == 3
+    assert "frames" in _out(capsys, "record", "info", str(demo.record))
+
+
+def test_scope_check_lights_one_led_and_none(capsys: pytest.CaptureFixture[str]):
+    facts = json.loads(_out(capsys, "scope", "check", "simulated", "--json"))
+    assert (facts["dark"]["lit"], facts["one LED"]["lit"]) == (0, 1)
+    assert facts["one LED"]["mean_adu"] > facts["dark"]["mean_adu"]
+    assert "one LED" in _out(capsys, "scope", "check", "simulated")
