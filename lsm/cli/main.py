@@ -18,6 +18,8 @@ from lsm.cli.scope import app as scope_app
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="lsm",
     help="Controller for learned-sensing microscopes: light, stage and verdict, on real or simulated hardware.",
@@ -56,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LsmError as error:
         _tell(error, as_json="--json" in words)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted: the light is off, what was recorded is kept.")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            Console(stderr=True).print("Interrupted: the light is off, what was recorded is kept.")
+        raise
 
 
 def _interrupt(signal_number: int, stack: FrameType | None) -> None:

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -27,26 +29,28 @@ def _frames(record: Path) -> int:
         return 0
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> tuple[Path, int, int]:
-    """Folder of a demonstration that was killed, the frames it had then, and the moment of death in ns."""
-    folder = tmp_path / "killed"
+@contextmanager
+def _running(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demonstration in a process of its own that has recorded some frames and goes on."""
     with subprocess.Popen(
         [sys.executable, "-m", "lsm.cli", "demo", "--captures", "24", "--out", str(folder)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         deadline = time.monotonic() + 120
         while _frames(folder / "record.h5") < 3 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
+        assert process.poll() is None, "the demonstration ended before it could be stopped"
+        yield process
+
+
+def test_leds_are_dark_within_the_watchdog_time_and_the_record_opens(tmp_path: Path):
+    folder = tmp_path / "killed"
+    with _running(folder) as process:
         frames = _frames(folder / "record.h5")
-        assert process.poll() is None, "the demonstration ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        return folder, frames, time.monotonic_ns()
-
-
-def test_leds_are_dark_within_the_watchdog_time_and_the_record_opens(killed: tuple[Path, int, int]):
-    folder, frames, death_ns = killed
+        death_ns = time.monotonic_ns()
     time.sleep(WATCHDOG_S + MARGIN_S)
     when_ns, levels = read_led_frames(folder / "board" / "frames.bin")[-1]
     assert not levels.any()
@@ -56,3 +60,17 @@ def test_leds_are_dark_within_the_watchdog_time_and_the_record_opens(killed: tup
         assert recording.n_frames >= frames >= 3
         assert all(frame.image.any() for frame in recording.frames())
         assert all(decision["run"] for decision in recording.decisions())
+
+
+@pytest.mark.parametrize("request_to_stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_turns_the_light_off_and_closes_the_record(tmp_path: Path, request_to_stop: signal.Signals):
+    folder = tmp_path / "stopped"
+    with _running(folder) as process:
+        process.send_signal(request_to_stop)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted: the light is off" in told
+    assert "Traceback" not in told
+    assert not read_led_frames(folder / "board" / "frames.bin")[-1][1].any()
+    with h5py.File(folder / "record.h5", "r") as file:
+        assert file["frames"].shape[0] >= 3
