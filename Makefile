@@ -4,7 +4,7 @@ UV_VERSION := 0.13.8
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# What the emulated LED board is compiled with.
+# What the optics kernel and the emulated LED board are compiled with.
 DEBIAN_PACKAGES := gcc libc6-dev
 
 .PHONY: help setup demo test lint unit coverage bench lock clean
@@ -23,7 +23,7 @@ debian:
 	@missing=""; for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else \
-	  echo "Not installed and not permitted here:$$missing. Skipped: the LED board's emulator and all that needs it."; \
+	  echo "Not installed and not permitted here:$$missing. Skipped: the LED board's emulator and all that needs it; the optics runs on torch, several times slower."; \
 	  echo "To have them: sudo apt-get install$$missing"; exit 0; fi; \
 	echo "Installing Debian packages:$$missing"; \
 	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
@@ -38,7 +38,7 @@ endef
 	@python3 -m venv .tools 2>/dev/null || { echo "python3 has no venv module: apt-get install python3-venv"; exit 1; }
 	@.tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard lsm/optics/_native/*.[ch])
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv
 	@echo "Installing into $(VENV) (the first time several GB: PyPI's torch brings CUDA libraries)"
 	@test -x $(PYTHON) || $(UV) venv -q --python ">=3.11" $(VENV)

@@ -84,6 +84,7 @@ def test_an_empty_slide_gives_the_stated_flux():
     assert float(renderer.rate(levels_of(board, [0], 255), far, 0.0).abs().max()) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore::lsm.optics.AliasingWarning")  # blue, at these pixels
 def test_light_of_leds_and_colours_adds(renderer: FieldRenderer):
     board = renderer.board
     green, blue = levels_of(board, [12, 7], 200), levels_of(board, [3], 90, colour=2)

@@ -1,14 +1,17 @@
 """Light from LEDs through a thin sample and an objective to camera pixels; differentiable and batched."""
 
 from lsm.optics.camera import Camera
-from lsm.optics.forward import led_stack
+from lsm.optics.forward import AliasingWarning, led_stack
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.image import effective_weights, integrate_pixels, pattern_image
-from lsm.optics.pupil import frequency_axis, zernike_pupil
+from lsm.optics.pupil import PupilFunction, ZernikePupil, frequency_axis, zernike_pupil
 
 __all__ = [
+    "AliasingWarning",
     "Camera",
     "ImagingSystem",
+    "PupilFunction",
+    "ZernikePupil",
     "effective_weights",
     "frequency_axis",
     "integrate_pixels",

@@ -1,8 +1,11 @@
 """The whole way from a thin sample to one image per LED."""
 
-from collections.abc import Iterator
+import math
+import warnings
+from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
@@ -10,12 +13,17 @@ from torch import Tensor
 from lsm.errors import WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics.grid import ImagingSystem
-from lsm.optics.image import average_over_pixel, cut_margin
-from lsm.optics.propagate import Windows, crop, illumination_frequencies, intensity, pupil_windows, sample_spectrum
-from lsm.optics.pupil import PupilFactor, Scalar, aperture, defocus_factor, sample_pupil
+from lsm.optics.illumination import led_directions
+from lsm.optics.intensity import Plan, intensity_images
+from lsm.optics.pupil import PupilFactor, PupilFunction
+from lsm.optics.windows import Edge, Windows, check_reach, find_windows, is_open, pupil_table
 
-# about eight 224 x 224 complex64 fields: what stays in a 2 MB level-2 cache
-CHUNK_POINTS = 8 * 224 * 224
+# bins of all windows of one call to the kernel; with a pupil of complex64 this is 16 MB
+TABLE_BINS = 2**21
+
+
+class AliasingWarning(UserWarning):
+    """The camera's pixels are too large for what the objective resolves."""
 
 
 def led_stack(
@@ -24,23 +32,32 @@ def led_stack(
     system: ImagingSystem,
     *,
     leds: Int[Tensor, " led"] | None = None,
-    defocus_um: float | Scalar = 0.0,
-    pupil: PupilFactor | None = None,
+    positions_mm: Float[Tensor, "all 3"] | None = None,
+    tile_um: tuple[float, float] = (0.0, 0.0),
+    defocus_um: float | Float[Tensor, "*_"] = 0.0,
+    pupil: PupilFactor | PupilFunction | None = None,
     pixel: Literal["area", "point"] = "area",
     tilt: Literal["exact", "bin"] = "exact",
+    edge: Edge = "hard",
 ) -> Float[Tensor, "*batch led cy cx"]:
     """One intensity image per LED [..., led, camera_px, camera_px]; 1.0 is the empty bright field.
 
     transmission: complex amplitude [..., sample_px, sample_px], taken as periodic; row 0 at smallest y.
     leds: indices in board order, all when None. The LED's relative irradiance is not included.
-    defocus_um: distance from the sample to the plane in focus, along the light.
-    pupil: factor [computed_px, computed_px] on `frequency_axis`, times aperture and defocus.
+    positions_mm: of all LEDs, in place of the board's.
+    tile_um: place (x, y) of the sample's centre relative to the optical axis; sets the LEDs' directions.
+    defocus_um: distance from the sample to the plane in focus, along the light; one, or one per sample [...].
+    pupil: a PupilFunction such as ZernikePupil, evaluated exactly; or a factor [computed_px, computed_px]
+    on `frequency_axis`, read bilinearly. Either multiplies aperture and defocus.
     pixel: "area" averages over the camera pixel, "point" samples at its centre; they differ by about
     9 % of the peak, so compare only like with like. `integrate_pixels` turns summed points into area.
     tilt: "exact" puts the pupil at each LED's true frequency; "bin" moves the LED to the nearest
     frequency bin, off by up to wavelength / (2 field_um) in NA (0.001 at 0.53 um and 269 um).
-    Differentiable in transmission, defocus_um and pupil; without gradients nothing but the result is kept.
-    Raises WrongFormat for a sample of another size, ConfigError where the grid is too coarse.
+    edge: "hard" passes a bin whole or not at all; "soft" passes the part of it inside the aperture.
+    Differentiable in transmission, pupil, defocus_um and positions_mm (whose gradient through the
+    aperture needs edge="soft"). Linear in time and, without gradients, only the result is kept.
+    Warns (AliasingWarning, once) where the camera undersamples the image.
+    Raises WrongFormat for a sample that does not fit or is not finite, ConfigError where the grid is too coarse.
     """
     n = system.sample_px
     if transmission.shape[-2:] != (n, n):
@@ -48,75 +65,170 @@ def led_stack(
             f"The sample is {tuple(transmission.shape[-2:])}, not {(n, n)} px.",
             hint="render it with sample_px and sample_pixel_um of the imaging system",
         )
-    chosen = torch.arange(board.n_leds) if leds is None else leds.cpu()
-    if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < board.n_leds:
+    warn_undersampled(system)
+    chosen = _chosen(board, leds)
+    plan = _plan(board, system, chosen, positions_mm, tile_um, tilt == "bin", edge, pixel == "area")
+    batch = transmission.reshape(-1, n, n)
+    if isinstance(defocus_um, Tensor) and defocus_um.numel() not in (1, batch.shape[0]):
+        raise WrongFormat(
+            f"{defocus_um.numel()} values of defocus_um do not fit {batch.shape[0]} samples.",
+            hint="give one, or one per sample",
+        )
+    spectrum = sample_spectrum(batch, system)
+    _check_finite(transmission, spectrum)
+    images = _images(spectrum, plan, defocus_um, pupil, edge)
+    return images.reshape(*transmission.shape[:-2], *images.shape[1:])
+
+
+def sample_spectrum(transmission: Complex[Tensor, "batch y x"], system: ImagingSystem) -> Complex[Tensor, "batch y x"]:
+    """Fourier coefficients of the sample, with the origin at the first camera pixel's centre."""
+    ramp = _ramp(system.sample_px, system.decimation, transmission.dtype).to(transmission.device)
+    spectrum: Tensor = torch.fft.fft2(transmission, norm="forward")
+    if spectrum.requires_grad:
+        return spectrum * ramp * ramp[:, None]
+    return spectrum.mul_(ramp).mul_(ramp[:, None])
+
+
+@lru_cache(maxsize=16)
+def _ramp(n: int, decimation: int, dtype: torch.dtype) -> Tensor:
+    # the first camera pixel is centred between sample pixels when the decimation is even
+    cycles = torch.fft.fftfreq(n, dtype=torch.float64) * (decimation - 1) / 2
+    return torch.polar(torch.ones_like(cycles), 2 * math.pi * cycles).to(dtype)
+
+
+@lru_cache(maxsize=64)
+def warn_undersampled(system: ImagingSystem) -> None:
+    """Warns once per system whose camera holds fewer than 4 r + 1 pixels across the field (r: pupil radius in bins)."""
+    if system.undersampled:
+        warnings.warn(
+            f"Camera pixels of {system.camera_pixel_um} um undersample the image: "
+            f"{system.computed_px} across the field, where {4 * system.pupil_radius_bins + 1:.1f} are needed, "
+            "and fine detail shows as moire, as in a real camera. "
+            f"Hint: use camera_pixel_um below {system.wavelength_um / (4 * system.na):.3f} to avoid it.",
+            AliasingWarning,
+            stacklevel=3,
+        )
+
+
+def _chosen(board: LedBoard, leds: Int[Tensor, " led"] | None) -> Int[np.ndarray, " led"]:
+    if leds is None:
+        return np.arange(board.n_leds)
+    chosen: Int[np.ndarray, " led"] = leds.cpu().numpy()
+    if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < board.n_leds:
         raise WrongFormat(
             f"LEDs {int(chosen.min())} to {int(chosen.max())} do not all exist on board '{board.name}'.",
             hint=f"LEDs are 0 to {board.n_leds - 1}",
         )
-    frequencies = illumination_frequencies(board, system)[chosen.numpy()]
-    windows = pupil_windows(frequencies, system, snap=tilt == "bin", dtype=transmission.real.dtype)
-    spectrum = sample_spectrum(transmission.reshape(-1, n, n), system)
-    images = _stack(spectrum, windows, system, defocus_um, pupil, area=pixel == "area")
-    return images.reshape(*transmission.shape[:-2], *images.shape[1:])
+    return chosen
 
 
-def _stack(
-    spectrum: Complex[Tensor, "batch bins"],
-    windows: Windows,
-    system: ImagingSystem,
-    defocus_um: float | Scalar,
-    pupil: PupilFactor | None,
-    *,
-    area: bool,
-) -> Float[Tensor, "batch led cy cx"]:
-    batch, leds, side = spectrum.shape[0], windows.rows.shape[0], system.camera_px
-    chunk = max(1, CHUNK_POINTS // (system.intensity_px**2 * batch))
-    images = (
-        _to_camera(
-            intensity(
-                crop(spectrum, part, system.sample_px) * _pupil(part, system, defocus_um, pupil, spectrum),
-                system.intensity_px,
-            ),
-            system,
-            area=area,
-        )
-        for part in _chunks(windows, chunk)
+def _check_finite(transmission: Tensor, spectrum: Tensor) -> None:
+    # the mean is not finite as soon as one value is not
+    if bool(torch.isfinite(torch.view_as_real(spectrum[:, 0, 0].detach())).all()):
+        return
+    bad = (~torch.isfinite(transmission.detach().abs())).nonzero()
+    if not len(bad):
+        raise WrongFormat("The sample's values are too large to be summed.", hint="a transmission is at most about 1")
+    place = tuple(bad[0].tolist())
+    raise WrongFormat(
+        f"The sample holds {transmission[place].item()} at {place}, and {len(bad)} such values in all.",
+        hint="a transmission is finite everywhere",
     )
-    inputs = (spectrum, defocus_um, pupil)
-    if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in inputs):
-        return torch.cat(list(images), dim=1)
-    stack = spectrum.real.new_empty(batch, leds, side, side)
-    for start, image in zip(range(0, leds, chunk), images, strict=True):
-        stack[:, start : start + chunk] = image
-    return stack
 
 
-def _to_camera(
-    image: Float[Tensor, "batch led n n"], system: ImagingSystem, *, area: bool
-) -> Float[Tensor, "batch led cy cx"]:
-    step = system.intensity_px // system.computed_px
-    averaged = average_over_pixel(image, system) if area else image
-    return cut_margin(averaged[..., ::step, ::step], system)
-
-
-def _pupil(
-    part: Windows,
+def _plan(
+    board: LedBoard,
     system: ImagingSystem,
-    defocus_um: float | Scalar,
-    pupil: PupilFactor | None,
-    spectrum: Complex[Tensor, "batch bins"],
+    chosen: Int[np.ndarray, " led"],
+    positions_mm: Tensor | None,
+    tile_um: tuple[float, float],
+    snap: bool,
+    edge: Edge,
+    area: bool,
+) -> Plan:
+    if positions_mm is None:
+        return _known_plan(board, system, chosen.tobytes(), tile_um, snap, edge, area)
+    if positions_mm.shape != board.positions_mm.shape:
+        raise WrongFormat(
+            f"positions_mm is {tuple(positions_mm.shape)}, not {board.positions_mm.shape}.",
+            hint="give a position (x, y, z) for every LED of the board",
+        )
+    return _new_plan(board, system, chosen, positions_mm, tile_um, snap, edge, area)
+
+
+@lru_cache(maxsize=32)
+def _known_plan(
+    board: LedBoard,
+    system: ImagingSystem,
+    chosen: bytes,
+    tile_um: tuple[float, float],
+    snap: bool,
+    edge: Edge,
+    area: bool,
+) -> Plan:
+    leds = np.frombuffer(chosen, dtype=np.int64)
+    return _new_plan(board, system, leds, None, tile_um, snap, edge, area)
+
+
+def _new_plan(
+    board: LedBoard,
+    system: ImagingSystem,
+    chosen: Int[np.ndarray, " led"],
+    positions_mm: Tensor | None,
+    tile_um: tuple[float, float],
+    snap: bool,
+    edge: Edge,
+    area: bool,
+) -> Plan:
+    directions = led_directions(board, positions_mm=positions_mm, tile_um=tile_um)
+    frequencies = directions[torch.tensor(chosen), :2].cpu() / system.wavelength_um
+    if len(chosen):
+        check_reach(frequencies, system, board.name)
+    windows = find_windows(frequencies, system, snap=snap, edge=edge)
+    return Plan(windows, np.arange(len(chosen) + 1, dtype=np.int32), system, area)
+
+
+def _images(
+    spectrum: Tensor,
+    plan: Plan,
+    defocus_um: float | Tensor,
+    pupil: PupilFactor | PupilFunction | None,
+    edge: Edge,
 ) -> Tensor:
-    fx, fy = part.fx.to(spectrum.device), part.fy.to(spectrum.device)
-    passed: Tensor = aperture(fx, fy, system)
-    if isinstance(defocus_um, Tensor) or defocus_um != 0.0:
-        passed = passed * defocus_factor(fx, fy, system, defocus_um)
-    if pupil is not None:
-        passed = passed * sample_pupil(pupil, fx, fy, system)
-    return passed
+    size = max(1, TABLE_BINS // plan.windows.window_px**2)
+    fixed = pupil is None and not isinstance(defocus_um, Tensor) and not plan.windows.fx.requires_grad
+    if fixed and (plan.groups <= size or is_open(defocus_um, pupil, edge)):
+        table = _known_table(plan.windows, plan.system, defocus_um, edge, spectrum.dtype, spectrum.device)
+        return intensity_images(spectrum, table, None, plan)
+
+    def part(first: int, out: Tensor | None = None) -> Tensor:
+        some = plan.part(first, min(first + size, plan.groups))
+        table = pupil_table(
+            some.windows,
+            some.system,
+            defocus_um=defocus_um,
+            pupil=pupil,
+            edge=edge,
+            dtype=spectrum.dtype,
+            device=spectrum.device,
+        )
+        return intensity_images(spectrum, table, None, some, out=out)
+
+    starts = range(0, plan.groups, size)
+    head = part(0)
+    if len(starts) < 2:
+        return head
+    if head.requires_grad:
+        return torch.cat([head, *(part(first) for first in starts[1:])], dim=1)
+    images = head.new_empty(head.shape[0], plan.groups, *head.shape[2:])
+    images[:, :size] = head
+    for first in starts[1:]:
+        part(first, images[:, first : first + size])
+    return images
 
 
-def _chunks(windows: Windows, size: int) -> Iterator[Windows]:
-    for start in range(0, windows.rows.shape[0], size):
-        part = slice(start, start + size)
-        yield Windows(windows.columns[part], windows.rows[part], windows.fx[part], windows.fy[part])
+@lru_cache(maxsize=4)
+def _known_table(
+    windows: Windows, system: ImagingSystem, defocus_um: float, edge: Edge, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    return pupil_table(windows, system, defocus_um=defocus_um, pupil=None, edge=edge, dtype=dtype, device=device)

@@ -1,6 +1,5 @@
 """Where samples, camera pixels and frequency bins lie."""
 
-import math
 from typing import Annotated
 
 import numpy as np
@@ -85,12 +84,22 @@ class ImagingSystem(Config):
     def intensity_px(self) -> int:
         """Side of the grid on which the intensity is free of aliasing: at least 4 r + 1 points for a pupil of r bins.
 
-        A multiple of computed_px that divides sample_px; where it is larger than computed_px the
-        camera undersamples the image, and its aliasing is physical.
+        Where it is larger than computed_px the camera undersamples the image, and its aliasing is physical.
         """
-        needed = 4 * self.pupil_radius_bins + 1
+        return self.grid_px(4 * self.pupil_radius_bins + 1)
+
+    def grid_px(self, needed: float) -> int:
+        """Side of the smallest grid with at least `needed` points that holds every camera pixel's centre.
+
+        A multiple of computed_px that divides sample_px.
+        """
         factors = (k for k in range(1, self.decimation + 1) if self.decimation % k == 0)
         return next(self.computed_px * k for k in factors if self.computed_px * k >= needed)
+
+    @property
+    def undersampled(self) -> bool:
+        """Whether the camera's pixels are too large for the image: fewer than 4 r + 1 across the field."""
+        return self.computed_px < 4 * self.pupil_radius_bins + 1
 
     @property
     def camera_axis_um(self) -> Axis:
@@ -105,8 +114,3 @@ class ImagingSystem(Config):
     def without_margin(self) -> "ImagingSystem":
         """The same system with nothing cut."""
         return ImagingSystem.model_validate(self.model_dump() | {"margin_px": 0})
-
-
-def window_half_width(system: ImagingSystem) -> int:
-    """Bins on each side of the nearest bin that a pupil can pass, wherever between two bins it is centred."""
-    return math.floor(system.pupil_radius_bins + 0.5)

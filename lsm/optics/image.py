@@ -37,21 +37,18 @@ def pattern_image(
     return flat.reshape(*flat.shape[:-1], rows, columns)
 
 
-def pixel_transfer(
-    n: int, system: ImagingSystem, *, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "n half"]:
-    """Transfer function of a square pixel with full fill factor: sinc x sinc, on the bins of an n x n rfft2."""
-    step = system.camera_pixel_um / system.field_um
-    fy = torch.fft.fftfreq(n, d=1 / n, dtype=dtype, device=device) * step
-    fx = torch.fft.rfftfreq(n, d=1 / n, dtype=dtype, device=device) * step
-    return torch.sinc(fy)[:, None] * torch.sinc(fx)
+def axis_transfer(n: int, system: ImagingSystem, *, dtype: torch.dtype) -> Float[Tensor, " n"]:
+    """Transfer function of a pixel with full fill factor along one axis, a sinc on the bins of an n-point fft."""
+    cycles = torch.fft.fftfreq(n, d=1 / n, dtype=torch.float64) * (system.camera_pixel_um / system.field_um)
+    return torch.sinc(cycles).to(dtype)
 
 
 def average_over_pixel(image: Float[Tensor, "*any n n"], system: ImagingSystem) -> Float[Tensor, "*any n n"]:
     """The intensity averaged over a camera pixel around each point of its periodic grid."""
     n = image.shape[-1]
-    transfer = pixel_transfer(n, system, dtype=image.dtype, device=image.device)
-    averaged: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(n, n))
+    transfer = axis_transfer(n, system, dtype=image.dtype).to(image.device)
+    spectrum = torch.fft.rfft2(image) * (transfer[:, None] * transfer[: n // 2 + 1])
+    averaged: Tensor = torch.fft.irfft2(spectrum, s=(n, n))
     return averaged
 
 

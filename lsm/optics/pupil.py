@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Complex, Float
@@ -12,8 +13,37 @@ from torch.nn import functional as F
 from lsm.errors import ConfigError, WrongFormat
 from lsm.optics.grid import ImagingSystem
 
-Scalar: TypeAlias = Float[Tensor, ""]
 PupilFactor: TypeAlias = Complex[Tensor, "fy fx"]
+
+
+@runtime_checkable
+class PupilFunction(Protocol):
+    """A pupil known at every frequency, such as `ZernikePupil`."""
+
+    def __call__(self, fx: Tensor, fy: Tensor, system: ImagingSystem) -> Tensor:
+        """Complex factor [led, k, k] at the frequencies fx [led, 1, k] and fy [led, k, 1], in cycles/um."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ZernikePupil:
+    """exp(sum a_k Z_k + 2 pi i sum c_k Z_k), exact at every frequency and differentiable in its coefficients.
+
+    waves_rms: c_k, phase in waves RMS by Noll index. log_amplitude: a_k, natural logarithm of the amplitude.
+    Indices after Noll, J. Opt. Soc. Am. 66, 207 (1976), table I. Raises ConfigError for an index below 1.
+    """
+
+    waves_rms: Mapping[int, float | Tensor] = field(default_factory=dict)
+    log_amplitude: Mapping[int, float | Tensor] = field(default_factory=dict)
+
+    def __call__(self, fx: Tensor, fy: Tensor, system: ImagingSystem) -> Tensor:
+        scale = system.wavelength_um / system.na
+        x, y = fx * scale, fy * scale
+        phase = 2 * math.pi * _zernike_sum(self.waves_rms, x, y)
+        # the amplitude has no meaning outside the aperture, where its polynomials grow without limit
+        inside = torch.rsqrt((x**2 + y**2).clamp_min(1.0))
+        amplitude = torch.exp(_zernike_sum(self.log_amplitude, x * inside, y * inside))
+        return torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
 
 
 def aperture(
@@ -29,8 +59,8 @@ def defocus_factor(
     fx: Float[Tensor, "led 1 k"],
     fy: Float[Tensor, "led k 1"],
     system: ImagingSystem,
-    defocus_um: float | Scalar,
-) -> Complex[Tensor, "led k k"]:
+    defocus_um: float | Tensor,
+) -> Complex[Tensor, "*sample led k k"]:
     """Exact angular-spectrum propagation by `defocus_um` along the light, without the phase of the axis.
 
     Goodman, Introduction to Fourier Optics, eq. 3-74. Evanescent frequencies keep the phase of the limit.
@@ -55,13 +85,8 @@ def zernike_pupil(system: ImagingSystem, waves_rms: Mapping[int, float]) -> Pupi
     waves_rms: coefficient in waves RMS by Noll index (Noll, J. Opt. Soc. Am. 66, 207 (1976), table I).
     The aperture itself is not part of the factor. Raises ConfigError for an index below 1.
     """
-    axis = frequency_axis(system) * system.wavelength_um / system.na
-    rho = torch.hypot(axis[None, :], axis[:, None])
-    theta = torch.atan2(axis[:, None], axis[None, :])
-    waves = torch.zeros_like(rho)
-    for noll, coefficient in waves_rms.items():
-        waves = waves + coefficient * _zernike(noll, rho, theta)
-    return torch.polar(torch.ones_like(waves), 2 * math.pi * waves)
+    axis = frequency_axis(system)
+    return ZernikePupil(waves_rms)(axis[None, :], axis[:, None], system)
 
 
 def noll_to_nm(noll: int) -> tuple[int, int]:
@@ -74,18 +99,37 @@ def noll_to_nm(noll: int) -> tuple[int, int]:
     return (n, m if noll % 2 == 0 else -m)
 
 
-def _zernike(noll: int, rho: Float[Tensor, "fy fx"], theta: Float[Tensor, "fy fx"]) -> Float[Tensor, "fy fx"]:
+def _zernike_sum(coefficients: Mapping[int, float | Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Sum of coefficient times Zernike polynomial at x and y, in units of the pupil's radius."""
+    total = torch.zeros_like(x + y)
+    for noll, coefficient in coefficients.items():
+        total = total + coefficient * zernike(noll, x, y)
+    return total
+
+
+def zernike(noll: int, x: Tensor, y: Tensor) -> Tensor:
+    """Zernike polynomial of unit RMS over the unit disc, at Cartesian x and y that broadcast together."""
     n, signed_m = noll_to_nm(noll)
     m = abs(signed_m)
-    radial = torch.zeros_like(rho)
+    square = x**2 + y**2
+    radial = torch.zeros_like(square)
+    # polynomials in x and y, so that there is a derivative at the centre
     for k in range((n - m) // 2 + 1):
         top = (-1) ** k * math.factorial(n - k)
         bottom = math.factorial(k) * math.factorial((n + m) // 2 - k) * math.factorial((n - m) // 2 - k)
-        radial = radial + top / bottom * rho ** (n - 2 * k)
+        radial = radial + top / bottom * square ** ((n - m) // 2 - k)
     if m == 0:
         return math.sqrt(n + 1) * radial
-    angular = torch.cos(m * theta) if signed_m > 0 else torch.sin(m * theta)
-    return math.sqrt(2 * (n + 1)) * radial * angular
+    cosine, sine = _angular(m, x, y)
+    return math.sqrt(2 * (n + 1)) * radial * (cosine if signed_m > 0 else sine)
+
+
+def _angular(m: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """rho^m cos(m theta) and rho^m sin(m theta)."""
+    cosine, sine = x + 0 * y, y + 0 * x
+    for _ in range(m - 1):
+        cosine, sine = cosine * x - sine * y, cosine * y + sine * x
+    return cosine, sine
 
 
 def sample_pupil(

@@ -41,6 +41,7 @@ def test_cropped_spectrum_equals_the_full_computation_at_the_camera_pixels(defoc
     torch.testing.assert_close(stack, expected, rtol=0, atol=1e-12 * float(expected.max()))
 
 
+@pytest.mark.filterwarnings("ignore::lsm.optics.AliasingWarning")
 @pytest.mark.parametrize("wavelength_um", [0.53, 0.40])
 def test_area_pixels_equal_the_full_computation_even_where_the_camera_undersamples(wavelength_um: float):
     system = ImagingSystem(sample_px=128, wavelength_um=wavelength_um)
