@@ -138,13 +138,14 @@ def exit_envelope(
     u = frequencies.to(slices.device)
     fx, fy = (bins + u[:, :1])[:, None, :], (bins + u[:, 1:])[:, :, None]
     fx, fy = fx.to(slices.real.dtype), fy.to(slices.real.dtype)
-    envelope, last_um, free = slices[0].expand(len(u), -1, -1), None, None
+    # the same for all LEDs up to the first gap
+    envelope, last_um, free = slices[:1], None, None
     for transmission, gap_um in zip(slices[1:], spacing_um, strict=True):
         # equal gaps share the factor, which costs as much as the transforms
         if free is None or gap_um is not last_um:
             free, last_um = free_space(fx, fy, gap_um, axial=medium_index / system.wavelength_um), gap_um
         envelope = torch.fft.ifft2(torch.fft.fft2(envelope) * free) * transmission
-    return envelope
+    return envelope.expand(len(u), -1, -1)
 
 
 def free_space(
