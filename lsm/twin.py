@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import Field, model_serializer
 from torch import Tensor
 
 from lsm.config import Config
@@ -17,6 +18,7 @@ from lsm.devices import Frame, Observe, Shown
 from lsm.errors import IlluminatorError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics import Camera, ImagingSystem, integrate_pixels, led_stack, pattern_image
+from lsm.optics.stage import Position, StageErrors, StageState
 from lsm.samples import Smear
 from lsm.types import DutyLevels, Image
 
@@ -45,6 +47,8 @@ class TwinConfig(Config):
     led_flux_e_per_ms: electrons per ms and pixel in the empty field from the strongest LED at full duty.
     cached_positions: stage positions whose LED images are kept, about 40 MB each in one colour.
     z_range_um: travel of the focus; the sample is in focus at 0.
+    stage: errors of stage and focus that the microscope does not know of; none when None. Part of the digest
+    only where given, so that a perfect stage keeps the digest that models and recordings carry.
     """
 
     system: ImagingSystem = ImagingSystem(margin_px=16)
@@ -53,6 +57,12 @@ class TwinConfig(Config):
     led_flux_e_per_ms: Annotated[float, Field(gt=0)] = 100.0
     cached_positions: Annotated[int, Field(ge=1)] = 4
     z_range_um: tuple[float, float] = (-200.0, 200.0)
+    stage: StageErrors | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_a_perfect_stage(self, serialise: Callable[["TwinConfig"], dict[str, Any]]) -> dict[str, Any]:
+        table = serialise(self)
+        return table if self.stage is not None else {key: value for key, value in table.items() if key != "stage"}
 
     @classmethod
     def default(cls) -> "TwinConfig":
@@ -127,7 +137,21 @@ class FieldRenderer:
         generator: torch.Generator,
     ) -> Image:
         """One camera frame in ADU with shot noise, read noise and clipping."""
-        adu = self._config.camera.expose(self.rate(levels, xy_um, z_um), exposure_ms, generator)
+        return self.image_along(levels, [(1.0, (*xy_um, z_um))], exposure_ms, generator)
+
+    def image_along(
+        self,
+        levels: DutyLevels,
+        path: Sequence[tuple[float, Position]],
+        exposure_ms: float,
+        generator: torch.Generator,
+    ) -> Image:
+        """One camera frame of an exposure that spends these shares of its time at these places (x, y, z)."""
+        side = self._config.system.camera_px
+        rate = torch.zeros(side, side)
+        for share, (x_um, y_um, z_um) in path:
+            rate += self.rate(levels, (x_um, y_um), z_um) * share
+        adu = self._config.camera.expose(rate, exposure_ms, generator)
         image: Image = adu.numpy()
         return image
 
@@ -201,10 +225,11 @@ def _sums_points(system: ImagingSystem) -> bool:
 
 
 class Twin:
-    """A Microscope whose board latches exactly what is asked and whose stage goes exactly where it is told.
+    """A Microscope whose board latches exactly what is asked and whose stage goes where it is told.
 
-    The stage starts at the middle of the sample, the focus at 0. The same seed and the same requests
-    give the same images.
+    The stage starts at the middle of the sample, the focus at 0. With `TwinConfig.stage` it ends up elsewhere
+    than the frames say: they carry what the controller reports. Its clock counts moves, waits and exposures, not
+    the time that computing takes. The same seed and the same requests give the same images.
     """
 
     def __init__(self, sample: Smear, config: TwinConfig, seed: int) -> None:
@@ -214,6 +239,10 @@ class Twin:
         self._generator = torch.Generator().manual_seed(seed)
         self._xy_um = (self._extent_um[0] / 2, self._extent_um[1] / 2)
         self._z_um = 0.0
+        # torch takes negative seeds, numpy does not
+        rng = np.random.default_rng([seed % 2**64, 2])
+        self._stage = StageState(config.stage or StageErrors(), rng, xy_um=self._xy_um, z_um=self._z_um)
+        self._wait_ms = config.stage.wait_ms if config.stage else 0.0
         self._latch = 0
 
     @property
@@ -238,7 +267,9 @@ class Twin:
         self._latch += 1
         levels = request.pattern.levels
         started_ns = time.monotonic_ns()
-        image = self._renderer.image(levels, xy_um, z_um, request.exposure_ms, self._generator)
+        arrived_ms = self._stage.move(self._stage.now_ms, xy_um=xy_um, z_um=z_um)
+        path = self._stage.during(arrived_ms + self._wait_ms, request.exposure_ms)
+        image = self._renderer.image_along(levels, path, request.exposure_ms, self._generator)
         return Frame(
             image=image,
             request=request,
