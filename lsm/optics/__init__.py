@@ -1,7 +1,7 @@
 """Light from LEDs through a thin sample and an objective to camera pixels; differentiable and batched."""
 
 from lsm.optics.camera import Camera
-from lsm.optics.forward import AliasingWarning, led_stack
+from lsm.optics.forward import AliasingWarning, led_stack, pattern_stack
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.image import effective_weights, integrate_pixels, pattern_image
 from lsm.optics.pupil import PupilFunction, ZernikePupil, frequency_axis, zernike_pupil
@@ -17,5 +17,6 @@ __all__ = [
     "integrate_pixels",
     "led_stack",
     "pattern_image",
+    "pattern_stack",
     "zernike_pupil",
 ]

@@ -2,12 +2,13 @@
 
 import math
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float, Int, Int32
 from torch import Tensor
 
 from lsm.errors import WrongFormat
@@ -59,25 +60,45 @@ def led_stack(
     Warns (AliasingWarning, once) where the camera undersamples the image.
     Raises WrongFormat for a sample that does not fit or is not finite, ConfigError where the grid is too coarse.
     """
-    n = system.sample_px
-    if transmission.shape[-2:] != (n, n):
-        raise WrongFormat(
-            f"The sample is {tuple(transmission.shape[-2:])}, not {(n, n)} px.",
-            hint="render it with sample_px and sample_pixel_um of the imaging system",
-        )
-    warn_undersampled(system)
     chosen = _chosen(board, leds)
-    plan = _plan(board, system, chosen, positions_mm, tile_um, tilt == "bin", edge, pixel == "area")
-    batch = transmission.reshape(-1, n, n)
-    if isinstance(defocus_um, Tensor) and defocus_um.numel() not in (1, batch.shape[0]):
+    alone = np.arange(len(chosen) + 1, dtype=np.int32)
+    view = _View(board, system, tile_um, tilt == "bin", edge, pixel == "area")
+    plan = _plan(view, chosen, alone, positions_mm)
+    return _images(transmission, plan, None, defocus_um, pupil, edge)
+
+
+def pattern_stack(
+    transmission: Complex[Tensor, "*batch y x"],
+    board: LedBoard,
+    system: ImagingSystem,
+    weights: Float[Tensor, "capture led"],
+    *,
+    positions_mm: Float[Tensor, "all 3"] | None = None,
+    tile_um: tuple[float, float] = (0.0, 0.0),
+    defocus_um: float | Float[Tensor, "*_"] = 0.0,
+    pupil: PupilFactor | PupilFunction | None = None,
+    pixel: Literal["area", "point"] = "area",
+    tilt: Literal["exact", "bin"] = "exact",
+    edge: Edge = "hard",
+) -> Float[Tensor, "*batch capture cy cx"]:
+    """Images under patterns [..., capture, camera_px, camera_px]: `pattern_image` of `led_stack`, without the stack.
+
+    weights: from `effective_weights`; LEDs of weight 0 cost nothing. The other arguments, warnings and
+    errors are those of `led_stack`. Needs memory for the images alone, where the stack holds one per LED;
+    many patterns of many LEDs are faster from a stack, which is computed once.
+    Differentiable like `led_stack`, and in the weights that are not 0.
+    """
+    if weights.shape[-1] != board.n_leds:
         raise WrongFormat(
-            f"{defocus_um.numel()} values of defocus_um do not fit {batch.shape[0]} samples.",
-            hint="give one, or one per sample",
+            f"{weights.shape[-1]} weights do not fit board '{board.name}' with {board.n_leds} LEDs.",
+            hint="give one weight per LED, in board order",
         )
-    spectrum = sample_spectrum(batch, system)
-    _check_finite(transmission, spectrum)
-    images = _images(spectrum, plan, defocus_um, pupil, edge)
-    return images.reshape(*transmission.shape[:-2], *images.shape[1:])
+    capture, led = (weights.detach() != 0).nonzero(as_tuple=True)
+    starts = torch.searchsorted(capture, torch.arange(weights.shape[0] + 1, device=capture.device))
+    view = _View(board, system, tile_um, tilt == "bin", edge, pixel == "area")
+    plan = _plan(view, led.cpu().numpy(), starts.to(torch.int32).cpu().numpy(), positions_mm)
+    weight = weights[capture, led].to(transmission.device, transmission.real.dtype)
+    return _images(transmission, plan, weight, defocus_um, pupil, edge)
 
 
 def sample_spectrum(transmission: Complex[Tensor, "batch y x"], system: ImagingSystem) -> Complex[Tensor, "batch y x"]:
@@ -106,7 +127,7 @@ def warn_undersampled(system: ImagingSystem) -> None:
             "and fine detail shows as moire, as in a real camera. "
             f"Hint: use camera_pixel_um below {system.wavelength_um / (4 * system.na):.3f} to avoid it.",
             AliasingWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -136,70 +157,94 @@ def _check_finite(transmission: Tensor, spectrum: Tensor) -> None:
     )
 
 
+@dataclass(frozen=True)
+class _View:
+    """Geometry of a computation, apart from its light."""
+
+    board: LedBoard
+    system: ImagingSystem
+    tile_um: tuple[float, float]
+    snap: bool
+    edge: Edge
+    area: bool
+
+
 def _plan(
-    board: LedBoard,
-    system: ImagingSystem,
-    chosen: Int[np.ndarray, " led"],
+    view: _View,
+    sources: Int[np.ndarray, " source"],
+    group_start: Int32[np.ndarray, " edges"],
     positions_mm: Tensor | None,
-    tile_um: tuple[float, float],
-    snap: bool,
-    edge: Edge,
-    area: bool,
 ) -> Plan:
     if positions_mm is None:
-        return _known_plan(board, system, chosen.tobytes(), tile_um, snap, edge, area)
-    if positions_mm.shape != board.positions_mm.shape:
+        return _known_plan(view, sources.tobytes(), group_start.tobytes())
+    if positions_mm.shape != view.board.positions_mm.shape:
         raise WrongFormat(
-            f"positions_mm is {tuple(positions_mm.shape)}, not {board.positions_mm.shape}.",
+            f"positions_mm is {tuple(positions_mm.shape)}, not {view.board.positions_mm.shape}.",
             hint="give a position (x, y, z) for every LED of the board",
         )
-    return _new_plan(board, system, chosen, positions_mm, tile_um, snap, edge, area)
+    return _new_plan(view, sources, group_start, positions_mm)
 
 
 @lru_cache(maxsize=32)
-def _known_plan(
-    board: LedBoard,
-    system: ImagingSystem,
-    chosen: bytes,
-    tile_um: tuple[float, float],
-    snap: bool,
-    edge: Edge,
-    area: bool,
-) -> Plan:
-    leds = np.frombuffer(chosen, dtype=np.int64)
-    return _new_plan(board, system, leds, None, tile_um, snap, edge, area)
+def _known_plan(view: _View, sources: bytes, group_start: bytes) -> Plan:
+    return _new_plan(view, np.frombuffer(sources, np.int64), np.frombuffer(group_start, np.int32), None)
 
 
 def _new_plan(
-    board: LedBoard,
-    system: ImagingSystem,
-    chosen: Int[np.ndarray, " led"],
+    view: _View,
+    sources: Int[np.ndarray, " source"],
+    group_start: Int32[np.ndarray, " edges"],
     positions_mm: Tensor | None,
-    tile_um: tuple[float, float],
-    snap: bool,
-    edge: Edge,
-    area: bool,
 ) -> Plan:
-    directions = led_directions(board, positions_mm=positions_mm, tile_um=tile_um)
-    frequencies = directions[torch.tensor(chosen), :2].cpu() / system.wavelength_um
-    if len(chosen):
-        check_reach(frequencies, system, board.name)
-    windows = find_windows(frequencies, system, snap=snap, edge=edge)
-    return Plan(windows, np.arange(len(chosen) + 1, dtype=np.int32), system, area)
+    directions = led_directions(view.board, positions_mm=positions_mm, tile_um=view.tile_um)
+    frequencies = directions[torch.tensor(sources), :2].cpu() / view.system.wavelength_um
+    if len(sources):
+        check_reach(frequencies, view.system, view.board.name)
+    windows = find_windows(frequencies, view.system, snap=view.snap, edge=view.edge)
+    return Plan(windows, group_start, view.system, view.area)
 
 
 def _images(
-    spectrum: Tensor,
+    transmission: Tensor,
     plan: Plan,
+    weight: Tensor | None,
     defocus_um: float | Tensor,
     pupil: PupilFactor | PupilFunction | None,
     edge: Edge,
 ) -> Tensor:
-    size = max(1, TABLE_BINS // plan.windows.window_px**2)
+    """Images [..., group, camera_px, camera_px] of a sample that is checked here."""
+    n = plan.system.sample_px
+    if transmission.shape[-2:] != (n, n):
+        raise WrongFormat(
+            f"The sample is {tuple(transmission.shape[-2:])}, not {(n, n)} px.",
+            hint="render it with sample_px and sample_pixel_um of the imaging system",
+        )
+    batch = transmission.reshape(-1, n, n)
+    if isinstance(defocus_um, Tensor) and defocus_um.numel() not in (1, batch.shape[0]):
+        raise WrongFormat(
+            f"{defocus_um.numel()} values of defocus_um do not fit {batch.shape[0]} samples.",
+            hint="give one, or one per sample",
+        )
+    warn_undersampled(plan.system)
+    spectrum = sample_spectrum(batch, plan.system)
+    _check_finite(transmission, spectrum)
+    images = _spectrum_images(spectrum, plan, weight, defocus_um, pupil, edge)
+    return images.reshape(*transmission.shape[:-2], *images.shape[1:])
+
+
+def _spectrum_images(
+    spectrum: Tensor,
+    plan: Plan,
+    weight: Tensor | None,
+    defocus_um: float | Tensor,
+    pupil: PupilFactor | PupilFunction | None,
+    edge: Edge,
+) -> Tensor:
     fixed = pupil is None and not isinstance(defocus_um, Tensor) and not plan.windows.fx.requires_grad
-    if fixed and (plan.groups <= size or is_open(defocus_um, pupil, edge)):
+    bins = len(plan.windows.rows) * plan.windows.window_px**2
+    if fixed and (bins <= TABLE_BINS or is_open(defocus_um, pupil, edge)):
         table = _known_table(plan.windows, plan.system, defocus_um, edge, spectrum.dtype, spectrum.device)
-        return intensity_images(spectrum, table, None, plan)
+        return intensity_images(spectrum, table, weight, plan)
 
     def part(first: int, out: Tensor | None = None) -> Tensor:
         some = plan.part(first, min(first + size, plan.groups))
@@ -212,8 +257,10 @@ def _images(
             dtype=spectrum.dtype,
             device=spectrum.device,
         )
-        return intensity_images(spectrum, table, None, some, out=out)
+        sources = slice(int(plan.group_start[first]), int(plan.group_start[first]) + len(some.windows.rows))
+        return intensity_images(spectrum, table, None if weight is None else weight[sources], some, out=out)
 
+    size = max(1, plan.groups * TABLE_BINS // max(1, bins))
     starts = range(0, plan.groups, size)
     head = part(0)
     if len(starts) < 2:

@@ -241,6 +241,11 @@ int ENTRY(lsm_forward)(const lsm_geometry *g, const void *spectrum, void *images
     for (int64_t job = first_job; job < end_job; job++) {
         int64_t sample = job / g->groups, group = job % g->groups, begin = g->group_start[group];
         const REAL *bins = (const REAL *)spectrum + 2 * sample * g->sample_px * g->sample_px;
+        if (begin == g->group_start[group + 1]) {
+            memset((REAL *)images + image_offset(g, sample, group), 0,
+                   (size_t)(g->camera_px * g->camera_px) * sizeof(REAL));
+            continue;
+        }
         for (int64_t source = begin; source < g->group_start[group + 1]; source++) {
             gather(&w, bins, sample, source);
             along_y(&w);
