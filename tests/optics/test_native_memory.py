@@ -23,15 +23,14 @@ FLAGS = (
 @pytest.mark.firmware
 @pytest.mark.parametrize(("real", "index", "lanes"), [("float", "int32_t", 4), ("double", "int64_t", 4)])
 def test_sanitizers_find_nothing(tmp_path: Path, real: str, index: str, lanes: int):
-    if shutil.which("gcc") is None:
+    compiler = shutil.which("gcc")
+    if compiler is None:
         pytest.skip("no C compiler")
     program = tmp_path / "memory"
     sources = [str(ROOT / "tests/optics/native/memory.c"), str(KERNEL / "kernel.c")]
     macros = [f"-DREAL={real}", f"-DINDEX={index}", f"-DLANES={lanes}", "-DSUFFIX=_run"]
-    # the ABI of wide vectors in registers matters only between files, and none is passed there
-    subprocess.run(
-        ["gcc", *FLAGS, "-Wno-psabi", *macros, f"-I{KERNEL}", *sources, "-o", str(program), "-lm"], check=True
-    )
+    options = [*FLAGS, *SANITIZE, *macros, f"-I{KERNEL}"]
+    subprocess.run([compiler, *options, *sources, "-o", str(program), "-lm"], check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 36
