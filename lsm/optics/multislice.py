@@ -144,7 +144,10 @@ def exit_envelope(
         # equal gaps share the factor, which costs as much as the transforms
         if free is None or gap_um is not last_um:
             free, last_um = free_space(fx, fy, gap_um, axial=medium_index / system.wavelength_um), gap_um
-        envelope = torch.fft.ifft2(torch.fft.fft2(envelope) * free) * transmission
+        waves = torch.fft.fft2(envelope)
+        # in place where it can be: new memory costs as much as a transform
+        waves = waves.mul_(free) if waves.shape == free.shape else waves * free
+        envelope = torch.fft.ifft2(waves).mul_(transmission)
     return envelope.expand(len(u), -1, -1)
 
 

@@ -159,7 +159,8 @@ def _axial(u: torch.Tensor, total: float) -> torch.Tensor:
 def test_a_weak_ball_scatters_as_its_form_factor():
     """First Born approximation on the Ewald sphere: phase times 3 (sin q - q cos q) / q^3 at the momentum transfer.
 
-    Independent of slices: the ball's transform is known in closed form (Guinier and Fournet, 1955).
+    Independent of slices: the ball's transform is known in closed form (Guinier and Fournet, 1955). The
+    obliquity factor 1 / cos of the exact equation is left out, as slices leave it out.
     """
     system = ImagingSystem(sample_px=256, sample_pixel_um=0.15, camera_pixel_um=1.2)
     radius_um, dn, count, index = 4.0, 1e-5, 16, 1.33
@@ -241,6 +242,27 @@ def test_gradient_of_the_pupil_behind_a_thick_sample():
         return thick_stack(slices(2, 16, 16), 2.0, BOARD, TINY, leds=FEW, pupil=whole)[:, ::7, ::7]
 
     assert torch.autograd.gradcheck(images, (middle,))
+
+
+def test_what_is_kept_for_gradients_does_not_grow_with_the_leds():
+    t = slices(4, 64, 64).requires_grad_()
+
+    def kept_bytes(count: int) -> int:
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            images = thick_stack(t, 3.0, BOARD, SYSTEM, leds=torch.arange(count))
+        assert images.requires_grad
+        return sum(kept.values())
+
+    field_bytes = 64 * 64 * 16
+    # one field for each of the three gaps and each LED would be 24 more
+    assert kept_bytes(9) - kept_bytes(1) < field_bytes
 
 
 def test_each_sample_of_a_batch_may_have_its_own_focus():
