@@ -8,16 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KERNEL = ROOT / "lsm" / "optics" / "_native"
-FLAGS = (
-    "-std=c11",
-    "-O1",
-    "-g",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover",
-)
+FLAGS = ("-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-psabi")
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover")
 
 
 @pytest.mark.firmware
