@@ -16,6 +16,7 @@ moves the plate only where it touches it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
@@ -159,7 +160,7 @@ class StageState:
         end_ms = start_ms + exposure_ms
         self._pass(end_ms)
         still_ms = max(axis.still_ms(errors) for axis, errors in zip(self._axes, self._each, strict=True))
-        if still_ms <= start_ms:
+        if still_ms <= start_ms or exposure_ms == 0:
             return [(1.0, self._place(end_ms))]
         moving_ms = min(still_ms, end_ms) - start_ms
         swings = moving_ms / 1000 * max(errors.ringing_hz for errors in self._each)
@@ -185,3 +186,11 @@ class StageState:
             self._drift_um += errors.z_walk_um_per_sqrt_min * math.sqrt(minutes) * float(self._rng.standard_normal())
         self._drift_um += errors.z_drift_um_per_min * minutes
         self._now_ms = time_ms
+
+
+def mean_position(path: Sequence[tuple[float, Position]]) -> Position:
+    """Mean place of an exposure with these shares at these places; exactly the place where there is one."""
+    if len(path) == 1:
+        return path[0][1]
+    x, y, z = (sum(share * place[axis] for share, place in path) for axis in range(3))
+    return x, y, z

@@ -11,6 +11,7 @@ from pydantic import Field
 from lsm.config import Config
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
+from lsm.optics.stage import StageErrors
 from lsm.samples import ProceduralSmear, Smear, SmearConfig
 from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
@@ -25,7 +26,7 @@ class SimulatorOptions(Config):
 
     sample_pixel_um, sample_px, margin_px, led_flux_e_per_ms: see lsm.optics.ImagingSystem and lsm.twin.TwinConfig.
     smear: the sample where `connect` is given none.
-    repeatability_um, move_ms, exposure_takes_time, colours: see lsm_sim.world.World.
+    repeatability_um, move_ms, stage, exposure_takes_time, colours: see lsm_sim.world.World.
     sanitize: compile the firmware with address and undefined-behaviour sanitizers.
     """
 
@@ -37,6 +38,7 @@ class SimulatorOptions(Config):
     smear: SmearConfig = SmearConfig()
     repeatability_um: NonNegative = 0.5
     move_ms: NonNegative = 0.0
+    stage: StageErrors | None = None
     exposure_takes_time: bool = False
     colours: tuple[int, ...] = (1,)
     sanitize: bool = True
@@ -127,6 +129,7 @@ def _world(rig: RigConfig, options: SimulatorOptions, board: NativeBoard, render
         seed=seed,
         repeatability_um=options.repeatability_um,
         move_ms=options.move_ms,
+        stage=options.stage,
         colours=options.colours,
         exposure_takes_time=options.exposure_takes_time,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lsm.errors import DeviceError
+from lsm.optics.stage import StageErrors, StageState, mean_position
 from lsm.types import DutyLevels, Image
 
 
@@ -40,6 +41,8 @@ class World:
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
     where it stopped, like a stage with encoders.
     move_ms: how long a stage is busy after a move.
+    stage: errors on top, which neither stage nor focus reports. An exposure sees the mean place it had during it;
+    its clock counts moves, waits and exposures, not the time that computing takes.
     colours: colour channels whose images are computed for every LED on arrival, so that snapping takes
     milliseconds and the LED board's watchdog does not meet the time that the computation takes. Without any,
     LEDs are computed when they are first lit: quicker where few of them are used.
@@ -56,6 +59,7 @@ class World:
         seed: int = 0,
         repeatability_um: float = 0.5,
         move_ms: float = 0.0,
+        stage: StageErrors | None = None,
         colours: tuple[int, ...] = (1,),
         exposure_takes_time: bool = False,
     ) -> None:
@@ -67,6 +71,8 @@ class World:
         self._play = np.random.default_rng([seed, 1])
         self._repeatability_um = repeatability_um
         self._move_ms = move_ms
+        self._wait_ms = stage.wait_ms if stage else 0.0
+        self._stage = StageState(stage or StageErrors(), np.random.default_rng([seed, 2]), xy_um=xy_um)
         self._colours = colours
         self._exposure_takes_time = exposure_takes_time
         self._still_at_s = 0.0
@@ -98,16 +104,19 @@ class World:
     def expose(self, exposure_ms: float) -> Image:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
         with self._lock, _one_torch_thread():
-            image = self._renderer.image(self._lit(), self._xy_um, self._z_um, exposure_ms, self._noise)
+            x_um, y_um, z_um = mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
+            image = self._renderer.image(self._lit(), (x_um, y_um), z_um, exposure_ms, self._noise)
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
         return image
 
     def _arrive(self, xy_um: tuple[float, float], z_um: float) -> None:
         self._xy_um, self._z_um = xy_um, z_um
+        arrived_ms = self._stage.move(self._stage.now_ms, xy_um=xy_um, z_um=z_um)
+        x_um, y_um, z_um = self._stage.at(arrived_ms + self._wait_ms)
         if self._colours:
             with _one_torch_thread():
-                self._renderer.prepare(xy_um, z_um, self._colours)
+                self._renderer.prepare((x_um, y_um), z_um, self._colours)
         self._still_at_s = time.monotonic() + self._move_ms / 1000
 
 

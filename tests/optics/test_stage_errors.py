@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsm.errors import StageError
-from lsm.optics.stage import BLUR_STEPS, AxisErrors, StageErrors, StageState
+from lsm.optics.stage import BLUR_STEPS, AxisErrors, StageErrors, StageState, mean_position
 
 
 def stage(errors: StageErrors, seed: int = 0) -> StageState:
@@ -83,11 +83,17 @@ def test_an_exposure_taken_too_early_is_spread_along_the_way():
     path = state.during(0.0, 60.0)
     assert len(path) == BLUR_STEPS
     assert sum(share for share, _ in path) == pytest.approx(1.0)
-    mean_um = sum(share * place[0] for share, place in path)
+    mean_um = mean_position(path)[0]
     # the mean of the exponential; midpoints of 5 ms are good to (5 / 40)^2 / 24
     expected = 100 - left_um * tau_ms / 60 * (1 - math.exp(-60 / tau_ms))
     assert mean_um == pytest.approx(expected, abs=left_um * (5 / 40) ** 2 / 24)
     assert len(state.during(400.0, 60.0)) == 1
+
+
+def test_an_instant_has_one_place():
+    state = stage(StageErrors(xy=AxisErrors(ringing_um=3.0)))
+    state.move(0.0, xy_um=(100.0, 0.0))
+    assert state.during(0.0, 0.0) == [(1.0, (97.0, 0.0, 0.0))]
 
 
 def test_a_long_exposure_spends_the_rest_where_it_stopped():
