@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lsm.errors import ConfigError, WrongFormat
 from lsm.illum import LedBoard
-from lsm.optics import ImagingSystem, led_stack, zernike_pupil
+from lsm.optics import ImagingSystem, ZernikePupil, led_stack, zernike_pupil
 from lsm.optics.multislice import exit_envelope, free_space, slice_transmissions, thick_stack
 
 BOARD = LedBoard.grid(rows=3, columns=3, pitch_mm=4.0, distance_mm=50.0)
@@ -52,6 +52,16 @@ def test_one_slice_is_the_thin_sample(tilt: str, pixel: str, edge: str):
     thin = led_stack(t[:, 0], BOARD, system, pupil=pupil, **options)  # type: ignore[arg-type]
     # the same FFTs in another grouping: a few ulp of the brightest point
     torch.testing.assert_close(thick, thin, rtol=0, atol=1e-13 * float(thin.max()))
+
+
+def test_tiles_moved_leds_and_pupil_functions_mean_the_same_as_for_a_thin_sample():
+    t = slices(1, 64, 64)
+    pupil = ZernikePupil({6: 0.1}, {4: 0.05})
+    moved = torch.from_numpy(BOARD.positions_mm + 0.7)
+    thick = thick_stack(t, 1.0, BOARD, SYSTEM, positions_mm=moved, tile_um=(900.0, -400.0), pupil=pupil)
+    thin = led_stack(t[0], BOARD, SYSTEM, positions_mm=moved, tile_um=(900.0, -400.0), pupil=pupil)
+    torch.testing.assert_close(thick, thin, rtol=0, atol=1e-13 * float(thin.max()))
+    assert float((thin - led_stack(t[0], BOARD, SYSTEM)).abs().max()) > 1e-3 * float(thin.max())
 
 
 def test_chosen_leds_come_in_the_order_asked_for():
