@@ -4,13 +4,18 @@ from lsm.optics.camera import Camera
 from lsm.optics.forward import AliasingWarning, led_stack, pattern_stack
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.image import effective_weights, integrate_pixels, pattern_image
+from lsm.optics.multislice import slice_transmissions, thick_stack
 from lsm.optics.pupil import PupilFunction, ZernikePupil, frequency_axis, zernike_pupil
+from lsm.optics.stage import AxisErrors, StageErrors, StageState
 
 __all__ = [
     "AliasingWarning",
+    "AxisErrors",
     "Camera",
     "ImagingSystem",
     "PupilFunction",
+    "StageErrors",
+    "StageState",
     "ZernikePupil",
     "effective_weights",
     "frequency_axis",
@@ -18,5 +23,7 @@ __all__ = [
     "led_stack",
     "pattern_image",
     "pattern_stack",
+    "slice_transmissions",
+    "thick_stack",
     "zernike_pupil",
 ]

@@ -15,7 +15,8 @@ from lsm.errors import WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.illumination import led_directions
-from lsm.optics.intensity import Plan, intensity_images
+from lsm.optics.intensity import intensity_images
+from lsm.optics.plan import Plan
 from lsm.optics.pupil import PupilFactor, PupilFunction
 from lsm.optics.windows import Edge, Windows, check_reach, find_windows, is_open, pupil_table
 

@@ -26,7 +26,8 @@ from lsm.illum import LedBoard
 from lsm.optics.forward import sample_spectrum, warn_undersampled
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.illumination import led_directions
-from lsm.optics.intensity import Plan, intensity_images
+from lsm.optics.intensity import intensity_images
+from lsm.optics.plan import Plan
 from lsm.optics.pupil import PupilFactor, PupilFunction
 from lsm.optics.windows import Edge, check_reach, find_windows, pupil_table
 
