@@ -11,13 +11,17 @@ from lsm.illum.pattern import (
     half_disc,
     single_led,
 )
+from lsm.illum.rays import Glass, arriving_rays, arriving_sine
 
 __all__ = [
     "CompiledPattern",
     "DriveLimits",
+    "Glass",
     "LedBoard",
     "Pattern",
     "annulus",
+    "arriving_rays",
+    "arriving_sine",
     "bright_field",
     "compile_pattern",
     "dark",

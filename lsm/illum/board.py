@@ -12,11 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from lsm.errors import ConfigError, FileMissing, WrongFormat
+from lsm.illum.rays import NO_GLASS, Glass, arriving_rays
 from lsm.types import LedVectors, PerLed
 
 RGB_WAVELENGTHS_UM = (0.63, 0.53, 0.47)
+POSITION, NORMAL = ("x_mm", "y_mm", "z_mm"), ("nx", "ny", "nz")
+COLUMNS = (*POSITION, *NORMAL, "gain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,12 @@ class LedBoard:
     wavelengths_um: centre wavelength of each colour channel, red first.
     lambertian_order: m in the emitted radiant intensity cos^m; 1 is an ideal flat emitter.
     normals: unit vectors along which the LEDs emit [led, 3].
-    Raises ConfigError for an LED at or behind the sample plane.
+    glass: sheet between LEDs and sample, such as the slide under it.
+    die_mm: side of each LED's square emitter; 0 is a point.
+    die_points: points along that side with which images are computed; 0 leaves it to lsm.optics.die_points.
+    gain: radiant intensity of each LED relative to the others [led]; all alike when None.
+    Raises ConfigError for an LED at or behind the sample plane or inside the glass, and for values
+    that are not finite or have the wrong shape.
     """
 
     name: str
@@ -34,6 +43,10 @@ class LedBoard:
     normals: LedVectors
     wavelengths_um: tuple[float, ...] = RGB_WAVELENGTHS_UM
     lambertian_order: float = 1.0
+    glass: Glass = NO_GLASS
+    die_mm: float = 0.0
+    die_points: int = 0
+    gain: Float[np.ndarray, " number"] | None = None
 
     def __post_init__(self) -> None:
         if self.positions_mm.shape != self.normals.shape or len(self.positions_mm) == 0:
@@ -41,10 +54,29 @@ class LedBoard:
                 f"Board '{self.name}' has {self.positions_mm.shape} positions and {self.normals.shape} normals.",
                 hint="give both as [led, 3] with at least one LED",
             )
-        if float(self.positions_mm[:, 2].max()) >= 0.0:
+        if not (np.isfinite(self.positions_mm).all() and np.isfinite(self.normals).all()):
+            bad = int((~np.isfinite(self.positions_mm + self.normals)).any(axis=1).argmax())
             raise ConfigError(
-                f"Board '{self.name}' has an LED at z = {self.positions_mm[:, 2].max():g} mm.",
-                hint="LEDs lie below the sample, at negative z",
+                f"LED {bad} of board '{self.name}' is at {self.positions_mm[bad]} mm, facing {self.normals[bad]}.",
+                hint="positions and normals are finite",
+            )
+        if float(self.positions_mm[:, 2].max()) >= -self.glass.thickness_mm:
+            led = int(self.positions_mm[:, 2].argmax())
+            limit = f"below z = {-self.glass.thickness_mm:g} mm" if self.glass.thickness_mm else "at negative z"
+            raise ConfigError(
+                f"Board '{self.name}' has LED {led} at z = {self.positions_mm[led, 2]:g} mm.",
+                hint=f"light travels towards +z and the sample is at 0: LEDs lie {limit}",
+            )
+        if not 0 <= self.die_mm < np.inf or self.die_points < 0:
+            raise ConfigError(
+                f"An LED of {self.die_mm} mm in {self.die_points} points is impossible.",
+                hint="die_mm is 0 (a point) or more, die_points 0 (as many as needed) or more",
+            )
+        if self.gain is not None and not (self.gain.shape == (self.n_leds,) and (self.gain > 0).all()):
+            raise ConfigError(
+                f"Gains of shape {self.gain.shape} and least value {self.gain.min(initial=np.inf):g} do not fit "
+                f"board '{self.name}'.",
+                hint=f"give one positive number for each of {self.n_leds} LEDs",
             )
 
     @classmethod
@@ -57,6 +89,8 @@ class LedBoard:
         distance_mm: float,
         name: str = "grid",
         wavelengths_um: tuple[float, ...] = RGB_WAVELENGTHS_UM,
+        glass: Glass = NO_GLASS,
+        die_mm: float = 0.0,
     ) -> "LedBoard":
         """A flat, centred board, `distance_mm` below the sample, all LEDs facing along the axis."""
         if min(rows, columns) < 1 or min(pitch_mm, distance_mm) <= 0:
@@ -71,7 +105,7 @@ class LedBoard:
         )
         positions = np.stack([x.ravel(), y.ravel(), np.full(x.size, -distance_mm)], axis=1)
         normals = np.tile(np.array([0.0, 0.0, 1.0]), (x.size, 1))
-        return cls(name, positions, normals, wavelengths_um)
+        return cls(name, positions, normals, wavelengths_um, glass=glass, die_mm=die_mm)
 
     @classmethod
     def quasi_dome(
@@ -96,7 +130,9 @@ class LedBoard:
 
     @classmethod
     def from_csv(cls, path: Path, *, name: str | None = None) -> "LedBoard":
-        """Read one LED per line with the header x_mm,y_mm,z_mm; the LEDs face the sample plane along z.
+        """Read one LED per line: x_mm,y_mm,z_mm, then if wanted nx,ny,nz (normal) and gain, as the header says.
+
+        Without normals the LEDs face the sample plane along z.
 
         Raises FileMissing or WrongFormat.
         """
@@ -104,17 +140,24 @@ class LedBoard:
             raise FileMissing(f"The LED table {path} does not exist.", hint="give a CSV with x_mm,y_mm,z_mm")
         with path.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
+        header = set(rows[0]) if rows else set()
         try:
-            positions = np.array([[float(row[key]) for key in ("x_mm", "y_mm", "z_mm")] for row in rows])
+            table = {
+                key: np.array([float(row[key]) for row in rows]) for key in COLUMNS if key in header or key in POSITION
+            }
         except (KeyError, TypeError, ValueError) as error:
             raise WrongFormat(
-                f"The LED table {path} has a line without numbers in x_mm, y_mm and z_mm.",
-                hint="first line: x_mm,y_mm,z_mm; then one LED per line",
+                f"The LED table {path} has a line without numbers in {', '.join(POSITION)}.",
+                hint=f"first line: {','.join(POSITION)}, and if wanted {','.join(COLUMNS[3:])}; then one LED per line",
             ) from error
-        if positions.size == 0:
+        if not rows:
             raise WrongFormat(f"The LED table {path} holds no LED.", hint="one LED per line after the header")
-        normals = np.tile(np.array([0.0, 0.0, 1.0]), (len(positions), 1))
-        return cls(name or path.stem, positions, normals)
+        positions = np.stack([table[key] for key in POSITION], axis=1)
+        normals = np.tile(np.array([0.0, 0.0, 1.0]), (len(rows), 1))
+        if header.issuperset(NORMAL):
+            normals = np.stack([table[key] for key in NORMAL], axis=1)
+            normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+        return cls(name or path.stem, positions, normals, gain=table.get("gain"))
 
     @property
     def n_leds(self) -> int:
@@ -126,9 +169,12 @@ class LedBoard:
 
     @cached_property
     def directions(self) -> LedVectors:
-        """Unit vectors from each LED to the sample [led, 3]."""
-        vectors: LedVectors = -self.positions_mm / np.linalg.norm(self.positions_mm, axis=1, keepdims=True)
-        return vectors
+        """Unit vectors of the light that arrives on the axis from each LED [led, 3], in air."""
+        return self.directions_at()
+
+    def directions_at(self, x_um: float = 0.0, y_um: float = 0.0) -> LedVectors:
+        """Unit vectors of the light that arrives at a point of the sample from each LED [led, 3], in air."""
+        return self._rays(x_um, y_um)[0]
 
     @cached_property
     def na(self) -> PerLed:
@@ -138,21 +184,39 @@ class LedBoard:
 
     @cached_property
     def relative_irradiance(self) -> PerLed:
-        """Irradiance at the sample per unit duty, relative to the strongest LED.
+        """Irradiance on the axis per unit duty, relative to the strongest LED."""
+        return self.irradiance_at()
 
-        Lambertian emission cos^m at the LED, 1/r^2, and cos at the sample; for a flat board and
-        m = 1 this is cos^4 of the illumination angle.
+    def irradiance_at(self, x_um: float = 0.0, y_um: float = 0.0) -> PerLed:
+        """Irradiance at a point of the sample per unit duty, relative to the strongest LED on the axis.
+
+        Lambertian emission cos^m at the LED, times gain, times the solid angle that the sample fills; for
+        a flat board without glass and m = 1 this is cos^4 of the illumination angle.
         """
-        distance_mm = np.linalg.norm(self.positions_mm, axis=1)
-        at_led = np.clip((self.directions * self.normals).sum(axis=1), 0.0, None)
-        irradiance = at_led**self.lambertian_order * self.directions[:, 2] / distance_mm**2
-        relative: PerLed = irradiance / irradiance.max()
+        strongest: float = self._irradiance(0.0, 0.0).max()
+        relative: PerLed = self._irradiance(x_um, y_um) / strongest
         return relative
+
+    def _irradiance(self, x_um: float, y_um: float) -> PerLed:
+        directions, solid_angle = self._rays(x_um, y_um)
+        at_led = np.clip((directions * self.normals).sum(axis=1), 0.0, None)
+        irradiance: PerLed = at_led**self.lambertian_order * solid_angle
+        return irradiance if self.gain is None else irradiance * self.gain
+
+    def _rays(self, x_um: float, y_um: float) -> tuple[LedVectors, PerLed]:
+        return arriving_rays(self.positions_mm, np.array([x_um, y_um, 0.0]) / 1000, self.glass)
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the geometry and colours, independent of the name."""
-        numbers = np.concatenate(
-            [self.positions_mm.ravel(), self.normals.ravel(), [*self.wavelengths_um, self.lambertian_order]]
-        )
+        """Identity of geometry, radiometry and colours, independent of the name."""
+        rest = np.array([*self.wavelengths_um, self.lambertian_order])
+        parts: list[PerLed] = [self.positions_mm.ravel(), self.normals.ravel(), rest]
+        # a board that has none of these keeps the digest under which models were trained for it
+        if self.glass.thickness_mm:
+            parts.append(np.array([1.0, self.glass.thickness_mm, self.glass.refractive_index]))
+        if self.die_mm:
+            parts.append(np.array([2.0, self.die_mm, self.die_points]))
+        if self.gain is not None:
+            parts.append(np.append(3.0, self.gain))
+        numbers = np.concatenate(parts)
         return hashlib.sha256(np.round(numbers, 6).tobytes()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from lsm.optics.camera import Camera
 from lsm.optics.forward import AliasingWarning, led_stack, pattern_stack
 from lsm.optics.grid import ImagingSystem
+from lsm.optics.illumination import die_points, led_directions
 from lsm.optics.image import effective_weights, integrate_pixels, pattern_image
 from lsm.optics.multislice import slice_transmissions, thick_stack
 from lsm.optics.pupil import PupilFunction, ZernikePupil, frequency_axis, zernike_pupil
@@ -17,9 +18,11 @@ __all__ = [
     "StageErrors",
     "StageState",
     "ZernikePupil",
+    "die_points",
     "effective_weights",
     "frequency_axis",
     "integrate_pixels",
+    "led_directions",
     "led_stack",
     "pattern_image",
     "pattern_stack",

@@ -14,7 +14,7 @@ from torch import Tensor
 from lsm.errors import WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics.grid import ImagingSystem
-from lsm.optics.illumination import led_directions
+from lsm.optics.illumination import die_offsets, die_points, led_directions
 from lsm.optics.intensity import intensity_images
 from lsm.optics.plan import Plan
 from lsm.optics.pupil import PupilFactor, PupilFunction
@@ -55,6 +55,7 @@ def led_stack(
     9 % of the peak, so compare only like with like. `integrate_pixels` turns summed points into area.
     tilt: "exact" puts the pupil at each LED's true frequency; "bin" moves the LED to the nearest
     frequency bin, off by up to wavelength / (2 field_um) in NA (0.001 at 0.53 um and 269 um).
+    An LED with a finite `die_mm` is a sum over `die_points` of its emitter.
     edge: "hard" passes a bin whole or not at all; "soft" passes the part of it inside the aperture.
     Differentiable in transmission, pupil, defocus_um and positions_mm (whose gradient through the
     aperture needs edge="soft"). Linear in time and, without gradients, only the result is kept.
@@ -197,12 +198,19 @@ def _new_plan(
     group_start: Int32[np.ndarray, " edges"],
     positions_mm: Tensor | None,
 ) -> Plan:
-    directions = led_directions(view.board, positions_mm=positions_mm, tile_um=view.tile_um)
-    frequencies = directions[torch.tensor(sources), :2].cpu() / view.system.wavelength_um
-    if len(sources):
-        check_reach(frequencies, view.system, view.board.name)
-    windows = find_windows(frequencies, view.system, snap=view.snap, edge=view.edge)
-    return Plan(windows, group_start, view.system, view.area)
+    board, system = view.board, view.system
+    points, shares = die_points(board, system), None
+    where = torch.from_numpy(board.positions_mm) if positions_mm is None else positions_mm
+    where = where[torch.tensor(sources)]
+    if points > 1:
+        offsets, shares = die_offsets(board, points)
+        where = (where[:, None] + offsets[torch.tensor(sources)].to(where)).reshape(-1, 3)
+        group_start = group_start * points**2
+    frequencies = led_directions(board, positions_mm=where, tile_um=view.tile_um)[:, :2].cpu() / system.wavelength_um
+    if len(frequencies):
+        check_reach(frequencies, system, board.name)
+    windows = find_windows(frequencies, system, snap=view.snap, edge=view.edge)
+    return Plan(windows, group_start, system, view.area, shares)
 
 
 def _images(
@@ -241,6 +249,7 @@ def _spectrum_images(
     pupil: PupilFactor | PupilFunction | None,
     edge: Edge,
 ) -> Tensor:
+    weight = _with_shares(weight, plan, spectrum)
     fixed = pupil is None and not isinstance(defocus_um, Tensor) and not plan.windows.fx.requires_grad
     bins = len(plan.windows.rows) * plan.windows.window_px**2
     if fixed and (bins <= TABLE_BINS or is_open(defocus_um, pupil, edge)):
@@ -273,6 +282,15 @@ def _spectrum_images(
     for first in starts[1:]:
         part(first, images[:, first : first + size])
     return images
+
+
+def _with_shares(weight: Tensor | None, plan: Plan, spectrum: Tensor) -> Tensor | None:
+    """One weight per source from one per LED of a pattern, both None where they are 1."""
+    if plan.shares is None:
+        return weight
+    shares = plan.shares.to(spectrum.device, spectrum.real.dtype)
+    leds = len(plan.windows.rows) // len(shares)
+    return shares.repeat(leds) if weight is None else (weight[:, None] * shares).reshape(-1)
 
 
 @lru_cache(maxsize=4)

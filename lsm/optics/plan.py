@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float, Int32
+from torch import Tensor
 
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.windows import Windows
@@ -15,6 +16,7 @@ class Plan:
     """What to compute: windows, and how sources are summed into groups and sampled.
 
     group_start: sources group_start[g] to group_start[g + 1] - 1 add up to image g.
+    shares: what each of the points of an LED's emitter gives; the points of an LED lie side by side.
     area: average over the camera pixel; otherwise sample at its centre.
     """
 
@@ -22,6 +24,7 @@ class Plan:
     group_start: Int32[np.ndarray, " edges"]
     system: ImagingSystem
     area: bool
+    shares: Float[Tensor, " point"] | None = None
 
     @property
     def groups(self) -> int:
@@ -46,4 +49,4 @@ class Plan:
         """The groups from `first` up to but not including `end`."""
         starts = self.group_start[first : end + 1]
         windows = self.windows.part(slice(int(starts[0]), int(starts[-1])))
-        return Plan(windows, np.ascontiguousarray(starts - starts[0]), self.system, self.area)
+        return Plan(windows, np.ascontiguousarray(starts - starts[0]), self.system, self.area, self.shares)
