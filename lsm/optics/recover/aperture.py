@@ -3,7 +3,6 @@
 import math
 from functools import lru_cache
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -74,4 +73,5 @@ def _powers_of(first: int, terms: int) -> Float[Tensor, "term y x"]:
     axis = torch.linspace(-1, 1, 2 * order + 3, dtype=torch.float64)
     vander = torch.linalg.pinv(axis[:, None] ** torch.arange(order + 1))
     values = torch.stack([zernike(noll, axis[None, :], axis[:, None]) for noll in range(first, first + terms)])
-    return vander @ values @ vander.T
+    table: Tensor = vander @ values @ vander.T
+    return table

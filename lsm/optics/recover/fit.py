@@ -25,22 +25,20 @@ GAIN_PRIOR = 1e-2
 class Fit:
     """A model, the images it shall explain and the optimiser between them; advances epoch by epoch.
 
-    images: [tile, led, y, x] of the LEDs `leds`; na: of those LEDs.
+    images: of the LEDs `leds`; na: of those LEDs.
     """
 
     def __init__(
         self,
         model: StackModel,
-        images: Float[Tensor, "tile led y x"],
+        images: Float[Tensor, "led y x"],
         leds: Int[Tensor, " led"],
         na: Float[np.ndarray, " led"],
         config: RecoverConfig,
-        *,
-        warm: bool = False,
     ) -> None:
-        self.model, self.leds, self.config, self.warm = model, leds, config, warm
+        self.model, self.leds, self.config = model, leds, config
         self.na = torch.from_numpy(na)
-        mean = images.mean((0, 2, 3))
+        mean = images.mean((1, 2))
         self.floor = FLOOR * mean[:, None, None]
         self.root = torch.sqrt(images.clamp_min(0.0) + self.floor)
         weight = mean**-config.dark_weight
@@ -49,8 +47,7 @@ class Fit:
         self.epoch = 0
         self.losses: list[float] = []
         self.optimizer = torch.optim.Adam(self._groups(), betas=BETAS)
-        if not warm:
-            model.start(math.sqrt(float(mean.max())), self.generator)
+        model.start(math.sqrt(float(mean.max())), self.generator)
 
     def _groups(self) -> list[dict[str, object]]:
         model, config = self.model, self.config
@@ -82,24 +79,24 @@ class Fit:
         active = self._active()
         order = active[torch.randperm(len(active), generator=self.generator)]
         total = 0.0
-        for batch in order.split(self.config.batch_leds):
+        for batch in torch.split(order, self.config.batch_leds):
             self.optimizer.zero_grad(set_to_none=True)
             loss = self._loss(batch)
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimizer.step()
             total += loss.item() * len(batch)
         return total / len(order)
 
     def _set_rates(self) -> None:
-        grow = 0 if self.warm else self.config.grow_epochs
+        grow = self.config.grow_epochs
         done = max(0, self.epoch - grow) / max(1, self.config.epochs - grow)
         decay = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * decay if self.warm or self.epoch >= group["first"] else 0.0
+            group["lr"] = group["rate"] * decay if self.epoch >= group["first"] else 0.0
 
     def _active(self) -> Int[Tensor, " some"]:
         """LEDs of this pass: all that a circle, growing from the bright field, encloses."""
-        if self.warm or self.epoch + 1 >= self.config.grow_epochs:
+        if self.epoch + 1 >= self.config.grow_epochs:
             return torch.arange(len(self.leds))
         first = 1.2 * self.model.system.na
         reach = first + (float(self.na.max()) - first) * (self.epoch + 1) / self.config.grow_epochs
@@ -108,7 +105,7 @@ class Fit:
     def _loss(self, batch: Int[Tensor, " some"]) -> Tensor:
         leds = self.leds[batch]
         images = self.model.images(leds)
-        misfit = ((torch.sqrt(images + self.floor[batch]) - self.root[:, batch]) ** 2).mean((0, 2, 3))
+        misfit = ((torch.sqrt(images + self.floor[batch]) - self.root[batch]) ** 2).mean((1, 2))
         prior = self.config.offset_prior * (self.model.place.offset_mm[leds] ** 2).sum(1)
         prior = prior + GAIN_PRIOR * self.model.log_gain[leds] ** 2
         return (misfit * self.weight[batch] + prior).mean()

@@ -11,7 +11,8 @@ from lsm.illum import LedBoard
 from lsm.optics.forward import sample_spectrum
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.illumination import led_directions
-from lsm.optics.intensity import Plan, intensity_images
+from lsm.optics.intensity import intensity_images
+from lsm.optics.plan import Plan
 from lsm.optics.recover.aperture import SoftPupil
 from lsm.optics.recover.config import RecoverConfig
 from lsm.optics.recover.pose import BoardPose
@@ -24,7 +25,6 @@ EDGE_ROOM = 1.06
 class StackModel(nn.Module):
     """`lsm.optics.led_stack` with edge, pupil and geometry as parameters, and the spectrum in place of the sample.
 
-    Tiles are separate samples under the same LEDs, pupil and defocus.
     `expected`: root of the expected power of each bin; parameters are in its units, so that one step size
     suits bright field and dark field alike.
     """
@@ -36,15 +36,14 @@ class StackModel(nn.Module):
         expected: Float[Tensor, "fy fx"],
         config: RecoverConfig,
         *,
-        tiles: int = 1,
         defocus_um: float = 0.0,
     ) -> None:
         super().__init__()
         self.board, self.system = board, system
-        self.wide = ImagingSystem.model_validate(system.model_dump() | {"na": system.na * EDGE_ROOM})
+        self.wide = widened(system)
         self.register_buffer("expected", expected)
         n = system.sample_px
-        self.bins = nn.Parameter(torch.zeros(tiles, n, n, 2))
+        self.bins = nn.Parameter(torch.zeros(1, n, n, 2))
         self.place = BoardPose(board)
         self.pupil = SoftPupil(
             system.na,
@@ -63,25 +62,23 @@ class StackModel(nn.Module):
             self.bins[:, 0, 0, 0] = amplitude / self.get_buffer("expected")[0, 0]
             self.bins[:, 0, 0, 1] = 0.0
 
-    def spectrum(self) -> Complex[Tensor, "tile fy fx"]:
+    def spectrum(self) -> Complex[Tensor, "1 fy fx"]:
         return torch.view_as_complex(self.bins) * self.get_buffer("expected")
 
-    def transmission(self) -> Complex[Tensor, "tile y x"]:
+    def transmission(self) -> Complex[Tensor, "y x"]:
         """The sample whose spectrum this is: the inverse of `sample_spectrum`."""
         n = self.system.sample_px
         point = torch.zeros(1, n, n, dtype=torch.complex64)
         point[0, 0, 0] = n * n
         ramp = sample_spectrum(point, self.system)
         with torch.no_grad():
-            return torch.fft.ifft2(self.spectrum() * ramp.conj(), norm="forward")
+            sample: Tensor = torch.fft.ifft2(self.spectrum() * ramp.conj(), norm="forward")[0]
+        return sample
 
-    def images(
-        self, leds: Int[Tensor, " led"], spectrum: Tensor | None = None, positions_mm: Tensor | None = None
-    ) -> Float[Tensor, "tile led y x"]:
+    def images(self, leds: Int[Tensor, " led"]) -> Float[Tensor, "led y x"]:
         """Images of some LEDs, gains included."""
-        spectrum = self.spectrum() if spectrum is None else spectrum
-        positions_mm = self.place() if positions_mm is None else positions_mm
-        directions = led_directions(self.board, positions_mm=positions_mm)
+        spectrum = self.spectrum()
+        directions = led_directions(self.board, positions_mm=self.place())
         frequencies = directions[leds, :2] / self.system.wavelength_um
         check_reach(frequencies, self.wide, self.board.name)
         windows = find_windows(frequencies, self.wide, snap=False, edge="hard")
@@ -95,7 +92,12 @@ class StackModel(nn.Module):
             device=spectrum.device,
         )
         plan = Plan(windows, np.arange(len(leds) + 1, dtype=np.int32), self.wide, area=True)
-        return intensity_images(spectrum, table, None, plan) * torch.exp(self.log_gain[leds])[:, None, None]
+        return intensity_images(spectrum, table, None, plan)[0] * torch.exp(self.log_gain[leds])[:, None, None]
+
+
+def widened(system: ImagingSystem) -> ImagingSystem:
+    """The system with room for the soft edge of a `SoftPupil`, which cuts the light itself."""
+    return ImagingSystem.model_validate(system.model_dump() | {"na": system.na * EDGE_ROOM})
 
 
 def expected_spectrum(

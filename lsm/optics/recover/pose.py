@@ -39,19 +39,21 @@ class BoardPose(nn.Module):
         )
 
 
-def spread_offsets(
-    nominal_mm: Float[np.ndarray, "all 3"], offset_mm: Float[np.ndarray, "all 2"], fitted: Bool[np.ndarray, " all"]
-) -> Float[np.ndarray, "all 2"]:
-    """Offsets for LEDs without an image: the cubic surface through those of the fitted LEDs.
+def spread_positions(
+    given_mm: Float[np.ndarray, "all 3"],
+    found_mm: Float[np.ndarray, "all 3"],
+    fitted: Bool[np.ndarray, " all"],
+    *,
+    degree: int = 3,
+) -> Float[np.ndarray, "all 3"]:
+    """`found_mm`, where LEDs that were not fitted follow the others: a polynomial of the given place.
 
-    Lens distortion and glass bend the pattern smoothly; LEDs without an image have nothing else to go by.
+    The board's pose and the bending by lens and glass are smooth; an LED without an image has nothing else to go by.
     """
-    place = nominal_mm[:, :2] / max(float(np.abs(nominal_mm[:, :2]).max()), 1e-9)
-    powers = [(i, j) for i in range(4) for j in range(4 - i)]
+    place = given_mm[:, :2] / max(float(np.abs(given_mm[:, :2]).max()), 1e-9)
     # fewer than twice as many LEDs as terms would fit the noise
-    degree = max(d for d in range(4) if d == 0 or fitted.sum() >= 2 * math.comb(d + 2, 2))
-    terms = np.stack([place[:, 0] ** i * place[:, 1] ** j for i, j in powers if i + j <= degree], axis=1)
-    found, *_ = np.linalg.lstsq(terms[fitted], offset_mm[fitted], rcond=None)
-    spread = offset_mm.copy()
-    spread[~fitted] = terms[~fitted] @ found
-    return spread
+    degree = max(d for d in range(degree + 1) if d == 0 or fitted.sum() >= 2 * math.comb(d + 2, 2))
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    terms = np.stack([place[:, 0] ** i * place[:, 1] ** j for i, j in powers], axis=1)
+    moved, *_ = np.linalg.lstsq(terms[fitted], (found_mm - given_mm)[fitted], rcond=None)
+    return np.where(fitted[:, None], found_mm, given_mm + terms @ moved)
