@@ -1,6 +1,7 @@
 """Light from LEDs through a thin sample and an objective to camera pixels; differentiable and batched."""
 
 from lsm.optics.camera import Camera
+from lsm.optics.colour import Band, band_lines, band_stack, colour_stack
 from lsm.optics.forward import AliasingWarning, led_stack, pattern_stack
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.illumination import die_points, led_directions
@@ -12,12 +13,16 @@ from lsm.optics.stage import AxisErrors, StageErrors, StageState
 __all__ = [
     "AliasingWarning",
     "AxisErrors",
+    "Band",
     "Camera",
     "ImagingSystem",
     "PupilFunction",
     "StageErrors",
     "StageState",
     "ZernikePupil",
+    "band_lines",
+    "band_stack",
+    "colour_stack",
     "die_points",
     "effective_weights",
     "frequency_axis",

@@ -199,18 +199,17 @@ def _new_plan(
     positions_mm: Tensor | None,
 ) -> Plan:
     board, system = view.board, view.system
-    points, shares = die_points(board, system), None
+    points = die_points(board, system)
     where = torch.from_numpy(board.positions_mm) if positions_mm is None else positions_mm
     where = where[torch.tensor(sources)]
     if points > 1:
-        offsets, shares = die_offsets(board, points)
-        where = (where[:, None] + offsets[torch.tensor(sources)].to(where)).reshape(-1, 3)
+        where = (where[:, None] + die_offsets(board, points)[torch.tensor(sources)].to(where)).reshape(-1, 3)
         group_start = group_start * points**2
     frequencies = led_directions(board, positions_mm=where, tile_um=view.tile_um)[:, :2].cpu() / system.wavelength_um
     if len(frequencies):
         check_reach(frequencies, system, board.name)
     windows = find_windows(frequencies, system, snap=view.snap, edge=view.edge)
-    return Plan(windows, group_start, system, view.area, shares)
+    return Plan(windows, group_start, system, view.area, points**2)
 
 
 def _images(
@@ -249,7 +248,7 @@ def _spectrum_images(
     pupil: PupilFactor | PupilFunction | None,
     edge: Edge,
 ) -> Tensor:
-    weight = _with_shares(weight, plan, spectrum)
+    weight = _per_source(weight, plan, spectrum)
     fixed = pupil is None and not isinstance(defocus_um, Tensor) and not plan.windows.fx.requires_grad
     bins = len(plan.windows.rows) * plan.windows.window_px**2
     if fixed and (bins <= TABLE_BINS or is_open(defocus_um, pupil, edge)):
@@ -284,13 +283,13 @@ def _spectrum_images(
     return images
 
 
-def _with_shares(weight: Tensor | None, plan: Plan, spectrum: Tensor) -> Tensor | None:
+def _per_source(weight: Tensor | None, plan: Plan, spectrum: Tensor) -> Tensor | None:
     """One weight per source from one per LED of a pattern, both None where they are 1."""
-    if plan.shares is None:
+    if plan.points_per_led == 1:
         return weight
-    shares = plan.shares.to(spectrum.device, spectrum.real.dtype)
-    leds = len(plan.windows.rows) // len(shares)
-    return shares.repeat(leds) if weight is None else (weight[:, None] * shares).reshape(-1)
+    if weight is None:
+        weight = spectrum.real.new_ones(len(plan.windows.rows) // plan.points_per_led)
+    return weight.repeat_interleave(plan.points_per_led) / plan.points_per_led
 
 
 @lru_cache(maxsize=4)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int32
-from torch import Tensor
+from jaxtyping import Int32
 
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.windows import Windows
@@ -16,7 +15,7 @@ class Plan:
     """What to compute: windows, and how sources are summed into groups and sampled.
 
     group_start: sources group_start[g] to group_start[g + 1] - 1 add up to image g.
-    shares: what each of the points of an LED's emitter gives; the points of an LED lie side by side.
+    points_per_led: sources that share the light of one LED; they lie side by side.
     area: average over the camera pixel; otherwise sample at its centre.
     """
 
@@ -24,7 +23,7 @@ class Plan:
     group_start: Int32[np.ndarray, " edges"]
     system: ImagingSystem
     area: bool
-    shares: Float[Tensor, " point"] | None = None
+    points_per_led: int = 1
 
     @property
     def groups(self) -> int:
@@ -49,4 +48,4 @@ class Plan:
         """The groups from `first` up to but not including `end`."""
         starts = self.group_start[first : end + 1]
         windows = self.windows.part(slice(int(starts[0]), int(starts[-1])))
-        return Plan(windows, np.ascontiguousarray(starts - starts[0]), self.system, self.area, self.shares)
+        return Plan(windows, np.ascontiguousarray(starts - starts[0]), self.system, self.area, self.points_per_led)

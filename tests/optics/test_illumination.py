@@ -75,9 +75,8 @@ def test_points_of_an_emitter_suffice(die_mm: float, expected: int):
 def test_a_finite_emitter_is_the_mean_of_its_points():
     board = LedBoard.grid(rows=2, columns=2, pitch_mm=9, distance_mm=60, die_mm=2.0)
     board = dataclasses.replace(board, die_points=2)
-    # two Gauss-Legendre points lie at +-1 / sqrt(3) of the half width and weigh alike
-    at = 1 / np.sqrt(3)
-    shifts = [(a * at, b * at, 0.0) for a in (-1, 1) for b in (-1, 1)]
+    # the middles of four squares of 1 mm
+    shifts = [(a, b, 0.0) for a in (-0.5, 0.5) for b in (-0.5, 0.5)]
     small = LedBoard.grid(rows=2, columns=2, pitch_mm=9, distance_mm=60)
     each = [
         led_stack(sample(), small, SYSTEM, positions_mm=torch.from_numpy(small.positions_mm + shift))
