@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Complex, Float, Int, Int32
 from torch import Tensor
 
-from lsm.errors import WrongFormat
+from lsm.errors import ConfigError, WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics.grid import ImagingSystem
 from lsm.optics.illumination import die_offsets, die_points, led_directions
@@ -64,7 +64,7 @@ def led_stack(
     """
     chosen = _chosen(board, leds)
     alone = np.arange(len(chosen) + 1, dtype=np.int32)
-    view = _View(board, system, tile_um, tilt == "bin", edge, pixel == "area")
+    view = _view(board, system, tile_um, tilt, edge, pixel)
     plan = _plan(view, chosen, alone, positions_mm)
     return _images(transmission, plan, None, defocus_um, pupil, edge)
 
@@ -97,7 +97,7 @@ def pattern_stack(
         )
     capture, led = (weights.detach() != 0).nonzero(as_tuple=True)
     starts = torch.searchsorted(capture, torch.arange(weights.shape[0] + 1, device=capture.device))
-    view = _View(board, system, tile_um, tilt == "bin", edge, pixel == "area")
+    view = _view(board, system, tile_um, tilt, edge, pixel)
     plan = _plan(view, led.cpu().numpy(), starts.to(torch.int32).cpu().numpy(), positions_mm)
     weight = weights[capture, led].to(transmission.device, transmission.real.dtype)
     return _images(transmission, plan, weight, defocus_um, pupil, edge)
@@ -159,6 +159,13 @@ def _check_finite(transmission: Tensor, spectrum: Tensor) -> None:
     )
 
 
+def _one_of(name: str, value: str, allowed: tuple[str, str]) -> bool:
+    """Whether the value is the second of two. Raises ConfigError when it is neither."""
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r} is not known.", hint=f"use {allowed[0]!r} or {allowed[1]!r}")
+    return value == allowed[1]
+
+
 @dataclass(frozen=True)
 class _View:
     """Geometry of a computation, apart from its light."""
@@ -169,6 +176,15 @@ class _View:
     snap: bool
     edge: Edge
     area: bool
+
+
+def _view(
+    board: LedBoard, system: ImagingSystem, tile_um: tuple[float, float], tilt: str, edge: str, pixel: str
+) -> _View:
+    soft = _one_of("edge", edge, ("hard", "soft"))
+    snap = _one_of("tilt", tilt, ("exact", "bin"))
+    area = _one_of("pixel", pixel, ("point", "area"))
+    return _View(board, system, tile_um, snap, "soft" if soft else "hard", area)
 
 
 def _plan(
@@ -222,12 +238,19 @@ def _images(
 ) -> Tensor:
     """Images [..., group, camera_px, camera_px] of a sample that is checked here."""
     n = plan.system.sample_px
+    if not isinstance(transmission, Tensor) or transmission.dtype not in (torch.complex64, torch.complex128):
+        raise WrongFormat(
+            f"The sample is a {getattr(transmission, 'dtype', type(transmission).__name__)}, not a complex tensor.",
+            hint="give its amplitude and phase as a torch tensor of complex64 or complex128",
+        )
     if transmission.shape[-2:] != (n, n):
         raise WrongFormat(
             f"The sample is {tuple(transmission.shape[-2:])}, not {(n, n)} px.",
             hint="render it with sample_px and sample_pixel_um of the imaging system",
         )
     batch = transmission.reshape(-1, n, n)
+    if not bool(torch.isfinite(torch.as_tensor(defocus_um)).all()):
+        raise ConfigError(f"A defocus of {defocus_um} um is impossible.", hint="defocus_um is finite")
     if isinstance(defocus_um, Tensor) and defocus_um.numel() not in (1, batch.shape[0]):
         raise WrongFormat(
             f"{defocus_um.numel()} values of defocus_um do not fit {batch.shape[0]} samples.",

@@ -51,7 +51,7 @@ class ImagingSystem(Config):
         if 4 * self.pupil_radius_bins + 1 > self.sample_px:
             raise ConfigError(
                 f"The image at NA {self.na} is not resolved by sample pixels of {self.sample_pixel_um} um.",
-                hint=f"use sample_pixel_um below {self.wavelength_um / (4 * self.na):.3f}",
+                hint=f"use sample_pixel_um below {(1 - 1 / self.sample_px) * self.wavelength_um / (4 * self.na):.3f}",
             )
         return self
 
