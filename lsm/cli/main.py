@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from lsm import __version__
+from lsm.cli.bench import app as bench_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.record import app as record_app
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("design")(design)
 app.command("train-policy")(train_policy)
+app.add_typer(bench_app, name="bench")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
 
