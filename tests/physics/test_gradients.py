@@ -1,12 +1,38 @@
 """Derivatives of everything that is differentiated, against finite differences in float64."""
 
+from collections.abc import Iterator
+
+import pytest
 import torch
+from torch import Tensor
 
 from lsm.illum import LedBoard
-from lsm.optics import Camera, ImagingSystem, led_stack, pattern_image, zernike_pupil
+from lsm.optics import (
+    Camera,
+    ImagingSystem,
+    ZernikePupil,
+    _native,
+    led_stack,
+    pattern_image,
+    pattern_stack,
+    zernike_pupil,
+)
 
 BOARD = LedBoard.grid(rows=3, columns=3, pitch_mm=2.0, distance_mm=50.0)
 SYSTEM = ImagingSystem(sample_px=32, sample_pixel_um=0.6, camera_pixel_um=1.2)
+
+
+@pytest.fixture(params=["kernel", "torch"], autouse=True)
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each derivative is written twice: in the kernel and in torch."""
+    if request.param == "torch":
+        monkeypatch.setattr(_native, "library", lambda: None)
+    elif _native.library() is None:
+        pytest.skip("the optics kernel is not built")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # thousands of tiny images: threads would only wait for each other
+    yield
+    torch.set_num_threads(before)
 
 
 def sample() -> torch.Tensor:
@@ -41,6 +67,39 @@ def test_gradient_of_the_pupil():
 def test_gradient_of_the_defocus():
     z = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: led_stack(sample(), BOARD, SYSTEM, defocus_um=z)[:, ::5, ::5], (z,))
+
+
+def test_gradient_of_one_defocus_for_each_sample():
+    z = torch.tensor([3.0, -5.0], dtype=torch.float64, requires_grad=True)
+    both = torch.stack([sample(), sample().flip(0)])
+    assert torch.autograd.gradcheck(lambda z: led_stack(both, BOARD, SYSTEM, defocus_um=z)[..., ::5, ::5], (z,))
+
+
+@pytest.mark.parametrize("pixel", ["area", "point"])
+def test_gradient_of_led_positions(pixel: str):
+    """Through the soft edge of the aperture and through the aberrations that each LED meets."""
+    positions = torch.from_numpy(BOARD.positions_mm.copy()).requires_grad_()
+
+    def images(where: Tensor) -> Tensor:
+        view = {"defocus_um": 8.0, "pupil": ZernikePupil({7: 0.1}), "edge": "soft", "pixel": pixel}
+        return led_stack(sample(), BOARD, SYSTEM, positions_mm=where, **view)[:, ::5, ::5]
+
+    assert torch.autograd.gradcheck(images, (positions,))
+
+
+def test_gradient_of_zernike_coefficients():
+    phase, amplitude = (torch.tensor([0.1, -0.05], dtype=torch.float64, requires_grad=True) for _ in range(2))
+
+    def images(waves_rms: Tensor, log_amplitude: Tensor) -> Tensor:
+        pupil = ZernikePupil({6: waves_rms[0], 11: waves_rms[1]}, {4: log_amplitude[0], 5: log_amplitude[1]})
+        return led_stack(sample(), BOARD, SYSTEM, pupil=pupil)[:, ::5, ::5]
+
+    assert torch.autograd.gradcheck(images, (phase, amplitude))
+
+
+def test_gradient_of_pattern_weights_without_a_stack():
+    weights = torch.rand(2, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: pattern_stack(sample(), BOARD, SYSTEM, w)[:, ::5, ::5], (weights,))
 
 
 def test_gradient_of_the_weights():
