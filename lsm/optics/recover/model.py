@@ -77,9 +77,13 @@ class StackModel(nn.Module):
 
     def images(self, leds: Int[Tensor, " led"]) -> Float[Tensor, "led y x"]:
         """Images of some LEDs, gains included."""
+        return self.images_from(self.place()[leds]) * torch.exp(self.log_gain[leds])[:, None, None]
+
+    def images_from(self, positions_mm: Float[Tensor, "led 3"]) -> Float[Tensor, "led y x"]:
+        """Images under LEDs of gain 1 at these places."""
         spectrum = self.spectrum()
-        directions = led_directions(self.board, positions_mm=self.place())
-        frequencies = directions[leds, :2] / self.system.wavelength_um
+        directions = led_directions(self.board, positions_mm=positions_mm)
+        frequencies = directions[:, :2] / self.system.wavelength_um
         check_reach(frequencies, self.wide, self.board.name)
         windows = find_windows(frequencies, self.wide, snap=False, edge="hard")
         table = pupil_table(
@@ -91,8 +95,9 @@ class StackModel(nn.Module):
             dtype=spectrum.dtype,
             device=spectrum.device,
         )
-        plan = Plan(windows, np.arange(len(leds) + 1, dtype=np.int32), self.wide, area=True)
-        return intensity_images(spectrum, table, None, plan)[0] * torch.exp(self.log_gain[leds])[:, None, None]
+        plan = Plan(windows, np.arange(len(positions_mm) + 1, dtype=np.int32), self.wide, area=True)
+        images: Tensor = intensity_images(spectrum, table, None, plan)[0]
+        return images
 
 
 def widened(system: ImagingSystem) -> ImagingSystem:

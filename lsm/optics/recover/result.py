@@ -71,7 +71,7 @@ class Recovered:
 
     def save(self, path: Path) -> None:
         """Write an HDF5 file with the sample as `transmission`, and everything else beside it."""
-        with h5py.File(path, "w") as file:
+        with h5py.File(path, "x") as file:
             file["transmission"] = self.transmission.numpy()
             for name in ("positions_mm", "gains", "residual", "correlation"):
                 file[name] = getattr(self, name)

@@ -20,9 +20,13 @@ from lsm.optics.recover.measured import Measured, check_stack
 from lsm.optics.recover.model import StackModel, expected_spectrum, widened
 from lsm.optics.recover.pose import spread_positions
 from lsm.optics.recover.result import Recovered, with_fit
+from lsm.optics.recover.seek import seek
 from lsm.optics.recover.stages import Stage, plan_stages
 from lsm.optics.recover.state import Checkpoint
 from lsm.optics.windows import check_reach
+
+# LEDs are sought this much further away than they are said to be: the others carried them along, not exactly
+SEEK = 1.6
 
 
 def recover(
@@ -66,8 +70,9 @@ class _Run:
         progress: Progress | None,
     ) -> None:
         self.stack, self.given, self.system, self.config = stack, board, system, config
-        self.board, self.defocus_um = board, defocus_um
-        self.stages = plan_stages(config, system.na, float(stack.na.max()))
+        # the pupil's soft edge stands for the size of the LEDs
+        self.board, self.defocus_um = replace(board, die_mm=0.0), defocus_um
+        self.stages = plan_stages(config, stack.na, system.na)
         self.progress = progress
         self.total = sum(stage.config.epochs for stage in self.stages)
         self.before = 0
@@ -80,7 +85,7 @@ class _Run:
         for number in range(first, len(self.stages)):
             fit = self._fit(self.stages[number], kept, resumed=number == first, number=number)
             self.before += self.stages[number].config.epochs
-            self._move_board(fit)
+            self._move_board(fit, self.stages[number])
         found = self._result(fit)
         if kept is not None:
             kept.remove()
@@ -89,7 +94,7 @@ class _Run:
     def _fit(self, stage: Stage, kept: Checkpoint | None, *, resumed: bool, number: int) -> Fit:
         if kept is not None and resumed:
             self.board, self.defocus_um = kept.start_of_stage(self.board, self.defocus_um)
-        inside = np.flatnonzero(self.stack.na <= stage.reach_na * (1 + 1e-9))
+        inside = np.flatnonzero(stage.fitted)
         some, na = torch.from_numpy(inside), self.stack.na[inside]
         images = self.stack.images[some]
         expected = expected_spectrum(images.mean((1, 2)), na, self.stack.contrast, self.system)
@@ -113,7 +118,7 @@ class _Run:
         if self.progress is not None:
             self.progress(self.before + epoch, self.total, loss)
 
-    def _move_board(self, fit: Fit) -> None:
+    def _move_board(self, fit: Fit, stage: Stage) -> None:
         """Take the positions found as the next stage's board; LEDs not yet fitted follow the pose of the others."""
         fitted = np.zeros(self.board.n_leds, dtype=bool)
         fitted[fit.leds.numpy()] = True
@@ -121,6 +126,10 @@ class _Run:
         # a board that is not yet known to its rim is carried on as it is bent so far, not further
         degree = 3 if fit.config is self.config else 1
         positions = spread_positions(self.given.positions_mm, found, fitted, degree=degree)
+        for number in np.flatnonzero(stage.sought):
+            led = int(self.stack.leds[number])
+            start = torch.from_numpy(positions[led])
+            positions[led] = seek(fit.model, self.stack.images[number], start, SEEK * self.config.position_error_mm)
         self.board = replace(self.board, positions_mm=positions)
         self.defocus_um = float(fit.model.defocus_um.detach())
 
