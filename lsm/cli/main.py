@@ -15,6 +15,7 @@ from lsm.cli.bench import app as bench_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.record import app as record_app
+from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("design")(design)
 app.command("train-policy")(train_policy)
+app.command("recover")(recover)
 app.add_typer(bench_app, name="bench")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
