@@ -1,12 +1,14 @@
-"""Slides to look at: procedural blood smears with ground truth, and smears of real cell images."""
+"""Slides to look at: procedural blood smears with ground truth, smears of real cell images, and calibration targets."""
 
 from lsm.samples.crops import CellCrops
 from lsm.samples.images import CellImageSmear
 from lsm.samples.procedural import ProceduralSmear
 from lsm.samples.smear import Smear, SmearConfig
 from lsm.samples.table import CellTable, Kind, Stage
+from lsm.samples.targets import TARGETS, target
 
 __all__ = [
+    "TARGETS",
     "CellCrops",
     "CellImageSmear",
     "CellTable",
@@ -15,4 +17,5 @@ __all__ = [
     "Smear",
     "SmearConfig",
     "Stage",
+    "target",
 ]
