@@ -9,6 +9,7 @@ from lsm.optics.image import effective_weights, integrate_pixels, pattern_image
 from lsm.optics.multislice import slice_transmissions, thick_stack
 from lsm.optics.pupil import PupilFunction, ZernikePupil, frequency_axis, zernike_pupil
 from lsm.optics.stage import AxisErrors, StageErrors, StageState
+from lsm.optics.tiles import Tile, field_tiles
 
 __all__ = [
     "AliasingWarning",
@@ -19,12 +20,14 @@ __all__ = [
     "PupilFunction",
     "StageErrors",
     "StageState",
+    "Tile",
     "ZernikePupil",
     "band_lines",
     "band_stack",
     "colour_stack",
     "die_points",
     "effective_weights",
+    "field_tiles",
     "frequency_axis",
     "integrate_pixels",
     "led_directions",
