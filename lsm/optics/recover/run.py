@@ -146,8 +146,8 @@ class _Run:
             leds=self.stack.leds.numpy(),
             gains=gains,
             losses=tuple(fit.losses),
-            residual=np.zeros(0),
-            correlation=np.zeros(0),
+            residual=np.zeros(len(self.stack.leds)),
+            correlation=np.zeros(len(self.stack.leds)),
             config=self.config,
         )
 
