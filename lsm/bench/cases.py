@@ -15,7 +15,7 @@ from lsm.twin import TwinConfig
 # 42 mm wide and 68 mm below the sample: its corners are at NA 0.4
 BOARD_WIDTH_MM, BOARD_DISTANCE_MM = 42.0, 68.0
 # sample pixels that a contender which computes at full size is given to work on in one timing
-FULL_SIZE_POINTS, FULL_SIZE_POINTS_QUICK = 2**24, 2**18
+FULL_SIZE_POINTS, FULL_SIZE_POINTS_QUICK = 2**22, 2**18
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from lsm.bench.contenders import DEFAULT
+from lsm.bench.contenders import DEFAULT, NAIVE, SHORT_TILTS
 from lsm.bench.machine import Limit, Machine
 from lsm.bench.memory import Peak
 from lsm.bench.optics import Comparison
@@ -16,6 +16,7 @@ from lsm.bench.speed import Agreement, Rate
 NOTE = (
     f"LED images per second, and how many times faster '{DEFAULT}' is: with default settings, true tilts and "
     "averaging pixels. The others tilt by whole bins and sample points, which is less work. "
+    f"'{SHORT_TILTS}' is '{NAIVE}' with its tilts made of two one-dimensional ones. "
     "torchoptics runs in single precision and without padding."
 )
 

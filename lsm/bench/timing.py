@@ -32,16 +32,18 @@ class Effort:
 
 def in_turns(jobs: Sequence[Job], effort: Effort) -> dict[str, Seconds]:
     """Seconds per unit of each job, one for each repetition; all jobs run once before the first."""
-    calls = {}
-    for job in jobs:
-        job.run()
-        once = _seconds(job, 1)
-        calls[job.name] = max(1, math.ceil(effort.least_s / once))
+    calls = {job.name: _calls(job, effort.least_s) for job in jobs}
     taken: dict[str, list[float]] = {job.name: [] for job in jobs}
     for _ in range(effort.repetitions):
         for job in jobs:
             taken[job.name].append(_seconds(job, calls[job.name]) / calls[job.name] / job.units)
     return {name: np.array(seconds) for name, seconds in taken.items()}
+
+
+def _calls(job: Job, least_s: float) -> int:
+    # the first call also fills caches, so that it says little about how long another takes
+    once = _seconds(job, 1)
+    return 1 if once >= 3 * least_s else max(1, math.ceil(least_s / _seconds(job, 1)))
 
 
 def _seconds(job: Job, calls: int) -> float:

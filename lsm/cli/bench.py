@@ -28,7 +28,7 @@ def optics(
 ) -> None:
     """Compare the optics simulator with full-size torch, torchoptics, fpm-py and the FFT alone.
 
-    Takes about ten minutes. Run it on an idle machine.
+    Takes about six minutes. Run it on an idle machine: where others use the cores, it takes far longer.
 
     Example: lsm bench optics --json bench.json
     """
