@@ -17,6 +17,7 @@ from lsm.cli.design import design
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
+from lsm.cli.simulate import simulate
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("design")(design)
 app.command("train-policy")(train_policy)
+app.command("simulate")(simulate)
 app.command("recover")(recover)
 app.add_typer(bench_app, name="bench")
 app.add_typer(record_app, name="record")
