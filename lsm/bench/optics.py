@@ -50,25 +50,23 @@ class Comparison:
 def compare_optics(*, quick: bool, on_step: Step | None = None) -> Comparison:
     """Speed, memory and scaling of `led_stack`, beside what others reach on this machine.
 
-    quick: the promised sizes alone, each twice, the larger on one core; figures are then no more than a sign of life.
+    quick: the promised sizes alone, each twice and on one core; figures are then no more than a sign of life.
     on_step: called with what is measured next, its number and how many there are.
     """
     machine = this_machine()
-    effort, counts = QUICK if quick else FULL, sorted({1, machine.cores})
+    effort = QUICK if quick else FULL
+    # torch's threads that wait for each other take long on a busy machine, and a quick look shall be quick
+    counts = [1] if quick else sorted({1, machine.cores})
     cases = promised_cases() if quick else (*promised_cases(), *further_cases())
     points = FULL_SIZE_POINTS_QUICK if quick else FULL_SIZE_POINTS
     full_size: tuple[Contender, ...] = (Naive(), Naive(short_tilts=True), Reused(), *installed())
-    # threads that wait for each other take long on a busy machine, and a quick look shall be quick
-    runs = [
-        (case, count, direction)
-        for case, count, direction in product(cases, counts, DIRECTIONS)
-        if not quick or count == 1 or case is cases[0]
-    ]
+    runs = list(product(cases, counts, DIRECTIONS))
     steps = _Steps(on_step, 4 + len(runs))
     steps("limits of the machine")
     limits = [measure_limit(count, effort) for count in counts]
     steps("agreement")
-    agree = agreements(promised_cases()[0], full_size, COMPARED_POINTS)
+    with threads(1):
+        agree = agreements(promised_cases()[0], full_size, COMPARED_POINTS)
     rates: list[Rate] = []
     for case, count, direction in runs:
         steps(f"{case.name}, {case.system.sample_px} px, {direction}, threads: {count}")
