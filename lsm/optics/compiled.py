@@ -67,11 +67,12 @@ def backward(
         return failed
 
     _native.share_out(jobs, work)
-    return to_spectrum.sum(0), _total(to_table), _total(to_weight)
+    of_table, of_weight = (None if parts is None else _total(parts) for parts in (to_table, to_weight))
+    return _total(to_spectrum), of_table, of_weight
 
 
-def _total(parts: Tensor | None) -> Tensor | None:
-    return None if parts is None else parts.sum(0)
+def _total(parts: Tensor) -> Tensor:
+    return parts[0] if len(parts) == 1 else parts.sum(0)
 
 
 class _Call:

@@ -22,6 +22,8 @@ from lsm.optics.windows import Edge, Windows, check_reach, find_windows, is_open
 
 # bins of all windows of one call to the kernel; with a pupil of complex64 this is 16 MB
 TABLE_BINS = 2**21
+# side up to which the phase that centres the grid is kept as a plane: 8 MB of complex64
+RAMP_PX = 1024
 
 
 class AliasingWarning(UserWarning):
@@ -105,11 +107,17 @@ def pattern_stack(
 
 def sample_spectrum(transmission: Complex[Tensor, "batch y x"], system: ImagingSystem) -> Complex[Tensor, "batch y x"]:
     """Fourier coefficients of the sample, with the origin at the first camera pixel's centre."""
-    ramp = _ramp(system.sample_px, system.decimation, transmission.dtype).to(transmission.device)
+    n = system.sample_px
     spectrum: Tensor = torch.fft.fft2(transmission, norm="forward")
-    if spectrum.requires_grad:
-        return spectrum * ramp * ramp[:, None]
-    return spectrum.mul_(ramp).mul_(ramp[:, None])
+    if n <= RAMP_PX:
+        factors = [_square_ramp(n, system.decimation, transmission.dtype)]
+    else:
+        ramp = _ramp(n, system.decimation, transmission.dtype)
+        factors = [ramp, ramp[:, None]]
+    for factor in factors:
+        there = factor.to(transmission.device)
+        spectrum = spectrum * there if spectrum.requires_grad else spectrum.mul_(there)
+    return spectrum
 
 
 @lru_cache(maxsize=16)
@@ -117,6 +125,12 @@ def _ramp(n: int, decimation: int, dtype: torch.dtype) -> Tensor:
     # the first camera pixel is centred between sample pixels when the decimation is even
     cycles = torch.fft.fftfreq(n, dtype=torch.float64) * (decimation - 1) / 2
     return torch.polar(torch.ones_like(cycles), 2 * math.pi * cycles).to(dtype)
+
+
+@lru_cache(maxsize=4)
+def _square_ramp(n: int, decimation: int, dtype: torch.dtype) -> Tensor:
+    ramp = _ramp(n, decimation, dtype)
+    return ramp * ramp[:, None]
 
 
 @lru_cache(maxsize=64)
