@@ -46,15 +46,6 @@ class ZernikePupil:
         return torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
 
 
-def aperture(
-    fx: Float[Tensor, "led 1 k"], fy: Float[Tensor, "led k 1"], system: ImagingSystem
-) -> Float[Tensor, "led k k"]:
-    """1 where the frequency (cycles/um) is inside NA / wavelength, else exactly 0."""
-    # a LED designed to sit on the edge must not fall out by rounding of its position
-    edge = (system.na / system.wavelength_um) ** 2 * (1 + 1e-6)
-    return (fx**2 + fy**2 <= edge).to(fx.dtype)
-
-
 def defocus_factor(
     fx: Float[Tensor, "led 1 k"],
     fy: Float[Tensor, "led k 1"],
