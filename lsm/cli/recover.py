@@ -22,8 +22,11 @@ def recover(
     stack: Annotated[Path, typer.Argument(help="LED stack (HDF5): one image per LED, as lsm simulate writes.")],
     out: Annotated[Path, typer.Option(help="New HDF5 file for sample, pupil, LED positions and gains.")],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over all images.")] = DEFAULT.epochs,
+    board_error_mm: Annotated[
+        float, typer.Option(min=0, max=5, help="How far the board may be off as a whole; above 0.3 is slower.")
+    ] = DEFAULT.board_error_mm,
     position_error_mm: Annotated[
-        float, typer.Option(min=0, max=5, help="How far LEDs may lie from the stack's board; above 0.3 is slower.")
+        float, typer.Option(min=0, max=5, help="How far single LEDs may be off it; above 0.3 is much slower.")
     ] = DEFAULT.position_error_mm,
     defocus_um: Annotated[float | None, typer.Option(help="Where to start; default: what the stack says.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the start and of the order of LEDs.")] = DEFAULT.seed,
@@ -38,7 +41,13 @@ def recover(
     _check_target(out)
     measured = read_stack(stack)
     config = RecoverConfig.from_table(
-        {"epochs": epochs, "position_error_mm": position_error_mm, "seed": seed}, source="the command"
+        {
+            "epochs": epochs,
+            "board_error_mm": board_error_mm,
+            "position_error_mm": position_error_mm,
+            "seed": seed,
+        },
+        source="the command",
     )
     started = time.monotonic()
     with _show.progress(quiet=as_json) as bars:

@@ -137,6 +137,12 @@ def test_an_interrupted_recovery_goes_on(tmp_path: Path, truth: tuple[LedBoard, 
     assert torch.equal(resumed.transmission, recover(truth[2], BOARD, SYSTEM, config=config).transmission)
 
 
+def test_a_board_far_off_is_moved_as_a_whole_first():
+    stages = plan_stages(CONFIG.model_copy(update={"board_error_mm": 1.0}), BOARD.na, SYSTEM.na)
+    assert [stage.config.rate_offset_mm for stage in stages] == [0.0, CONFIG.rate_offset_mm]
+    assert all(stage.fitted.all() and not stage.sought.any() for stage in stages)
+
+
 def test_leds_far_off_are_sought_from_the_axis_outwards():
     near = plan_stages(CONFIG, BOARD.na, SYSTEM.na)
     far = plan_stages(CONFIG.model_copy(update={"position_error_mm": 1.0}), BOARD.na, SYSTEM.na)

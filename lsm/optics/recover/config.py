@@ -17,7 +17,9 @@ class RecoverConfig(Config):
     epochs, batch_leds: passes over all images, and images per step.
     grow_epochs: passes during which LEDs enter from the axis outwards, so that phase spreads through the overlap.
     calibrate_from: first pass in which pupil, positions and defocus move.
-    position_error_mm: how far LEDs may lie from the given board. Above 0.3 a search comes first, since
+    board_error_mm: how far the board as a whole may be off. Above 0.3 it is first moved as a rigid body;
+    distance, the least certain, then settles too.
+    position_error_mm: how far single LEDs may lie from the board. Above 0.3 a search comes first, since
     gradients lead back over about one frequency bin only (0.2 mm at 0.63 um, 90 mm and a field of 300 um).
     dark_weight: an image of mean m counts as m ** -dark_weight; 1 makes all equal, 0 favours bright field.
     edge_na: width of the aperture's edge, smoothed by finite LEDs and bandwidth; fitted from there.
@@ -33,6 +35,7 @@ class RecoverConfig(Config):
     batch_leds: Count = 12
     grow_epochs: Count = 6
     calibrate_from: Annotated[int, Field(ge=0)] = 6
+    board_error_mm: Annotated[float, Field(ge=0, le=5)] = 0.3
     position_error_mm: Annotated[float, Field(ge=0, le=5)] = 0.3
     dark_weight: Annotated[float, Field(ge=0, le=1)] = 0.25
     edge_na: Annotated[float, Field(gt=0, le=0.05)] = 0.004

@@ -35,8 +35,11 @@ def plan_stages(config: RecoverConfig, na: Float[np.ndarray, " led"], objective_
     """
     every = np.ones(len(na), dtype=bool)
     final = Stage(config, every, ~every)
-    if not config.fit_positions or config.position_error_mm <= CLOSE_MM:
+    if not config.fit_positions:
         return (final,)
+    rigid = (Stage(_rigid(config), every, ~every),) if config.board_error_mm > CLOSE_MM else ()
+    if config.position_error_mm <= CLOSE_MM:
+        return (*rigid, final)
     # at least a dozen LEDs to begin with
     reaches = [float(max(1.5 * objective_na, np.sort(na)[min(11, len(na) - 1)]))]
     while reaches[-1] < na.max():
@@ -51,7 +54,21 @@ def plan_stages(config: RecoverConfig, na: Float[np.ndarray, " led"], objective_
             stages += [Stage(careful, ring & (thirds != k), ring & (thirds == k)) for k in range(FOLDS)]
         if number + 1 < len(rings):
             stages.append(Stage(careful, ring, rings[number + 1] & ~ring))
-    return (*stages, final)
+    return (*rigid, *stages, final)
+
+
+def _rigid(config: RecoverConfig) -> RecoverConfig:
+    """Only the board moves: one sample cannot be bent around LEDs that must all be wrong alike."""
+    return config.model_copy(
+        update={
+            "epochs": 60,
+            "grow_epochs": 40,
+            "calibrate_from": 1,
+            "rate_offset_mm": 0.0,
+            "rate_pose": 0.05,
+            "rate_edge": 0.0,
+        }
+    )
 
 
 def _catching(config: RecoverConfig, epochs: int) -> RecoverConfig:
