@@ -150,7 +150,7 @@ def warn_undersampled(system: ImagingSystem) -> None:
 def _chosen(board: LedBoard, leds: Int[Tensor, " led"] | None) -> Int[np.ndarray, " led"]:
     if leds is None:
         return np.arange(board.n_leds)
-    chosen: Int[np.ndarray, " led"] = leds.cpu().numpy()
+    chosen: Int[np.ndarray, " led"] = leds.cpu().numpy().astype(np.int64)
     if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < board.n_leds:
         raise WrongFormat(
             f"LEDs {int(chosen.min())} to {int(chosen.max())} do not all exist on board '{board.name}'.",

@@ -105,6 +105,22 @@ def test_number_of_threads_does_not_change_a_bit():
     assert torch.equal(stacks[0], stacks[2])
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.filterwarnings("ignore::lsm.optics.AliasingWarning")
+def test_an_image_does_not_depend_on_those_computed_before_it(name: str):
+    system = SYSTEMS[name]
+    t = sample(system, dtype=torch.complex64)
+    stack = led_stack(t, BOARD, system)
+    alone = torch.cat([led_stack(t, BOARD, system, leds=torch.tensor([led])) for led in (7, 7, 2)])
+    assert torch.equal(alone, stack[[7, 7, 2]])
+
+
+def test_leds_may_be_chosen_with_any_integers():
+    system = SYSTEMS["16 = 8 x 2"]
+    chosen = led_stack(sample(system), BOARD, system, leds=torch.tensor([3], dtype=torch.int32))
+    assert torch.equal(chosen, led_stack(sample(system), BOARD, system)[[3]])
+
+
 def test_pattern_images_equal_the_weighted_stack():
     system = SYSTEMS["64 = 8 x 8"]
     t = sample(system, 2)

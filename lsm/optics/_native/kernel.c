@@ -186,8 +186,11 @@ static void filter_rows(WORK *w, REAL *plane)
     const lsm_geometry *g = w->g;
     const REAL *transfer = g->transfer;
     int64_t n = g->grid_px, pitch = w->grid_pitch;
+    /* the last columns are paired with padding; what an earlier image left there would show in the last bit */
+    int64_t paired = (n + 2 * LANES - 1) / (2 * LANES) * (2 * LANES);
+    for (int64_t i = 0; i < n && paired > n; i++)
+        memset(plane + i * pitch + n, 0, (size_t)(paired - n) * sizeof(REAL));
     for (int64_t c = 0; c < n; c += 2 * LANES) {
-        /* a last, single column is paired with the padding beside it */
         BLOCK pair = {plane + c, plane + c + LANES, pitch, n};
         /* real and imaginary part change places: the transform of sign e^{-i} */
         BLOCK swapped = {pair.im, pair.re, pitch, n};
