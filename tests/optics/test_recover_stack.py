@@ -139,7 +139,7 @@ def test_an_interrupted_recovery_goes_on(tmp_path: Path, truth: tuple[LedBoard, 
 
 def test_a_board_far_off_is_moved_as_a_whole_first():
     stages = plan_stages(CONFIG.model_copy(update={"board_error_mm": 1.0}), BOARD.na, SYSTEM.na)
-    assert [stage.config.rate_offset_mm for stage in stages] == [0.0, CONFIG.rate_offset_mm]
+    assert [stage.config.rate_offset_mm for stage in stages] == [0.0, 0.0, CONFIG.rate_offset_mm]
     assert all(stage.fitted.all() and not stage.sought.any() for stage in stages)
 
 

@@ -17,8 +17,8 @@ class RecoverConfig(Config):
     epochs, batch_leds: passes over all images, and images per step.
     grow_epochs: passes during which LEDs enter from the axis outwards, so that phase spreads through the overlap.
     calibrate_from: first pass in which pupil, positions and defocus move.
-    board_error_mm: how far the board as a whole may be off. Above 0.3 it is first moved as a rigid body;
-    distance, the least certain, then settles too.
+    board_error_mm: how far the board as a whole may be off. Above 0.3 it is first moved as a rigid body,
+    twice; distance, the least certain, then settles too.
     position_error_mm: how far single LEDs may lie from the board. Above 0.3 a search comes first, since
     gradients lead back over about one frequency bin only (0.2 mm at 0.63 um, 90 mm and a field of 300 um).
     dark_weight: an image of mean m counts as m ** -dark_weight; 1 makes all equal, 0 favours bright field.

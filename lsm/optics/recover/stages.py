@@ -37,7 +37,8 @@ def plan_stages(config: RecoverConfig, na: Float[np.ndarray, " led"], objective_
     final = Stage(config, every, ~every)
     if not config.fit_positions:
         return (final,)
-    rigid = (Stage(_rigid(config), every, ~every),) if config.board_error_mm > CLOSE_MM else ()
+    # the second begins with a sample that was never fitted around the wrong board
+    rigid = (Stage(_rigid(config), every, ~every),) * 2 if config.board_error_mm > CLOSE_MM else ()
     if config.position_error_mm <= CLOSE_MM:
         return (*rigid, final)
     # at least a dozen LEDs to begin with
