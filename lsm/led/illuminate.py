@@ -1,0 +1,411 @@
+"""Third-party boards that run the illuminate firmware, as an Illuminator."""
+
+import atexit
+import math
+import threading
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from lsm.devices import Shown
+from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
+from lsm.illum import LedBoard, Pattern
+from lsm.led._constants import WATCHDOG_CEILING_MS, WATCHDOG_DEFAULT_MS
+from lsm.led._illuminate_plan import (
+    FULL,
+    Colour,
+    Group,
+    groups_of,
+    led_commands,
+    packet_command,
+    quantise,
+)
+from lsm.led._illuminate_text import TextLine, parse_object, parse_positions, parse_sequence, parse_values
+from lsm.led.transport import Transport
+from lsm.types import DutyLevels
+
+Dialect = Literal["v1", "v2"]
+
+STAGED_LEDS_MAX: Final = 298  # v2 keeps 300 words: the command, its numbers, and the end of the list
+STAGED_CHARS_MAX: Final = 1500  # what v1 is known to take
+DARK_AGAIN_S: Final = 1.0
+
+
+class IlluminateClient:
+    """The Illuminator behind `transport`, which it owns from now on: an illuminate board, spoken to in text.
+
+    The board is dark when this returns. dialect: "v1" (zfphil/illuminate), "v2" (sci-microscopy/illuminate)
+    or "auto", which asks the board. levels: the most colours in one pattern; a pattern with more is rounded
+    to the finest even grid of levels that has no more, and Shown.levels tells what was lit.
+    pose_tolerance_mm: how far x and y of an LED may be from those of `board`. reply_s, retries: patience
+    with a slow line.
+
+    What such a board cannot do, and what is done about it:
+
+    - Nothing protects its commands: a pause or a lost byte makes LED 345 into LED 3, and it answers "ok".
+      A pattern of one colour (on v1 also one of grey levels) is stored while no command could light anything,
+      read back, and lit with a word that means nothing when it is damaged; so a wrong LED is never lit.
+      Any other pattern is drawn colour by colour, dimmest first. Each of these commands fits one USB packet, which
+      arrives whole or not at all; on a line that can damage bytes (a UART) a wrong LED may be on until the read-back
+      after its colour, some milliseconds later. Show one-colour patterns in turn where that matters.
+    - It cannot switch all LEDs at one edge: every show() starts dark, and a drawn pattern grows while it is drawn.
+    - It has no watchdog. A thread here turns the light off, and so does leaving Python, but a computer
+      that hangs, or a cable that is pulled from a board with its own supply, leaves the light on.
+    - It does not tell its current: keep to what its supply bears with lsm.illum.compile_pattern.
+    - It counts no frames: still_lit() knows of its own commands and of what is lit at that moment.
+
+    Raises IlluminatorTimeout (silent), IlluminatorError (something else answers), ConfigError (other LEDs).
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        board: LedBoard,
+        *,
+        dialect: Literal["auto", "v1", "v2"] = "auto",
+        levels: int = 64,
+        pose_tolerance_mm: float = 1.5,
+        reply_s: float = 0.5,
+        retries: int = 3,
+    ) -> None:
+        self._transport = transport
+        self._board = board
+        self._colours_max = levels
+        self._retries = retries
+        self._line = TextLine(transport, reply_s=reply_s)
+        self._lock = threading.RLock()
+        self._latch = 0
+        self._lit = False
+        self._hold_s = 0.0
+        self._closed = False
+        self._configured = False
+        self._timer = threading.Timer(0.0, self._expire)
+        try:
+            self._check_request(levels)
+            self._first_dark()
+            self._dialect, self._properties = self._identify(dialect)
+            self._check_board()
+            self._check_pose(pose_tolerance_mm)
+            self._configure()
+            self.dark()
+        except (IlluminatorError, ConfigError):
+            transport.close()
+            raise
+        atexit.register(self._dark_quietly)
+
+    @property
+    def board(self) -> LedBoard:
+        return self._board
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._dialect
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """What the board tells of itself."""
+        return dict(self._properties)
+
+    def show(self, pattern: Pattern, *, hold_ms: float) -> Shown:
+        """Light `pattern` and return the levels that the board reads back, after comparing every LED.
+
+        Starts and, on any failure, ends dark. A thread turns the light off max(2000, hold_ms) milliseconds after
+        the last show() or still_lit(); this is weaker than a watchdog on the board.
+        Raises WrongFormat (a pattern for another board), LimitExceeded (hold_ms outside 0 to 60000; nothing was
+        lit), IlluminatorTimeout or IlluminatorError (dark, or tried every second until it is).
+        """
+        if pattern.board != self._board.digest or pattern.n_colours != self._board.n_colours:
+            raise WrongFormat(
+                f"Pattern '{pattern.name}' was made for another board than '{self._board.name}'.",
+                hint="build it with Pattern.of(board, duty) from the rig's own board",
+            )
+        if not 0.0 <= hold_ms <= WATCHDOG_CEILING_MS:
+            raise LimitExceeded(
+                f"A light cannot be held for {hold_ms:g} ms; the limit is 0 to {WATCHDOG_CEILING_MS} ms.",
+                hint="shorten the exposure",
+            )
+        with self._lock:
+            self._stop_guard()
+            try:
+                lit = self._light(pattern.levels)
+            except IlluminatorError:
+                self._configured = False
+                self._dark_quietly()
+                raise
+            self._latch += 1
+            self._lit = True
+            self._hold_s = max(WATCHDOG_DEFAULT_MS, math.ceil(hold_ms)) / 1000
+            self._guard(self._hold_s)
+            return Shown(lit, False, self._latch)
+
+    def still_lit(self, shown: Shown) -> bool:
+        """Whether exactly the light of `shown` is on, and this client has lit or put out nothing since."""
+        with self._lock:
+            if not self._lit or shown.latch != self._latch:
+                return False
+            lit = self._read_back()
+            self._guard(self._hold_s)
+            return np.array_equal(lit, shown.levels)
+
+    def dark(self) -> None:
+        """All LEDs off, read back as off, before it returns; works in every state.
+
+        Raises IlluminatorTimeout or IlluminatorError when the board could not be brought to say so;
+        it is then tried again every second until close().
+        """
+        with self._lock:
+            self._stop_guard()
+            self._lit = False
+            for last in (attempt == self._retries for attempt in range(1 + self._retries)):
+                try:
+                    self._line.ask("x")
+                    if not self._read_back().any():
+                        return
+                except IlluminatorError:
+                    if last:
+                        self._guard(DARK_AGAIN_S)
+                        raise
+                    self._line.drain()
+            self._guard(DARK_AGAIN_S)
+            raise IlluminatorError(
+                f"The LED board on {self._line.name} has LEDs on after it was told to put all out.",
+                hint="cut its power",
+            )
+
+    def latched(self) -> DutyLevels:
+        """The levels [led, colour] that the board says are on. Raises IlluminatorTimeout or IlluminatorError."""
+        with self._lock:
+            return self._read_back()
+
+    def close(self) -> None:
+        """Dark, then release the port; never raises for a board that is gone."""
+        with self._lock:
+            if self._closed:
+                return
+            self._dark_quietly()
+            self._closed = True
+            self._stop_guard()
+            atexit.unregister(self._dark_quietly)
+            self._transport.close()
+
+    def __enter__(self) -> "IlluminateClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_request(self, levels: int) -> None:
+        if self._board.n_colours not in (1, 3):
+            raise ConfigError(
+                f"Board '{self._board.name}' has {self._board.n_colours} colours; illuminate boards have 1 or 3.",
+                hint="give the wavelengths of the board that is connected",
+            )
+        least = 2**self._board.n_colours - 1
+        if levels < least:
+            raise ConfigError(
+                f"{levels} levels are too few for {self._board.n_colours} colours.", hint=f"give {least} or more"
+            )
+
+    def _first_dark(self) -> None:
+        """Put out what an earlier program left lit; a line it left unfinished may swallow the first attempts."""
+        for last in (attempt == self._retries for attempt in range(1 + self._retries)):
+            self._line.drain()
+            try:
+                self._line.ask("x")
+            except IlluminatorError:
+                if last:
+                    raise
+            else:
+                return
+
+    def _identify(self, dialect: str) -> tuple[Dialect, dict[str, Any]]:
+        """Which dialect is spoken, told by the word that a board knows for its properties."""
+        words: dict[Dialect, str] = {"v2": "pprops", "v1": "pp"}
+        refusal = ""
+        for name, word in words.items():
+            if dialect not in ("auto", name):
+                continue
+            try:
+                properties = parse_object(self._line.ask(word))
+                int(properties["led_count"])
+                len(properties["color_channels"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise IlluminatorError(
+                    f"What answers '{word}' on {self._line.name} is no illuminate board: it tells no properties.",
+                    hint="check the port's name",
+                ) from error
+            except IlluminatorError as error:
+                refusal = error.message
+                continue
+            return name, properties
+        raise IlluminatorError(
+            f"The board on {self._line.name} does not tell its properties: {refusal}",
+            hint="check the port's name and the dialect",
+        )
+
+    def _check_board(self) -> None:
+        if "lsm" in self._properties:
+            raise IlluminatorError(
+                f"The board on {self._line.name} runs this project's firmware.",
+                hint="use LedBoardClient, whose frames are checked",
+            )
+        n_leds, n_colours = int(self._properties["led_count"]), len(self._properties["color_channels"])
+        if (n_leds, n_colours) != (self._board.n_leds, self._board.n_colours):
+            raise ConfigError(
+                f"The board on {self._line.name} has {n_leds} LEDs in {n_colours} colours,"
+                f" '{self._board.name}' has {self._board.n_leds} in {self._board.n_colours}.",
+                hint="make the configured board that which is connected",
+            )
+
+    def _check_pose(self, tolerance_mm: float) -> None:
+        answer = self._line.ask("pledpos")
+        try:
+            positions_mm = parse_positions(answer, self._board.n_leds)
+        except (ValueError, TypeError) as error:
+            raise self._line.nonsense("pledpos", answer) from error
+        away_mm = np.abs(positions_mm[:, :2] - self._board.positions_mm[:, :2]).max(axis=1)
+        worst = int(away_mm.argmax())
+        if not away_mm[worst] <= tolerance_mm:
+            raise ConfigError(
+                f"LED {worst} of the board on {self._line.name} is {away_mm[worst]:.2f} mm from where"
+                f" '{self._board.name}' has it (tolerance {tolerance_mm:g} mm).",
+                hint="read the LED table of this very board with LedBoard.from_csv",
+            )
+
+    def _read_back(self) -> DutyLevels:
+        answer = self._line.ask("pvals")
+        try:
+            return parse_values(answer, self._board.n_leds, self._board.n_colours)
+        except (ValueError, TypeError) as error:
+            raise self._line.nonsense("pvals", answer) from error
+
+    def _light(self, wanted: DutyLevels) -> DutyLevels:
+        self._line.expect("x", "")
+        self._configure()
+        self._set_colour((0,) * self._board.n_colours)
+        if self._dialect == "v1" and self._is_grey(wanted) and self._stage_v1(wanted, bits=8):
+            return self._step(wanted)
+        rounded = quantise(wanted, colours_max=self._colours_max)
+        groups = groups_of(rounded)
+        staged = len(groups) == 1 and self._stage(rounded, groups[0])
+        if staged:
+            self._set_colour(groups[0].colour)
+            return self._step(rounded)
+        return self._draw(rounded, groups)
+
+    def _configure(self) -> None:
+        """Short answers and an open shutter; a board that has lost its power has forgotten the first.
+
+        A closed shutter stops v2 from passing anything on to the LEDs, darkness too, while `pvals` reads zeros.
+        """
+        if self._configured:
+            return
+        self._line.ask("machine")
+        if self._dialect == "v2":
+            self._line.expect("gs.1", "GS.1")
+        self._configured = True
+
+    def _is_grey(self, wanted: DutyLevels) -> bool:
+        """Whether v1 can store it with its levels: it gives one level to all colours of an LED."""
+        return bool(wanted.any()) and bool((wanted == wanted[:, :1]).all())
+
+    def _stage(self, wanted: DutyLevels, group: Group) -> bool:
+        if self._dialect == "v1":
+            return self._stage_v1(wanted, bits=1)
+        if len(group.leds) > STAGED_LEDS_MAX:
+            return False
+        self._line.expect("ssl.1", "SEQ_LEN.1")
+        self._line.ask(packet_command("ssv", group.leds))
+        self._check_stage([(led, 1) for led in group.leds])
+        return True
+
+    def _stage_v1(self, wanted: DutyLevels, *, bits: int) -> bool:
+        """Store the first channel of `wanted`. Long words, because the end of `ssl.1` is `l.1`, which lights LED 1."""
+        leds = np.flatnonzero(wanted.any(axis=1))
+        levels = wanted[leds].max(axis=1) if bits > 1 else np.ones(len(leds), dtype=np.uint8)
+        stored = [(int(led), int(level)) for led, level in zip(leds, levels, strict=True)]
+        # one more than there are: v1 makes room for this many numbers and writes one further
+        words = ["setSeqValue", str(1 + len(stored)), *(f"{led}.{level}" for led, level in stored)]
+        command = ".".join(words)
+        if len(command) >= STAGED_CHARS_MAX:
+            return False
+        self._line.expect(f"setSeqBitDepth.{bits}", f"BD.{bits}")
+        self._line.ask("setSeqLength.1")
+        self._line.ask(command)
+        self._check_stage(stored)
+        return True
+
+    def _check_stage(self, stored: list[tuple[int, int]]) -> None:
+        answer = self._line.ask("pseq")
+        try:
+            found = parse_sequence(answer, dialect=self._dialect)
+        except (ValueError, TypeError) as error:
+            raise self._line.nonsense("pseq", answer) from error
+        if found != stored:
+            raise self._line.nonsense("pseq", answer)
+
+    def _step(self, wanted: DutyLevels) -> DutyLevels:
+        if not self._line.ask("sseq").endswith("Displayed pattern # 1 of 1"):
+            raise self._line.nonsense("sseq", "another pattern")
+        return self._compared(wanted)
+
+    def _draw(self, wanted: DutyLevels, groups: list[Group]) -> DutyLevels:
+        self._line.expect("ac.0", "AC.0")
+        so_far = np.zeros_like(wanted)
+        lit = self._compared(so_far)
+        for group in groups:
+            self._set_colour(group.colour)
+            for command in led_commands(group.leds):
+                self._line.expect(command, "")
+            so_far[list(group.leds)] = group.colour
+            lit = self._compared(so_far)
+        return lit
+
+    def _set_colour(self, colour: Colour) -> None:
+        """The colour of what is drawn or stepped to from now on; changes nothing that is lit."""
+        if self._dialect == "v2":  # `sc` scales with the brightest channel and divides by it
+            answers = [self._line.ask(f"ssc.{channel}.{level}") for channel, level in enumerate(colour)]
+            if answers[-1] != _colour_answer(colour):
+                raise self._line.nonsense("ssc", answers[-1])
+        elif len(colour) == 1:
+            self._line.expect(f"sb.{colour[0]}", f"SB.{colour[0]}")
+        else:
+            self._line.expect(f"sb.{FULL}", f"SB.{FULL}")
+            self._line.expect(f"sc.{'.'.join(map(str, colour))}", _colour_answer(colour))
+
+    def _compared(self, wanted: DutyLevels) -> DutyLevels:
+        lit = self._read_back()
+        if not np.array_equal(lit, wanted):
+            led = int((lit != wanted).any(axis=1).argmax())
+            raise IlluminatorError(
+                f"LED {led} of the board on {self._line.name} reads {lit[led].tolist()}"
+                f" where {wanted[led].tolist()} was asked for.",
+                hint="the LEDs were put out; use a shorter or better cable, or show one-colour patterns",
+            )
+        return lit
+
+    def _guard(self, seconds: float) -> None:
+        self._stop_guard()
+        if not self._closed:
+            self._timer = threading.Timer(seconds, self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _stop_guard(self) -> None:
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        with self._lock:
+            # otherwise something was shown, or the port released, while this waited for the lock
+            if threading.current_thread() is self._timer and not self._closed:
+                self._dark_quietly()
+
+    def _dark_quietly(self) -> None:
+        try:
+            self.dark()
+        except IlluminatorError:
+            return
+
+
+def _colour_answer(colour: Colour) -> str:
+    return "CO." + ".".join(map(str, colour))
