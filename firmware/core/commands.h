@@ -4,13 +4,23 @@
 
 #include "core.h"
 
+/* Returns an LSM_STATUS_...; the answer's payload is appended with lsm_reply_... */
+typedef uint8_t (*lsm_run)(struct lsm_core *core, const uint8_t *payload, size_t count);
+
 struct lsm_command {
     uint8_t code;
-    bool mutates; /* needs HELLO first and never runs twice for one seq */
-    uint8_t (*run)(struct lsm_core *core, const uint8_t *payload, size_t count);
+    bool changes; /* needs HELLO first and never runs twice for one seq */
+    lsm_run run;
 };
 
-/* NULL for an unknown code. */
-const struct lsm_command *lsm_command_find(uint8_t code);
+/* False for an unknown code. */
+bool lsm_command_find(uint8_t code, struct lsm_command *command);
+
+/* Room for a payload in an answer: seq, command, status and CRC take the rest. */
+#define LSM_REPLY_ROOM (LSM_MAX_FRAME - 5u)
+
+#define LSM_DECLARE(name, function, changes) \
+    uint8_t lsm_run_##function(struct lsm_core *core, const uint8_t *payload, size_t count);
+LSM_COMMANDS(LSM_DECLARE)
 
 #endif

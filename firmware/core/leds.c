@@ -2,82 +2,151 @@
 
 #include <string.h>
 
+#include "checksum.h"
 #include "geometry.h"
+#include "lane.h"
 #include "protocol.h"
 
 #define FULL_LEVEL 255u
-#define GLOBAL_BRIGHTNESS 0xFFu /* 0xE0 | 31: dimming by the global field flickers at a few hundred hertz */
+#define FRAME_BITS (LSM_FRAME_CHANNELS == 3 ? 24 : 8)
 
-static void emit_zeros(uint32_t count) {
-    static const uint8_t ZERO = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        hal_led_write(&ZERO, 1);
+static void scaled(uint8_t level[3], uint32_t scale) {
+    if (scale != LSM_SCALE_ONE) {
+        for (uint8_t i = 0; i < 3; i++) {
+            level[i] = (uint8_t)(level[i] * scale / LSM_SCALE_ONE);
+        }
     }
 }
 
-/* APA102: start frame, then brightness, blue, green, red per LED; half a clock per LED delays the data,
- * so as many extra bits follow, and an SK9822 latches only on another 32 zero bits. */
+static uint32_t add_crc(uint32_t crc, const uint8_t level[3]) {
+    return lsm_crc32_add(lsm_crc32_add(lsm_crc32_add(crc, level[0]), level[1]), level[2]);
+}
+
+static uint32_t pattern_crc(const struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale) {
+    uint32_t crc = LSM_CRC32_START;
+    for (uint16_t led = 0; led < leds->count; led++) {
+        uint8_t level[3];
+        lsm_pattern_level(pattern, led, level);
+        scaled(level, scale);
+        crc = add_crc(crc, level);
+    }
+    return lsm_crc32_end(crc);
+}
+
 static void emit(struct lsm_leds *leds) {
-    uint32_t led_count = leds->byte_count / 3u;
-    hal_led_begin();
-    emit_zeros(4);
-    for (uint32_t i = 0; i < leds->byte_count; i += 3) {
-        const uint8_t *rgb = leds->latched + i;
-        const uint8_t bytes[4] = {GLOBAL_BRIGHTNESS, rgb[2], rgb[1], rgb[0]};
-        hal_led_write(bytes, sizeof bytes);
+    leds->latched_sum = 0;
+    lsm_lane_begin(leds->board.lane);
+    for (uint16_t led = 0; led < leds->count; led++) {
+        uint8_t level[3];
+        lsm_pattern_level(&leds->latched, led, level);
+        scaled(level, leds->scale);
+        leds->latched_sum += (uint32_t)level[0] + level[1] + level[2];
+        lsm_lane_led(leds->board.lane, level);
     }
-    emit_zeros(4 + (led_count + 15) / 16);
-    hal_led_end();
+    lsm_lane_end(leds->board.lane, leds->count);
     leds->latch++;
+    leds->latched_ms = hal_now_ms();
 }
 
-static uint32_t sum(const uint8_t *levels, uint32_t count) {
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        total += levels[i];
-    }
-    return total;
+struct lsm_pattern lsm_leds_frame(const struct lsm_leds *leds) {
+    struct lsm_pattern pattern = {leds->frame, FRAME_BITS, {0, 0, 0}};
+    memcpy(pattern.colour, leds->frame_colour, sizeof pattern.colour);
+    return pattern;
 }
 
-static uint32_t allowed_scale(const struct lsm_leds *leds) {
-    uint64_t drawn = (uint64_t)sum(leds->wanted, leds->byte_count) * LSM_CHANNEL_MA;
-    uint64_t allowed = (uint64_t)leds->limit_ma * FULL_LEVEL;
-    return drawn <= allowed ? LSM_SCALE_ONE : (uint32_t)(allowed * LSM_SCALE_ONE / drawn);
-}
-
-void lsm_leds_latch(struct lsm_leds *leds) {
-    leds->scale = allowed_scale(leds);
-    for (uint32_t i = 0; i < leds->byte_count; i++) {
-        uint32_t level = (uint32_t)(((uint64_t)leds->wanted[i] * leds->scale) / LSM_SCALE_ONE);
-        leds->latched[i] = leds->shutter_closed ? 0 : (uint8_t)level;
-    }
-    leds->latched_sum = sum(leds->latched, leds->byte_count);
+void lsm_leds_show(struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale) {
+    leds->latched = *pattern;
+    leds->latched_frame = false;
+    leds->stale = false;
+    leds->crc_known = false;
+    leds->scale = scale;
     emit(leds);
 }
 
+/* The CRC is taken now, since a board without a second bank may not know it later. */
+void lsm_leds_latch(struct lsm_leds *leds) {
+    struct lsm_pattern pattern = lsm_leds_frame(leds);
+    uint32_t scale = lsm_leds_allowed(leds, lsm_pattern_sum(&pattern, leds->count));
+#if LSM_KEEP_LATCHED
+    memcpy(leds->kept, leds->frame, sizeof leds->kept);
+    pattern.bytes = leds->kept;
+#endif
+    if (leds->shutter_closed) {
+        pattern.bytes = NULL;
+    }
+    lsm_leds_show(leds, &pattern, scale);
+    leds->latched_frame = true;
+    (void)lsm_leds_latched_crc(leds);
+}
+
 void lsm_leds_clear(struct lsm_leds *leds) {
-    memset(leds->wanted, 0, sizeof leds->wanted);
+    memset(leds->frame, 0, sizeof leds->frame);
+    leds->stale = leds->latched.bytes == leds->frame;
 }
 
 void lsm_leds_dark(struct lsm_leds *leds) {
-    lsm_leds_clear(leds);
-    lsm_leds_latch(leds);
+    static const struct lsm_pattern DARK = {NULL, 1, {0, 0, 0}};
+    memset(leds->frame, 0, sizeof leds->frame);
+    lsm_leds_show(leds, &DARK, LSM_SCALE_ONE);
+    leds->latched_frame = true;
+}
+
+static uint8_t at_most(uint8_t value, uint8_t most) {
+    return value < most ? value : most;
 }
 
 void lsm_leds_init(struct lsm_leds *leds, const struct lsm_board *board) {
     memset(leds, 0, sizeof *leds);
-    leds->board = board;
+    leds->board = *board;
+    leds->board.trigger_inputs = at_most(board->trigger_inputs, LSM_TRIGGER_PINS);
+    leds->board.trigger_outputs = at_most(board->trigger_outputs, LSM_TRIGGER_PINS);
     uint32_t led_count = lsm_led_count(board);
-    leds->byte_count = (uint16_t)((led_count < LSM_MAX_LEDS ? led_count : LSM_MAX_LEDS) * 3u);
+    leds->count = (uint16_t)(led_count < LSM_MAX_LEDS ? led_count : LSM_MAX_LEDS);
     leds->limit_ma = lsm_leds_default_ma(leds);
     lsm_leds_dark(leds);
 }
 
-void lsm_leds_set(struct lsm_leds *leds, uint16_t led, const uint8_t colour[3]) {
-    uint32_t at = 3u * (uint32_t)led;
-    if (at < leds->byte_count) {
-        memcpy(leds->wanted + at, colour, 3);
+void lsm_leds_put(struct lsm_leds *leds, uint16_t led, uint8_t level, const uint8_t colour[3]) {
+    if (led >= leds->count) {
+        return;
     }
+    leds->stale = leds->latched.bytes == leds->frame;
+#if LSM_FRAME_CHANNELS == 3
+    for (uint8_t i = 0; i < 3; i++) {
+        leds->frame[3u * (uint32_t)led + i] = lsm_share(level, colour[i]);
+    }
+#else
+    bool black = (colour[0] | colour[1] | colour[2]) == 0;
+    leds->frame[led] = black ? 0 : level;
+    if (!black && level != 0) {
+        memcpy(leds->frame_colour, colour, sizeof leds->frame_colour);
+    }
+#endif
+}
+
+uint32_t lsm_leds_allowed(const struct lsm_leds *leds, uint32_t level_sum) {
+    uint64_t drawn = (uint64_t)level_sum * LSM_CHANNEL_MA;
+    uint64_t allowed = (uint64_t)leds->limit_ma * FULL_LEVEL;
+    return drawn <= allowed ? LSM_SCALE_ONE : (uint32_t)(allowed * LSM_SCALE_ONE / drawn);
+}
+
+bool lsm_leds_read(const struct lsm_leds *leds, uint16_t led, uint8_t level[3]) {
+    lsm_pattern_level(&leds->latched, led, level);
+    scaled(level, leds->scale);
+    return !leds->stale;
+}
+
+uint32_t lsm_leds_frame_crc(const struct lsm_leds *leds) {
+    struct lsm_pattern pattern = lsm_leds_frame(leds);
+    return pattern_crc(leds, &pattern, LSM_SCALE_ONE);
+}
+
+uint32_t lsm_leds_latched_crc(struct lsm_leds *leds) {
+    if (!leds->crc_known) {
+        leds->latched_crc = pattern_crc(leds, &leds->latched, leds->scale);
+        leds->crc_known = true;
+    }
+    return leds->latched_crc;
 }
 
 bool lsm_leds_lit(const struct lsm_leds *leds) {
@@ -93,7 +162,7 @@ uint32_t lsm_leds_current_ma(const struct lsm_leds *leds) {
 }
 
 static uint32_t share_ma(const struct lsm_leds *leds, uint32_t permille) {
-    uint32_t share = (uint32_t)leds->byte_count * LSM_CHANNEL_MA * permille / 1000u;
+    uint32_t share = (uint32_t)leds->count * 3u * LSM_CHANNEL_MA * permille / 1000u;
     return share != 0 ? share : 1;
 }
 

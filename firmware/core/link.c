@@ -9,6 +9,25 @@
 #define REPLY_BIT 0x80u
 #define HEAD 3u /* seq, command, status */
 
+void lsm_reply_bytes(struct lsm_core *core, const uint8_t *bytes, size_t count) {
+    memcpy(core->link.reply + core->link.reply_count, bytes, count);
+    core->link.reply_count += count;
+}
+
+void lsm_reply_u8(struct lsm_core *core, uint8_t value) {
+    core->link.reply[core->link.reply_count++] = value;
+}
+
+void lsm_reply_u16(struct lsm_core *core, uint16_t value) {
+    lsm_set_u16(core->link.reply + core->link.reply_count, value);
+    core->link.reply_count += 2;
+}
+
+void lsm_reply_u32(struct lsm_core *core, uint32_t value) {
+    lsm_set_u32(core->link.reply + core->link.reply_count, value);
+    core->link.reply_count += 4;
+}
+
 static void send(struct lsm_link *link) {
     lsm_set_u16(link->reply + link->reply_count, lsm_crc16(link->reply, link->reply_count));
     size_t length = lsm_cobs_encode(link->reply, link->reply_count + 2, link->encoded + 1);
@@ -54,24 +73,48 @@ static void remember(struct lsm_link *link, const struct lsm_request *request) {
     }
 }
 
+/* How many requests this one is behind the newest; 0 for the newest itself and for any later one. */
+static uint8_t age(struct lsm_link *link, uint8_t seq) {
+    uint8_t ahead = (uint8_t)(seq - link->newest);
+    if (!link->numbered || ahead < 128u) {
+        link->newest = seq;
+        link->numbered = true;
+        return 0;
+    }
+    return (uint8_t)(0u - ahead);
+}
+
+/* A request that is neither in the history nor newer may have been executed and forgotten: it is refused. */
+static uint8_t execute(struct lsm_core *core, const struct lsm_command *command, struct lsm_request *request,
+                       const uint8_t *payload, size_t count) {
+    bool stale = age(&core->link, request->seq) >= LSM_HISTORY;
+    if (command->changes && (stale || find(&core->link, request->seq) != NULL)) {
+        return LSM_STATUS_FAULT;
+    }
+    if (command->changes && !core->watchdog.greeted) {
+        return LSM_STATUS_NOT_ARMED;
+    }
+    uint8_t status = command->run(core, payload, count);
+    core->link.reply[2] = status;
+    request->kept = command->changes && core->link.reply_count - 2u <= LSM_KEPT_REPLY;
+    if (!stale) {
+        remember(&core->link, request);
+    }
+    return status;
+}
+
 static void obey(struct lsm_core *core, struct lsm_request *request, const uint8_t *payload, size_t count) {
     struct lsm_link *link = &core->link;
-    const struct lsm_command *command = lsm_command_find(request->command);
-    struct lsm_request *earlier = find(link, request->seq);
-    bool mutates = command != NULL && command->mutates;
+    struct lsm_command command;
     begin(link, request->seq, request->command, LSM_STATUS_UNKNOWN);
-    if (mutates && earlier != NULL) {
-        if (earlier->kept && earlier->crc == request->crc && earlier->command == request->command) {
+    if (lsm_command_find(request->command, &command)) {
+        const struct lsm_request *earlier = find(link, request->seq);
+        if (command.changes && earlier != NULL && earlier->kept && earlier->crc == request->crc &&
+            earlier->command == request->command) {
             answer_again(link, earlier);
             return;
         }
-        link->reply[2] = LSM_STATUS_FAULT;
-    } else if (mutates && !core->watchdog.greeted) {
-        link->reply[2] = LSM_STATUS_NOT_ARMED;
-    } else if (command != NULL) {
-        link->reply[2] = command->run(core, payload, count);
-        request->kept = mutates && link->reply_count - 2 <= LSM_KEPT_REPLY;
-        remember(link, request);
+        link->reply[2] = execute(core, &command, request, payload, count);
     }
     send(link);
 }
@@ -101,4 +144,5 @@ void lsm_link_damaged(struct lsm_core *core) {
 void lsm_link_forget(struct lsm_link *link) {
     memset(link->history, 0, sizeof link->history);
     link->history_next = 0;
+    link->numbered = false;
 }

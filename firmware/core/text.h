@@ -3,6 +3,7 @@
 #define LSM_TEXT_H
 
 #include "core.h"
+#include "flash.h"
 
 /* The dot-separated rest of a line. */
 struct lsm_arguments {
@@ -11,7 +12,8 @@ struct lsm_arguments {
 };
 
 struct lsm_text_command {
-    const char *name;
+    char name[14];
+    bool changes; /* refused while a program holds the board or a sequence runs */
     uint16_t least;
     uint16_t most;
     uint8_t (*run)(struct lsm_core *core, struct lsm_arguments arguments); /* 0, or LSM_TEXT_... */
@@ -28,9 +30,16 @@ void lsm_text_error(uint8_t error);
 /* The next argument; false unless it is a whole decimal number up to 65535. */
 bool lsm_text_number(struct lsm_arguments *arguments, uint16_t *value);
 
-/* Tables by subject, each ended by a NULL name. */
-extern const struct lsm_text_command LSM_TEXT_INFO[];
-extern const struct lsm_text_command LSM_TEXT_LIGHT[];
-extern const struct lsm_text_command LSM_TEXT_SETTINGS[];
+/* All arguments are numbers up to `most`; stores the first `room` of them. Returns 0 or LSM_TEXT_... */
+uint8_t lsm_text_numbers(struct lsm_arguments arguments, uint16_t most, uint16_t *values, uint16_t room);
+
+/* The present colour at the present brightness. */
+void lsm_text_painted(const struct lsm_core *core, uint8_t level[3]);
+
+/* Tables by subject, each ended by an empty name. */
+extern const LSM_FLASH struct lsm_text_command LSM_TEXT_INFO[];
+extern const LSM_FLASH struct lsm_text_command LSM_TEXT_LIGHT[];
+extern const LSM_FLASH struct lsm_text_command LSM_TEXT_SETTINGS[];
+extern const LSM_FLASH struct lsm_text_command LSM_TEXT_SEQUENCE[];
 
 #endif

@@ -13,10 +13,8 @@ struct region {
 
 static void paint(struct lsm_core *core, uint16_t led) {
     uint8_t level[3];
-    for (int i = 0; i < 3; i++) {
-        level[i] = (uint8_t)((core->text.colour[i] * core->text.brightness[i] + 127) / 255);
-    }
-    lsm_leds_set(&core->leds, led, level);
+    lsm_text_painted(core, level);
+    lsm_leds_put(&core->leds, led, 255, level);
 }
 
 static void begin(struct lsm_core *core) {
@@ -28,9 +26,9 @@ static void begin(struct lsm_core *core) {
 static uint8_t finish(struct lsm_core *core) {
     lsm_leds_latch(&core->leds);
     if (lsm_leds_limited(&core->leds)) {
-        lsm_put_text("LIMITED.");
+        lsm_put_text(LSM_TEXT("LIMITED."));
         lsm_put_milli((int32_t)(((uint64_t)core->leds.scale * 1000u + LSM_SCALE_ONE / 2u) / LSM_SCALE_ONE));
-        lsm_put_text("\n");
+        lsm_put_text(LSM_TEXT("\n"));
     }
     return 0;
 }
@@ -52,9 +50,9 @@ static bool on_side(struct lsm_point point, char side) {
 
 static uint8_t draw(struct lsm_core *core, struct region region) {
     begin(core);
-    for (uint16_t led = 0; led < core->leds.byte_count / 3u; led++) {
-        if (lsm_led_na_within(core->leds.board, led, region.from_permille, region.to_permille) &&
-            on_side(lsm_led_position(core->leds.board, led), region.side)) {
+    for (uint16_t led = 0; led < core->leds.count; led++) {
+        if (lsm_led_na_within(&core->leds.board, led, region.from_permille, region.to_permille) &&
+            on_side(lsm_led_position(&core->leds.board, led), region.side)) {
             paint(core, led);
         }
     }
@@ -63,21 +61,16 @@ static uint8_t draw(struct lsm_core *core, struct region region) {
 
 static uint8_t dark(struct lsm_core *core, struct lsm_arguments arguments) {
     (void)arguments;
-    lsm_leds_dark(&core->leds);
+    lsm_stop(core);
     return 0;
 }
 
 /* All numbers are checked before any LED changes. */
 static uint8_t led_list(struct lsm_core *core, struct lsm_arguments arguments) {
-    struct lsm_arguments checked = arguments;
     uint16_t led = 0;
-    while (checked.next != NULL) {
-        if (!lsm_text_number(&checked, &led)) {
-            return LSM_TEXT_NOT_A_NUMBER;
-        }
-        if (led >= core->leds.byte_count / 3u) {
-            return LSM_TEXT_RANGE;
-        }
+    uint8_t error = lsm_text_numbers(arguments, (uint16_t)(core->leds.count - 1u), &led, 1);
+    if (error != 0) {
+        return error;
     }
     begin(core);
     while (lsm_text_number(&arguments, &led)) {
@@ -101,16 +94,20 @@ static uint8_t dark_field(struct lsm_core *core, struct lsm_arguments arguments)
     return draw(core, (struct region){core->text.na_percent * 10u + 1u, NA_FULL_PERMILLE, 0});
 }
 
+/* Without arguments between nai and na. */
 static uint8_t annulus(struct lsm_core *core, struct lsm_arguments arguments) {
-    uint16_t from = 0;
-    uint16_t to = 0;
-    if (!lsm_text_number(&arguments, &from) || !lsm_text_number(&arguments, &to)) {
-        return LSM_TEXT_NOT_A_NUMBER;
+    uint16_t ends[2] = {core->text.inner_na_percent, core->text.na_percent};
+    if (arguments.count == 1) {
+        return LSM_TEXT_ARGUMENT_COUNT;
     }
-    if (from > to || to > 100) {
+    uint8_t error = lsm_text_numbers(arguments, 100, ends, 2);
+    if (error != 0) {
+        return error;
+    }
+    if (ends[0] > ends[1]) {
         return LSM_TEXT_RANGE;
     }
-    return draw(core, (struct region){from * 10u, to * 10u, 0});
+    return draw(core, (struct region){ends[0] * 10u, ends[1] * 10u, 0});
 }
 
 /* t and b are the sides of larger and smaller y. */
@@ -122,7 +119,8 @@ static uint8_t half_disc(struct lsm_core *core, struct lsm_arguments arguments) 
     return draw(core, (struct region){0, core->text.na_percent * 10u, side});
 }
 
-const struct lsm_text_command LSM_TEXT_LIGHT[] = {
-    {"x", 0, 0, dark},          {"l", 1, UINT16_MAX, led_list}, {"ff", 0, 0, fill},       {"bf", 0, 0, bright_field},
-    {"df", 0, 0, dark_field},   {"an", 2, 2, annulus},          {"dpc", 0, 1, half_disc}, {NULL, 0, 0, NULL},
+const LSM_FLASH struct lsm_text_command LSM_TEXT_LIGHT[] = {
+    {"x", false, 0, 0, dark},          {"l", true, 1, UINT16_MAX, led_list}, {"ff", true, 0, 0, fill},
+    {"bf", true, 0, 0, bright_field},  {"df", true, 0, 0, dark_field},       {"an", true, 0, 2, annulus},
+    {"dpc", true, 0, 1, half_disc},    {"", false, 0, 0, NULL},
 };

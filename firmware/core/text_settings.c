@@ -4,103 +4,123 @@
 #include "text.h"
 #include "text_out.h"
 
-static void answer(const char *name, uint32_t value) {
+static void answer(const LSM_FLASH char *name, uint32_t value) {
     lsm_put_text(name);
     lsm_put_number(value);
-    lsm_put_text("\n");
+    lsm_put_text(LSM_TEXT("\n"));
 }
 
 /* One value for all three channels, or one for each. */
-static uint8_t triple(uint8_t stored[3], const char *name, struct lsm_arguments arguments) {
+static uint8_t triple(uint8_t stored[3], const LSM_FLASH char *name, struct lsm_arguments arguments) {
     uint16_t value[3] = {0, 0, 0};
     uint16_t given = arguments.count;
     if (given == 2) {
         return LSM_TEXT_ARGUMENT_COUNT;
     }
-    for (uint16_t i = 0; i < given; i++) {
-        if (!lsm_text_number(&arguments, &value[i])) {
-            return LSM_TEXT_NOT_A_NUMBER;
-        }
-        if (value[i] > 255) {
-            return LSM_TEXT_RANGE;
-        }
+    uint8_t error = lsm_text_numbers(arguments, 255, value, 3);
+    if (error != 0) {
+        return error;
     }
-    for (uint16_t i = 0; i < 3 && given > 0; i++) {
+    for (uint8_t i = 0; i < 3 && given > 0; i++) {
         stored[i] = (uint8_t)value[given == 1 ? 0 : i];
     }
     lsm_put_text(name);
-    for (int i = 0; i < 3; i++) {
-        lsm_put_text(".");
+    for (uint8_t i = 0; i < 3; i++) {
+        lsm_put_text(LSM_TEXT("."));
         lsm_put_number(stored[i]);
     }
-    lsm_put_text("\n");
+    lsm_put_text(LSM_TEXT("\n"));
     return 0;
 }
 
 static uint8_t colour(struct lsm_core *core, struct lsm_arguments arguments) {
-    return triple(core->text.colour, "SC", arguments);
+    return triple(core->text.colour, LSM_TEXT("SC"), arguments);
 }
 
 static uint8_t brightness(struct lsm_core *core, struct lsm_arguments arguments) {
-    return triple(core->text.brightness, "SB", arguments);
+    return triple(core->text.brightness, LSM_TEXT("SB"), arguments);
 }
 
-static uint8_t flag(struct lsm_arguments arguments, bool *value) {
-    uint16_t number = 0;
-    if (!lsm_text_number(&arguments, &number)) {
-        return LSM_TEXT_NOT_A_NUMBER;
-    }
-    *value = number == 1;
-    return number > 1 ? LSM_TEXT_RANGE : 0;
-}
-
-/* The shutter: closing it keeps the frame buffer, opening it shows that again. */
+/* The shutter: closing it keeps the frame buffer, opening it shows that again. Closing is always allowed. */
 static uint8_t shutter(struct lsm_core *core, struct lsm_arguments arguments) {
-    bool open = false;
+    uint16_t open = 0;
+    uint8_t error = lsm_text_numbers(arguments, 1, &open, 1);
+    if (error != 0) {
+        return error;
+    }
     if (arguments.count == 1) {
-        uint8_t error = flag(arguments, &open);
-        if (error != 0) {
-            return error;
+        if (open == 1 && core->watchdog.live) {
+            return LSM_TEXT_BUSY;
         }
-        core->leds.shutter_closed = !open;
+        lsm_sequence_stop(core);
+        core->leds.shutter_closed = open == 0;
         lsm_leds_latch(&core->leds);
     }
-    answer("GS.", core->leds.shutter_closed ? 0 : 1);
+    answer(LSM_TEXT("GS."), core->leds.shutter_closed ? 0 : 1);
     return 0;
 }
 
 static uint8_t auto_clear(struct lsm_core *core, struct lsm_arguments arguments) {
-    bool wanted = false;
-    if (arguments.count == 1) {
-        uint8_t error = flag(arguments, &wanted);
-        if (error != 0) {
-            return error;
-        }
-        core->text.auto_clear = wanted;
+    uint16_t wanted = core->text.auto_clear;
+    uint8_t error = lsm_text_numbers(arguments, 1, &wanted, 1);
+    if (error != 0) {
+        return error;
     }
-    answer("AC.", core->text.auto_clear ? 1 : 0);
+    core->text.auto_clear = wanted == 1;
+    answer(LSM_TEXT("AC."), core->text.auto_clear ? 1 : 0);
     return 0;
 }
 
 /* Illuminate's hundredths: na.25 is 0.25, and a single digit is a tenth: na.5 is 0.50. */
-static uint8_t numerical_aperture(struct lsm_core *core, struct lsm_arguments arguments) {
-    uint16_t percent = core->text.na_percent;
+static uint8_t percent(uint16_t *stored, uint16_t least, const LSM_FLASH char *name, struct lsm_arguments arguments) {
+    uint16_t value = *stored;
     if (arguments.count == 1) {
-        size_t digits = strlen(arguments.next);
-        if (!lsm_text_number(&arguments, &percent)) {
-            return LSM_TEXT_NOT_A_NUMBER;
+        bool tenth = strlen(arguments.next) == 1;
+        uint8_t error = lsm_text_numbers(arguments, 100, &value, 1);
+        if (error != 0) {
+            return error;
         }
-        percent = digits == 1 ? (uint16_t)(percent * 10u) : percent;
-        if (percent == 0 || percent > 100) {
+        value = tenth ? (uint16_t)(value * 10u) : value;
+        if (value < least) {
             return LSM_TEXT_RANGE;
         }
-        core->text.na_percent = percent;
+        *stored = value;
     }
-    answer(percent < 10 ? "NA.0" : "NA.", percent);
+    lsm_put_text(name);
+    if (value < 10) {
+        lsm_put_text(LSM_TEXT("0"));
+    }
+    answer(LSM_TEXT(""), value);
     return 0;
 }
 
-const struct lsm_text_command LSM_TEXT_SETTINGS[] = {
-    {"sc", 0, 3, colour},     {"sb", 0, 3, brightness},         {"gs", 0, 1, shutter},
-    {"ac", 0, 1, auto_clear}, {"na", 0, 1, numerical_aperture}, {NULL, 0, 0, NULL},
+static uint8_t outer_na(struct lsm_core *core, struct lsm_arguments arguments) {
+    return percent(&core->text.na_percent, 1, LSM_TEXT("NA."), arguments);
+}
+
+static uint8_t inner_na(struct lsm_core *core, struct lsm_arguments arguments) {
+    return percent(&core->text.inner_na_percent, 0, LSM_TEXT("NAI."), arguments);
+}
+
+/* Hundredths of a millimetre. */
+static uint8_t distance(struct lsm_core *core, struct lsm_arguments arguments) {
+    uint16_t hundredths = 0;
+    uint8_t error = lsm_text_numbers(arguments, UINT16_MAX, &hundredths, 1);
+    if (error != 0) {
+        return error;
+    }
+    if (arguments.count == 1) {
+        if (hundredths == 0) {
+            return LSM_TEXT_RANGE;
+        }
+        core->leds.board.distance_um = hundredths * 10ul;
+    }
+    answer(LSM_TEXT("SAD."), core->leds.board.distance_um / 10u);
+    return 0;
+}
+
+const LSM_FLASH struct lsm_text_command LSM_TEXT_SETTINGS[] = {
+    {"sc", true, 0, 3, colour},     {"sb", true, 0, 3, brightness}, {"gs", false, 0, 1, shutter},
+    {"ac", true, 0, 1, auto_clear}, {"na", true, 0, 1, outer_na},   {"nai", true, 0, 1, inner_na},
+    {"sad", true, 0, 1, distance},  {"", false, 0, 0, NULL},
 };

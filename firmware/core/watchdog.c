@@ -13,7 +13,6 @@ void lsm_watchdog_init(struct lsm_watchdog *watchdog, uint32_t now_ms) {
 
 void lsm_watchdog_hello(struct lsm_watchdog *watchdog, uint32_t now_ms) {
     watchdog->greeted = true;
-    watchdog->period_ms = LSM_WATCHDOG_DEFAULT_MS;
     lsm_watchdog_frame(watchdog, now_ms);
 }
 
@@ -23,6 +22,11 @@ void lsm_watchdog_frame(struct lsm_watchdog *watchdog, uint32_t now_ms) {
 }
 
 void lsm_watchdog_text(struct lsm_watchdog *watchdog, uint32_t now_ms) {
+    watchdog->text_ms = now_ms;
+}
+
+void lsm_watchdog_hold(struct lsm_watchdog *watchdog, uint32_t now_ms) {
+    watchdog->frame_ms = now_ms;
     watchdog->text_ms = now_ms;
 }
 

@@ -24,6 +24,9 @@ void lsm_watchdog_hello(struct lsm_watchdog *watchdog, uint32_t now_ms);
 void lsm_watchdog_frame(struct lsm_watchdog *watchdog, uint32_t now_ms);
 void lsm_watchdog_text(struct lsm_watchdog *watchdog, uint32_t now_ms);
 
+/* The silence begins anew: something else watches over the light. */
+void lsm_watchdog_hold(struct lsm_watchdog *watchdog, uint32_t now_ms);
+
 /* Whether any light must go out now. */
 bool lsm_watchdog_expired(struct lsm_watchdog *watchdog, uint32_t now_ms);
 

@@ -11,11 +11,13 @@
 #include "config.h"
 #include "native.h"
 
-/* A record: "LSMF", CLOCK_MONOTONIC nanoseconds u64, byte count u32, the bytes on the LED lane. */
+/* A record: "LSMF", CLOCK_MONOTONIC nanoseconds u64, byte count u32, the bytes on the LED lane; or "LSMT" with
+ * two bytes: trigger output and its level. */
 #define HEADER 16u
+#define LONGEST_LED 12u /* bytes on the lane */
 
 static int file = -1;
-static uint8_t record[HEADER + 8u + 4u * LSM_MAX_LEDS + LSM_MAX_LEDS / 16u + 1u];
+static uint8_t record[HEADER + 256u + LONGEST_LED * LSM_MAX_LEDS + LSM_MAX_LEDS / 16u];
 static size_t count;
 static bool lit;
 
@@ -29,6 +31,10 @@ uint32_t hal_now_ms(void) {
     return (uint32_t)(now_ns() / 1000000u);
 }
 
+uint32_t hal_now_us(void) {
+    return (uint32_t)(now_ns() / 1000u);
+}
+
 const char *frames_open(const char *path) {
     file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
     return file < 0 ? "the frames file cannot be opened" : NULL;
@@ -39,32 +45,54 @@ void hal_led_begin(void) {
     lit = false;
 }
 
+/* A WS2812's dark bits are 1000. */
+static bool bright(const uint8_t *bytes, size_t size) {
+    if (size == 4) {
+        return bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 0;
+    }
+    for (size_t i = 0; i < size && size == LONGEST_LED; i++) {
+        if (bytes[i] != 0x88) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void hal_led_write(const uint8_t *bytes, size_t size) {
     if (size > sizeof record - HEADER - count) {
         abort();
     }
     memcpy(record + HEADER + count, bytes, size);
     count += size;
-    if (size == 4) {
-        lit = lit || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 0;
-    }
+    lit = lit || bright(bytes, size);
 }
 
 /* Light that nobody can read about must not exist: without its log the board stops. */
-void hal_led_end(void) {
-    uint64_t latched_ns = now_ns();
+static void append(uint8_t *bytes, const char *magic, size_t size) {
+    uint64_t t_ns = now_ns();
     if (file < 0) {
         return;
     }
-    memcpy(record, "LSMF", 4);
-    lsm_set_u32(record + 4, (uint32_t)latched_ns);
-    lsm_set_u32(record + 8, (uint32_t)(latched_ns >> 32));
-    lsm_set_u32(record + 12, (uint32_t)count);
-    if (write(file, record, HEADER + count) != (ssize_t)(HEADER + count)) {
+    memcpy(bytes, magic, 4);
+    lsm_set_u32(bytes + 4, (uint32_t)t_ns);
+    lsm_set_u32(bytes + 8, (uint32_t)(t_ns >> 32));
+    lsm_set_u32(bytes + 12, (uint32_t)size);
+    if (write(file, bytes, HEADER + size) != (ssize_t)(HEADER + size)) {
         perror("the frames file cannot be written");
         port_close();
         _exit(1);
     }
+}
+
+void hal_led_end(void) {
+    append(record, "LSMF", count);
+}
+
+void hal_trigger_out(uint8_t pin, bool high) {
+    uint8_t edge[HEADER + 2u] = {0};
+    edge[HEADER] = pin;
+    edge[HEADER + 1u] = high;
+    append(edge, "LSMT", 2);
 }
 
 bool frames_lit(void) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -14,6 +15,7 @@
 #define DARK_EXIT_MS 1000u /* how long a board without an owner stays dark before it ends */
 #define LIT_WAIT_MS 2
 #define DARK_WAIT_MS 20
+#define BUSY_WAIT_NS 20000
 
 struct options {
     struct lsm_board board;
@@ -50,6 +52,12 @@ static bool take(struct options *options, const char *key, const char *text) {
         options->link_path = text;
     } else if (strcmp(key, "--frames") == 0) {
         options->frames_path = text;
+    } else if (strcmp(key, "--config") == 0) {
+        config_place(text);
+    } else if (strcmp(key, "--lane") == 0 && strcmp(text, "ws2812") == 0) {
+        options->board.lane = LSM_LANE_WS2812;
+    } else if (strcmp(key, "--lane") == 0 && strcmp(text, "apa102") == 0) {
+        options->board.lane = LSM_LANE_APA102;
     } else if (strcmp(key, "--tcp") == 0 && value >= 0 && value <= UINT16_MAX) {
         options->tcp_port = value;
     } else if (strcmp(key, "--owner-pid") == 0 && value > 0) {
@@ -82,9 +90,14 @@ static void serve(const struct options *options) {
     bool was_parent = getppid() == (pid_t)options->owner;
     uint32_t lit_ms = hal_now_ms();
     while (!stopped) {
-        size_t count = port_read(bytes, sizeof bytes, frames_lit() ? LIT_WAIT_MS : DARK_WAIT_MS);
+        bool waiting = bench_tick(&core);
+        bool timed = waiting || lsm_sequence_active(&core.sequence) || lsm_trigger_pulsing(&core.trigger);
+        size_t count = port_read(bytes, sizeof bytes, timed ? 0 : frames_lit() ? LIT_WAIT_MS : DARK_WAIT_MS);
         lsm_receive(&core, bytes, count);
         lsm_tick(&core);
+        if (timed && count == 0) {
+            (void)nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
+        }
         uint32_t now_ms = hal_now_ms();
         bool attended = frames_lit() || !orphaned(options->owner, was_parent);
         lit_ms = attended ? now_ms : lit_ms;
@@ -107,7 +120,7 @@ static void catch_signals(void) {
 
 int main(int argc, char **argv) {
     struct options options = {
-        .board = {"lsm native board", 13, 13, 3000, 50000, {630, 530, 470}, 1},
+        .board = {"lsm native board", 13, 13, 3000, 50000, {630, 530, 470}, 1, LSM_LANE_APA102, 2, 2},
         .tcp_port = -1,
     };
     for (int i = 1; i < argc; i += 2) {

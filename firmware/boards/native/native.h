@@ -6,12 +6,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core.h"
 #include "hal.h"
 
 /* Each returns a readable reason, or NULL. */
 const char *port_open_pty(const char *link_path);
 const char *port_open_tcp(uint16_t tcp_port);
 const char *frames_open(const char *path);
+
+/* The configuration's place; without one nothing is kept. */
+void config_place(const char *path);
+
+/* Bench commands on standard input, one a line, each answered on standard output when it is done:
+ * `edges PIN COUNT PERIOD_US` puts edges on a trigger input. Called once per round of the main loop; returns
+ * whether edges wait for their time. */
+bool bench_tick(struct lsm_core *core);
 
 /* What a host connects to: the link's path, or the TCP port as text. */
 const char *port_name(void);

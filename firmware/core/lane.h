@@ -1,0 +1,15 @@
+/* How LED chips want their levels on the wire. */
+#ifndef LSM_LANE_H
+#define LSM_LANE_H
+
+#include <stdint.h>
+
+#include "hal.h"
+
+void lsm_lane_begin(enum lsm_lane lane);
+void lsm_lane_led(enum lsm_lane lane, const uint8_t level[3]);
+
+/* When it returns the LEDs have latched. */
+void lsm_lane_end(enum lsm_lane lane, uint16_t led_count);
+
+#endif
