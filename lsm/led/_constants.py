@@ -3,16 +3,21 @@
 from enum import IntEnum, IntFlag
 from typing import Final
 
-PROTOCOL_VERSION: Final = 1
-MAX_FRAME: Final = 1024
-RX_WINDOW: Final = 2048
+PROTOCOL_VERSION: Final = 2
+MAX_FRAME: Final = 2048
+RX_WINDOW: Final = 4096
 HISTORY: Final = 8
 WATCHDOG_DEFAULT_MS: Final = 2000
 WATCHDOG_CEILING_MS: Final = 60000
 TEXT_WATCHDOG_MS: Final = 60000
+SEQUENCE_CEILING_MS: Final = 3600000
 STREAM_IDLE_MS: Final = 250
 SCALE_ONE: Final = 65536
+TEXT_SEQUENCE_MS: Final = 600000
 LEDS_PER_GEOMETRY: Final = 64
+TRIGGER_PINS: Final = 2
+PULSE_CEILING_US: Final = 1000000
+NO_PATTERN: Final = 65535
 
 
 class Command(IntEnum):
@@ -26,9 +31,19 @@ class Command(IntEnum):
     SHOW = 0x11
     FB_READ = 0x12
     FB_FILL = 0x13
+    FB_SPARSE = 0x14
     GEOM_READ = 0x18
     SET_LIMIT = 0x19
     WATCHDOG = 0x1A
+    CFG_SAVE = 0x1B
+    SEQ_BEGIN = 0x20
+    SEQ_DATA = 0x21
+    SEQ_COMMIT = 0x22
+    SEQ_ARM = 0x23
+    SEQ_STATUS = 0x24
+    SEQ_STEP = 0x25
+    TRIG_IN = 0x28
+    TRIG_OUT = 0x29
     NAK = 0x7F
 
 
@@ -55,6 +70,7 @@ class Flag(IntFlag):
     LIMITED = 0x02
     LIVE = 0x04
     SHUTTER_CLOSED = 0x08
+    CONFIG_DEFAULTS = 0x10
 
 
 class Bank(IntEnum):
@@ -62,6 +78,26 @@ class Bank(IntEnum):
 
     FRAME_BUFFER = 0
     LATCHED = 1
+
+
+class SequenceState(IntEnum):
+    """Table [sequence_state] of protocol.toml."""
+
+    IDLE = 0
+    ARMED = 1
+    UPDATING = 2
+    EXPOSING = 3
+    DONE = 4
+    FAULT = 5
+
+
+class TriggerWhen(IntEnum):
+    """Table [trigger_when] of protocol.toml."""
+
+    NEVER = 0
+    PATTERN = 1
+    START = 2
+    END = 3
 
 
 class TextError(IntEnum):
@@ -73,3 +109,5 @@ class TextError(IntEnum):
     RANGE = 4
     LINE_TOO_LONG = 5
     NOT_TEXT = 6
+    BUSY = 7
+    MEMORY = 8

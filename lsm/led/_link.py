@@ -1,20 +1,46 @@
 """Requests over a transport: numbered, windowed, repeated when no answer comes, never executed twice."""
 
+import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from lsm.errors import IlluminatorTimeout
-from lsm.led._constants import HISTORY, MAX_FRAME, STREAM_IDLE_MS, Command
-from lsm.led.protocol import Decoder, Reply, TextReply, encode_line, encode_request
+from lsm.errors import FileMissing, IlluminatorError, IlluminatorTimeout, PortBusy
+from lsm.led._constants import HISTORY, MAX_FRAME, STREAM_IDLE_MS, Command, Status
+from lsm.led.protocol import Decoder, Reply, TextReply, encode_line, encode_request, status_name
 from lsm.led.transport import Transport
 
 QUIET_S = 0.02
 DRAIN_S = 1.0
 
 Request = tuple[Command, bytes]
+OK = (Status.OK,)
+OK_OR_LIMITED = (Status.OK, Status.LIMITED)
+HINTS: dict[int, str] = {
+    Status.BUSY: "a sequence runs on the board; dark() ends it",
+    Status.MEMORY: "use fewer patterns, fewer bits per LED or a board with more memory",
+}
+
+
+class LostBoard(IlluminatorError):
+    """The board has rebooted since HELLO, lost count of the requests, or was closed from a terminal: greet it again."""
+
+
+_T = TypeVar("_T")
+
+
+def parsed(parse: Callable[[bytes], _T], reply: Reply) -> _T:
+    """The reply's payload as a value. Raises IlluminatorError where its length is wrong."""
+    try:
+        return parse(reply.payload)
+    except struct.error as error:
+        raise IlluminatorError(
+            f"The LED board answered {Command(reply.command).name} with {len(reply.payload)} bytes.",
+            hint="board and computer run different versions; update the firmware",
+        ) from error
 
 
 @dataclass
@@ -35,6 +61,7 @@ class Link:
     """
 
     def __init__(self, transport: Transport, *, reply_s: float, retries: int) -> None:
+        self.max_frame = MAX_FRAME
         self.rx_window = MAX_FRAME
         self._transport = transport
         self._reply_s = reply_s
@@ -46,6 +73,15 @@ class Link:
     @property
     def name(self) -> str:
         return self._transport.name
+
+    def reopen(self) -> None:
+        """The same port once more, after the board was away. Raises IlluminatorTimeout while it still is."""
+        try:
+            self._transport.reopen()
+        except (PortBusy, FileMissing) as error:
+            raise IlluminatorTimeout(
+                f"The LED board on {self.name} is gone: {error.message}", hint=error.hint
+            ) from error
 
     def drain(self) -> None:
         """End the line that an earlier program left unfinished and drop what it left unread."""
@@ -68,9 +104,19 @@ class Link:
                     return reply.text
             raise self._silent(f"the text command '{line}'")
 
-    def call(self, command: Command, payload: bytes = b"") -> Reply:
-        """The answer to one request."""
-        return self.call_all([(command, payload)])[0]
+    def ask(self, command: Command, payload: bytes = b"", accepted: Collection[Status] = OK) -> Reply:
+        """The answer to one request. Raises IlluminatorError for a status that is not accepted."""
+        return self.accept(self.call_all([(command, payload)])[0], accepted)
+
+    def accept(self, reply: Reply, accepted: Collection[Status] = OK) -> Reply:
+        """The same reply. Raises IlluminatorError, or its child LostBoard, for a status that is not accepted."""
+        if reply.status in accepted:
+            return reply
+        kind = LostBoard if reply.status in (Status.NOT_ARMED, Status.FAULT) else IlluminatorError
+        raise kind(
+            f"The LED board on {self.name} refused {Command(reply.command).name}: {status_name(reply.status)}.",
+            hint=HINTS.get(reply.status, "PROTOCOL.md lists what each status means"),
+        )
 
     def call_all(self, requests: Sequence[Request]) -> list[Reply]:
         """The answers to all requests, in their order; several travel at a time within the board's window."""
@@ -89,15 +135,18 @@ class Link:
             return [replies[index] for index in range(len(requests))]
 
     def _launch(self, waiting: deque[tuple[int, Request]], flying: dict[int, _Flying]) -> None:
+        launched = []
         while waiting and len(flying) < HISTORY:
             index, (command, payload) = waiting[0]
-            wire = encode_request(self._seq, command, payload)
+            wire = encode_request(self._seq, command, payload, max_frame=self.max_frame)
             if flying and sum(len(item.wire) for item in flying.values()) + len(wire) > self.rx_window:
-                return
+                break
             waiting.popleft()
             flying[self._seq] = _Flying(index, command, wire, time.monotonic() + self._reply_s)
             self._seq = (self._seq + 1) % 256
-            self._transport.write(wire)
+            launched.append(wire)
+        if launched:
+            self._transport.write(b"".join(launched))
 
     def _land(self, answer: Reply, flying: dict[int, _Flying], replies: dict[int, Reply]) -> None:
         if answer.command == Command.NAK:

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lsm.devices import Shown
-from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
+from lsm.errors import ConfigError, IlluminatorError, IlluminatorTimeout, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.led._constants import (
     LEDS_PER_GEOMETRY,
+    MAX_FRAME,
     PROTOCOL_VERSION,
     SCALE_ONE,
     WATCHDOG_DEFAULT_MS,
@@ -22,19 +23,19 @@ from lsm.led._constants import (
     Flag,
     Status,
 )
-from lsm.led._link import Link
-from lsm.led.protocol import BoardStatus, Hello, LatchReport, Reply, status_name
+from lsm.led._link import OK_OR_LIMITED, Link, LostBoard, parsed
+from lsm.led._sequences import SequenceControl
+from lsm.led._upload import write_requests
+from lsm.led.protocol import BoardStatus, Hello, LatchReport
+from lsm.led.sequence import scaled
 from lsm.led.transport import Transport
 from lsm.types import DutyLevels, LedVectors
 
 COLOURS = 3
 BYTES_PER_POSITION = 12
-REQUEST_OVERHEAD = 6  # FB_WRITE's seq, command, offset and CRC
-GEOMETRY_OVERHEAD = 5  # a reply's seq, command, status and CRC
+READ_OVERHEAD = 5  # an answer's seq, command, status and CRC
 
-
-class _NotArmedError(IlluminatorError):
-    """The board has not heard HELLO since it booted, or its shutter was closed by text."""
+_T = TypeVar("_T")
 
 
 class LedBoardClient:
@@ -68,6 +69,7 @@ class LedBoardClient:
             self._hello = self._greet()
             self._check_count(self._hello.n_leds)
             self._check_pose(pose_tolerance_mm)
+            self._sequences = SequenceControl(self._link, board)
         except (IlluminatorError, ConfigError):
             transport.close()
             raise
@@ -86,12 +88,18 @@ class LedBoardClient:
         """What the board offered when it was greeted."""
         return self._hello
 
+    @property
+    def sequences(self) -> SequenceControl:
+        """Patterns stored on the board and stepped by triggers."""
+        return self._sequences
+
     def show(self, pattern: Pattern, *, hold_ms: float) -> Shown:
         """Latch `pattern` and return the levels that the board reads back as lit.
 
         The board compares its frame buffer with a CRC-32 before anything shines, and the latched levels
         are compared with what they must be; where the current limit scaled them, they are read back.
-        Goes dark when nothing is sent for max(2000, hold_ms) milliseconds.
+        A board that was away or has rebooted is greeted again, once. Goes dark when nothing is sent for
+        max(2000, hold_ms) milliseconds.
         Raises WrongFormat (a pattern for another board), LimitExceeded (hold_ms above the board's ceiling;
         nothing was lit), IlluminatorTimeout or IlluminatorError (the LEDs are dark, or go dark by the watchdog).
         """
@@ -102,11 +110,7 @@ class LedBoardClient:
             )
         watchdog_ms = self._watchdog_for(hold_ms)
         try:
-            try:
-                return self._show(pattern.levels, watchdog_ms)
-            except _NotArmedError:  # rebooted, or closed from a terminal: greet it again
-                self._hello = self._greet()
-                return self._show(pattern.levels, watchdog_ms)
+            return self._recovered(lambda: self._show(pattern.levels, watchdog_ms))
         except IlluminatorError:
             self._stop_quietly()
             raise
@@ -119,20 +123,21 @@ class LedBoardClient:
         return status.latch == shown.latch and status.levels_crc == expected_crc and lit == bool(shown.levels.any())
 
     def dark(self) -> None:
-        """All LEDs off when it returns; works in every state. Raises IlluminatorTimeout."""
-        self._expect(self._link.call(Command.STOP))
+        """All LEDs off and any sequence ended when it returns; works in every state. Raises IlluminatorTimeout."""
+        self._recovered(lambda: self._link.ask(Command.STOP))
 
     def status(self) -> BoardStatus:
         """The board's state; asking also feeds its watchdog. Raises IlluminatorTimeout."""
-        return _parsed(BoardStatus.parse, self._expect(self._link.call(Command.STATUS)))
+        return self._recovered(lambda: parsed(BoardStatus.parse, self._link.ask(Command.STATUS)))
 
     def latched(self) -> DutyLevels:
         """The levels [led, colour] that are on now, read back from the board. Raises IlluminatorTimeout."""
+        step = self._hello.max_frame - READ_OVERHEAD
         requests = [
-            (Command.FB_READ, struct.pack("<BHH", Bank.LATCHED, start, min(self._chunk, self._n_bytes - start)))
-            for start in range(0, self._n_bytes, self._chunk)
+            (Command.FB_READ, struct.pack("<BHH", Bank.LATCHED, start, min(step, self._n_bytes - start)))
+            for start in range(0, self._n_bytes, step)
         ]
-        data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
+        data = b"".join(self._link.accept(reply).payload for reply in self._link.call_all(requests))
         if len(data) != self._n_bytes:
             raise IlluminatorError(
                 f"The LED board on {self._link.name} read back {len(data)} of {self._n_bytes} bytes.",
@@ -144,14 +149,25 @@ class LedBoardClient:
     def read_geometry(self) -> LedVectors:
         """The board's own LED positions [led, 3] in millimetres. Raises IlluminatorTimeout."""
         n_leds = self._board.n_leds
-        step = min(LEDS_PER_GEOMETRY, (self._hello.max_frame - GEOMETRY_OVERHEAD) // BYTES_PER_POSITION)
+        step = min(LEDS_PER_GEOMETRY, (self._hello.max_frame - READ_OVERHEAD) // BYTES_PER_POSITION)
         requests = [
             (Command.GEOM_READ, struct.pack("<HB", start, min(step, n_leds - start)))
             for start in range(0, n_leds, step)
         ]
-        data = b"".join(self._expect(reply).payload for reply in self._link.call_all(requests))
+        data = b"".join(self._link.accept(reply).payload for reply in self._link.call_all(requests))
         positions_mm: LedVectors = np.frombuffer(data, dtype="<i4").reshape(-1, 3) / 1000.0
         return positions_mm
+
+    def save_settings(self) -> None:
+        """Keep the present current limit, watchdog and triggers on the board, for its next power-on.
+
+        Raises IlluminatorError while a light is on, or where the board has no place to keep them.
+        """
+        self._link.ask(Command.CFG_SAVE, b"\0")
+
+    def forget_settings(self) -> None:
+        """The board's defaults hold again after its next power-on or HELLO. Raises IlluminatorError."""
+        self._link.ask(Command.CFG_SAVE, b"\1")
 
     def close(self) -> None:
         """Dark, then release the port; never raises for a board that is gone."""
@@ -167,10 +183,6 @@ class LedBoardClient:
     @property
     def _n_bytes(self) -> int:
         return self._board.n_leds * COLOURS
-
-    @property
-    def _chunk(self) -> int:
-        return self._hello.max_frame - REQUEST_OVERHEAD
 
     def _identify(self) -> dict[str, Any]:
         self._link.drain()
@@ -190,13 +202,29 @@ class LedBoardClient:
         return dict(properties)
 
     def _greet(self) -> Hello:
-        reply = self._link.call(Command.HELLO, bytes([PROTOCOL_VERSION]))
-        hello = _parsed(Hello.parse, self._expect(reply))
+        hello = parsed(Hello.parse, self._link.ask(Command.HELLO, bytes([PROTOCOL_VERSION])))
+        self._link.max_frame = min(hello.max_frame, MAX_FRAME)
         self._link.rx_window = hello.rx_window
         self._watchdog_ms = hello.watchdog_ms
         if self._limit_ma is not None:
-            self._expect(self._link.call(Command.SET_LIMIT, struct.pack("<I", self._limit_ma)))
+            self._link.ask(Command.SET_LIMIT, struct.pack("<I", self._limit_ma))
         return hello
+
+    def _recovered(self, action: Callable[[], _T]) -> _T:
+        """The action's result; a board that was away or has rebooted is greeted again and the action repeated once.
+
+        Only for actions that say all they want: a light in the making on the board is lost.
+        """
+        try:
+            return action()
+        except IlluminatorTimeout:
+            self._link.reopen()
+            self._properties = self._identify()
+            self._check_count(int(self._properties["led_count"]))
+            self._hello = self._greet()
+        except LostBoard:
+            self._hello = self._greet()
+        return action()
 
     def _check_count(self, n_leds: int) -> None:
         if n_leds != self._board.n_leds:
@@ -225,22 +253,22 @@ class LedBoardClient:
         return max(WATCHDOG_DEFAULT_MS, math.ceil(hold_ms))
 
     def _show(self, levels: DutyLevels, watchdog_ms: int) -> Shown:
+        hello = self._hello
+        requests = write_requests(levels, max_frame=self._link.max_frame, channels=hello.frame_channels)
         if watchdog_ms != self._watchdog_ms:
-            self._expect(self._link.call(Command.WATCHDOG, struct.pack("<I", watchdog_ms)))
-            self._watchdog_ms = watchdog_ms
-        data = levels.tobytes()
-        writes = [
-            (Command.FB_WRITE, struct.pack("<H", start) + data[start : start + self._chunk])
-            for start in range(0, len(data), self._chunk)
-        ]
-        for reply in self._link.call_all(writes):
-            self._expect(reply)
-        reply = self._link.call(Command.SHOW, struct.pack("<I", binascii.crc32(data)))
-        report = _parsed(LatchReport.parse, self._expect(reply, Status.OK, Status.LIMITED))
+            requests = [(Command.WATCHDOG, struct.pack("<I", watchdog_ms)), *requests]
+        show = (Command.SHOW, struct.pack("<I", binascii.crc32(levels.tobytes())))
+        *written, reply = self._link.call_all([*requests, show])
+        for each in written:
+            self._link.accept(each)
+        self._watchdog_ms = watchdog_ms
+        if reply.status == Status.CRC:  # a write was lost and came after SHOW: now all of them are there
+            reply = self._link.ask(*show, OK_OR_LIMITED)
+        report = parsed(LatchReport.parse, self._link.accept(reply, OK_OR_LIMITED))
         return self._verified(levels, report, limited=reply.status == Status.LIMITED)
 
     def _verified(self, levels: DutyLevels, report: LatchReport, *, limited: bool) -> Shown:
-        expected: DutyLevels = (levels.astype(np.uint64) * report.scale_q16 // SCALE_ONE).astype(np.uint8)
+        expected = scaled(levels, report.scale_q16)
         lit = self.latched() if limited else expected
         right_scale = report.scale_q16 < SCALE_ONE if limited else report.scale_q16 == SCALE_ONE
         right_levels = np.array_equal(lit, expected) and binascii.crc32(expected.tobytes()) == report.levels_crc
@@ -253,28 +281,6 @@ class LedBoardClient:
 
     def _stop_quietly(self) -> None:
         try:
-            self.dark()
+            self._link.ask(Command.STOP)
         except IlluminatorError:
             return
-
-    def _expect(self, reply: Reply, *accepted: Status) -> Reply:
-        if reply.status in (accepted or (Status.OK,)):
-            return reply
-        kind = _NotArmedError if reply.status == Status.NOT_ARMED else IlluminatorError
-        raise kind(
-            f"The LED board on {self._link.name} refused {Command(reply.command).name}: {status_name(reply.status)}.",
-            hint="PROTOCOL.md lists what each status means",
-        )
-
-
-_T = TypeVar("_T")
-
-
-def _parsed(parse: Callable[[bytes], _T], reply: Reply) -> _T:
-    try:
-        return parse(reply.payload)
-    except struct.error as error:
-        raise IlluminatorError(
-            f"The LED board answered {Command(reply.command).name} with {len(reply.payload)} bytes.",
-            hint="board and computer run different versions; update the firmware",
-        ) from error

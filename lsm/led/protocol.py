@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-from lsm.led._constants import MAX_FRAME, Command, Status
+from lsm.led._constants import MAX_FRAME, NO_PATTERN, Command, Status
 
 TEXT_END = b"-==-\n"
 REPLY_BIT = 0x80
@@ -41,14 +41,15 @@ def crc16(data: bytes) -> int:
     return binascii.crc_hqx(data, 0xFFFF)
 
 
-def encode_request(seq: int, command: Command, payload: bytes = b"") -> bytes:
+def encode_request(seq: int, command: Command, payload: bytes = b"", *, max_frame: int = MAX_FRAME) -> bytes:
     """The bytes of one request: `00 COBS(seq, command, payload, CRC-16 little-endian) 00`.
 
-    Raises ValueError for a payload longer than the largest frame of the protocol.
+    max_frame: the largest frame that the board takes, as it told in HELLO.
+    Raises ValueError for a payload that does not fit it.
     """
     body = bytes([seq, command]) + payload
-    if len(body) + 2 > MAX_FRAME:
-        raise ValueError(f"A payload of {len(payload)} bytes exceeds the {MAX_FRAME - 4} that fit a frame.")
+    if len(body) + 2 > max_frame:
+        raise ValueError(f"A payload of {len(payload)} bytes exceeds the {max_frame - 4} that fit a frame.")
     return _framed(body)
 
 
@@ -120,7 +121,11 @@ def decode_reply(body: bytes) -> Reply | None:
 
 @dataclass(frozen=True)
 class Hello:
-    """What the board tells of itself: sizes in bytes, LEDs, watchdog in milliseconds, current in milliamperes."""
+    """What the board tells of itself: sizes in bytes, LEDs, watchdog in milliseconds, current in milliamperes.
+
+    frame_channels: 3, or 1 on a small board whose frame has one level per LED in one colour.
+    sequence_bytes: memory for stored patterns.
+    """
 
     version: int
     max_frame: int
@@ -130,11 +135,13 @@ class Hello:
     watchdog_ceiling_ms: int
     limit_ma: int
     ceiling_ma: int
+    frame_channels: int
+    sequence_bytes: int
 
     @classmethod
     def parse(cls, payload: bytes) -> "Hello":
         """Raises struct.error for a payload of the wrong length."""
-        return cls(*struct.unpack("<HHHHIIII", payload))
+        return cls(*struct.unpack("<HHHHIIIIBI", payload))
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,7 @@ class BoardStatus:
 
     flags: see Flag. latch: LED frames since boot. levels_crc: CRC-32 of the latched levels.
     dark_by_watchdog: how often silence has put a light out. damaged_frames: frames that arrived broken.
+    now_ms, latched_ms: the board's own clock, now and at the last latch.
     """
 
     flags: int
@@ -169,11 +177,38 @@ class BoardStatus:
     watchdog_ms: int
     limit_ma: int
     current_ma: int
+    now_ms: int
+    latched_ms: int
 
     @classmethod
     def parse(cls, payload: bytes) -> "BoardStatus":
         """Raises struct.error for a payload of the wrong length."""
-        return cls(*struct.unpack("<B8I", payload))
+        return cls(*struct.unpack("<B10I", payload))
+
+
+@dataclass(frozen=True)
+class SequenceStatus:
+    """SEQ_STATUS's answer.
+
+    state: a SequenceState. index: the pattern that is on, None when none is. steps: patterns shown since it was
+    armed. missed: trigger edges that came too early or too late and were not obeyed. rest_ms: time it may still run.
+    """
+
+    state: int
+    index: int | None
+    round: int
+    patterns: int
+    steps: int
+    missed: int
+    latch: int
+    scale_q16: int
+    rest_ms: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "SequenceStatus":
+        """Raises struct.error for a payload of the wrong length."""
+        state, index, *rest = struct.unpack("<BHHHIIIII", payload)
+        return cls(state, None if index == NO_PATTERN else index, *rest)
 
 
 def status_name(status: int) -> str:

@@ -32,6 +32,10 @@ class Transport(Protocol):
         """What has arrived, as soon as there is any; b"" after `timeout_s` of silence."""
         ...
 
+    def reopen(self) -> None:
+        """Close and open the same port again, after a board was unplugged. Raises PortBusy or FileMissing."""
+        ...
+
     def close(self) -> None:
         """Release the port; may be called twice, never raises."""
         ...
@@ -45,10 +49,18 @@ class SerialTransport:
 
     def __init__(self, port: str, *, baud: int = 115200) -> None:
         self._name = port
+        self._baud = baud
+        self._serial = self._open()
+
+    def _open(self) -> serial.Serial:
         try:
-            self._serial = serial.Serial(port, baud, timeout=SLICE_S, write_timeout=CONNECT_S, exclusive=True)
+            return serial.Serial(self._name, self._baud, timeout=SLICE_S, write_timeout=CONNECT_S, exclusive=True)
         except (serial.SerialException, OSError) as error:
-            raise _refusal(port, error) from error
+            raise _refusal(self._name, error) from error
+
+    def reopen(self) -> None:
+        self.close()
+        self._serial = self._open()
 
     @property
     def name(self) -> str:
@@ -86,13 +98,22 @@ class SocketTransport:
 
     def __init__(self, host: str, port: int) -> None:
         self._name = f"{host}:{port}"
+        self._address = (host, port)
+        self._socket = self._open()
+
+    def _open(self) -> socket.socket:
         try:
-            self._socket = socket.create_connection((host, port), timeout=CONNECT_S)
+            connection = socket.create_connection(self._address, timeout=CONNECT_S)
         except OSError as error:
             raise FileMissing(
                 f"No LED board answers at {self._name}: {error.strerror or error}.", hint="check address and port"
             ) from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def reopen(self) -> None:
+        self.close()
+        self._socket = self._open()
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from lsm.types import DutyLevels
 from lsm_sim._build import build_board
 
 HEADER = struct.Struct("<4sQI")
-MAGIC = b"LSMF"
+LED_FRAME = b"LSMF"
+TRIGGER_OUT = b"LSMT"
+WS2812_LATCH_BYTES = 120
 START_S = 20.0  # sanitizers start slowly on a loaded machine
 STOP_S = 5.0
 
@@ -27,6 +30,7 @@ class NativeBoard:
 
     build_dir: where compiled programs are kept (default: the user's cache). run_dir: where port and frame log lie
     (default: a temporary folder, removed by close()). tcp: listen on 127.0.0.1 instead of a pseudo-terminal.
+    lane: LED chips, "apa102" or "ws2812". config_path: the board's flash; without it settings cannot be saved.
     Raises ToolMissing without a C compiler, DeviceError when the board does not start.
     """
 
@@ -41,6 +45,8 @@ class NativeBoard:
         run_dir: Path | None = None,
         sanitize: bool = True,
         tcp: bool = False,
+        lane: str = "apa102",
+        config_path: Path | None = None,
     ) -> None:
         program = build_board(build_dir=build_dir, sanitize=sanitize)
         self._own_dir = Path(tempfile.mkdtemp(prefix="lsm-board-")) if run_dir is None else None
@@ -56,7 +62,10 @@ class NativeBoard:
             "--distance-um": round(distance_mm * 1000),
             "--frames": self.frames_path,
             "--owner-pid": os.getpid(),
+            "--lane": lane,
         } | ({"--tcp": 0} if tcp else {"--port": folder / "port"})
+        if config_path is not None:
+            options["--config"] = config_path
         self._process = self._start([str(program), *(str(item) for pair in options.items() for item in pair)])
         try:
             self.port = self._await_ready()
@@ -84,6 +93,20 @@ class NativeBoard:
         """The light that is on now [led, colour], decoded from the last LED frame that the firmware emitted."""
         return last_led_frame(self.frames_path)[1]
 
+    def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
+        """Put rising edges on a trigger input; returns when the last has come. period_us 0: all at once."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            return
+        stdin.write(f"edges {pin} {count} {period_us}\n")
+        stdin.flush()
+        if stdout.readline() != f"EDGES {count}\n":
+            raise DeviceError("The simulated LED board did not take the trigger edges.", hint="see its board.log")
+
+    def trigger_outs(self) -> list[tuple[int, int, bool]]:
+        """All edges of the trigger outputs: monotonic time in nanoseconds, pin, level."""
+        return read_trigger_outs(self.frames_path)
+
     def close(self) -> None:
         """Switch the board off and remove its temporary folder; may be called twice."""
         self._process.terminate()
@@ -92,8 +115,9 @@ class NativeBoard:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
         if self._own_dir is not None:
             shutil.rmtree(self._own_dir, ignore_errors=True)
 
@@ -106,7 +130,7 @@ class NativeBoard:
     def _start(self, command: list[str]) -> subprocess.Popen[str]:
         with self._log_path.open("wb") as log:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
             )
 
     def _await_ready(self) -> str:
@@ -123,21 +147,16 @@ class NativeBoard:
 
 
 def read_led_frames(path: Path) -> list[tuple[int, DutyLevels]]:
-    """All LED frames of a log: monotonic time in nanoseconds (as time.monotonic_ns) and levels [led, colour].
+    """All LED frames of a log: time in nanoseconds (the native board's is time.monotonic_ns) and levels [led, colour].
 
     A record still being written at the end is left out. Raises WrongFormat for a damaged log.
     """
-    data = path.read_bytes()
-    frames = []
-    start = 0
-    while start + HEADER.size <= len(data):
-        t_ns, count = _header(data[start : start + HEADER.size], path)
-        end = start + HEADER.size + count
-        if end > len(data):
-            break
-        frames.append((t_ns, decode_apa102(data[start + HEADER.size : end])))
-        start = end
-    return frames
+    return [(t_ns, decode_lane(data)) for magic, t_ns, data in _records(path) if magic == LED_FRAME]
+
+
+def read_trigger_outs(path: Path) -> list[tuple[int, int, bool]]:
+    """All edges of trigger outputs of a log: time in nanoseconds, pin, level. Raises WrongFormat."""
+    return [(t_ns, data[0], bool(data[1])) for magic, t_ns, data in _records(path) if magic == TRIGGER_OUT]
 
 
 def last_led_frame(path: Path) -> tuple[int, DutyLevels]:
@@ -146,11 +165,18 @@ def last_led_frame(path: Path) -> tuple[int, DutyLevels]:
     Raises WrongFormat for a log without a frame.
     """
     with path.open("rb") as log:
-        _, count = _header(log.read(HEADER.size), path)
-        size = HEADER.size + count  # every frame of one board has the same length
-        log.seek((log.seek(0, os.SEEK_END) // size - 1) * size)
-        record = log.read(size)
-    return _header(record, path)[0], decode_apa102(record[HEADER.size :])
+        first = log.read(HEADER.size)
+        size = HEADER.size + _header(first, path)[2]  # every LED frame of one board has the same length
+        end = log.seek(0, os.SEEK_END)
+        log.seek(max(end - 4 * size, 0))
+        tail = log.read()
+    start = tail.rfind(LED_FRAME, 0, len(tail) - size + 4)
+    while start >= 0:
+        _, t_ns, count = HEADER.unpack(tail[start : start + HEADER.size])
+        if HEADER.size + count == size:
+            return t_ns, decode_lane(tail[start + HEADER.size : start + size])
+        start = tail.rfind(LED_FRAME, 0, start)
+    raise WrongFormat(f"{path} ends without an LED frame.", hint="give a log written by the board")
 
 
 def dark_delay_s(path: Path, since_ns: int) -> float:
@@ -177,8 +203,38 @@ def decode_apa102(data: bytes) -> DutyLevels:
     return levels
 
 
-def _header(data: bytes, path: Path) -> tuple[int, int]:
+def decode_ws2812(data: bytes) -> DutyLevels:
+    """Levels [led, colour] from the bytes on a WS2812 lane: four line bits per bit, green, red, blue.
+
+    Raises WrongFormat for anything else.
+    """
+    lane = np.frombuffer(data[1:-WS2812_LATCH_BYTES], dtype=np.uint8)
+    nibbles = np.stack([lane >> 4, lane & 15], axis=1).reshape(-1, 24)
+    if len(lane) % 12 or not np.isin(nibbles, (8, 14)).all() or any(data[-WS2812_LATCH_BYTES:]):
+        raise WrongFormat(f"{len(data)} bytes are no WS2812 frame.", hint="check the firmware")
+    levels: DutyLevels = np.packbits(nibbles == 14, axis=1)[:, [1, 0, 2]]
+    return levels
+
+
+def decode_lane(data: bytes) -> DutyLevels:
+    """Levels [led, colour] from the bytes of either lane. Raises WrongFormat for anything else."""
+    return decode_apa102(data) if data[:4] == bytes(4) else decode_ws2812(data)
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
+    data = path.read_bytes()
+    start = 0
+    while start + HEADER.size <= len(data):
+        magic, t_ns, count = _header(data[start : start + HEADER.size], path)
+        start += HEADER.size
+        if start + count > len(data):
+            return
+        yield magic, t_ns, data[start : start + count]
+        start += count
+
+
+def _header(data: bytes, path: Path) -> tuple[bytes, int, int]:
     magic, t_ns, count = HEADER.unpack(data[: HEADER.size]) if len(data) >= HEADER.size else (b"", 0, 0)
-    if magic != MAGIC:
+    if magic not in (LED_FRAME, TRIGGER_OUT):
         raise WrongFormat(f"{path} holds no LED frame where one must begin.", hint="give a log written by the board")
-    return int(t_ns), int(count)
+    return magic, int(t_ns), int(count)

@@ -20,8 +20,13 @@ LEVELS = bytes(np.random.default_rng(5).integers(0, 60, N_BYTES, dtype=np.uint8)
 WHITE = struct.pack("<HHBBB", 0, 169, 255, 255, 255)
 
 
-def write(wire: Wire, levels: bytes = LEVELS, offset: int = 0):
-    return wire.ask(Command.FB_WRITE, struct.pack("<H", offset) + levels)
+def write(wire: Wire, levels: bytes = LEVELS):
+    return wire.write(levels)
+
+
+def at(first: int, *, bits: int = 24):
+    """FB_WRITE's header."""
+    return struct.pack("<BBBBH", bits, 0, 0, 0, first)
 
 
 def status(wire: Wire):
@@ -46,7 +51,7 @@ def test_boots_dark_and_says_so_on_the_led_lane(native: NativeBoard, wire: Wire)
 
 def test_nothing_is_changed_before_hello(native: NativeBoard, wire: Wire):
     for command, payload in [
-        (Command.FB_WRITE, b"\0\0\xff"),
+        (Command.FB_WRITE, at(0) + b"\xff\xff\xff"),
         (Command.SHOW, b""),
         (Command.FB_FILL, WHITE),
         (Command.SET_LIMIT, struct.pack("<I", 100)),
@@ -125,7 +130,7 @@ def test_a_new_host_may_use_the_numbers_of_the_one_before(native: NativeBoard, w
     wire.ask(Command.FB_FILL, WHITE, seq=101)
     wire.ask(Command.SHOW, seq=102)
     wire.hello()
-    assert wire.ask(Command.FB_WRITE, b"\0\0" + LEVELS, seq=101).status == Status.OK
+    assert wire.ask(Command.FB_WRITE, at(0) + LEVELS, seq=101).status == Status.OK
     assert wire.ask(Command.SHOW, seq=102).status == Status.OK
     assert emitted(native) == LEVELS
 
@@ -190,9 +195,22 @@ def test_a_light_above_a_new_limit_goes_out(native: NativeBoard, wire: Wire):
 @pytest.mark.parametrize(
     ("command", "payload", "expected"),
     [
-        (Command.FB_WRITE, struct.pack("<H", N_BYTES - 1) + b"\1\1", Status.RANGE),
-        (Command.FB_WRITE, struct.pack("<H", 65535) + b"\1", Status.RANGE),
-        (Command.FB_WRITE, b"\0\0", Status.LENGTH),
+        (Command.FB_WRITE, at(168) + bytes(6), Status.RANGE),
+        (Command.FB_WRITE, at(65535) + bytes(3), Status.RANGE),
+        (Command.FB_WRITE, at(168, bits=8) + bytes(2), Status.RANGE),
+        (Command.FB_WRITE, at(161, bits=1) + bytes(2), Status.RANGE),
+        (Command.FB_WRITE, at(0, bits=16) + bytes(2), Status.RANGE),
+        (Command.FB_WRITE, at(0) + bytes(4), Status.LENGTH),
+        (Command.FB_WRITE, at(0), Status.LENGTH),
+        (Command.FB_WRITE, b"", Status.LENGTH),
+        (
+            Command.FB_SPARSE,
+            b"\x18\0\0\0" + struct.pack("<H3B", 0, 1, 1, 1) + struct.pack("<H3B", 169, 1, 1, 1),
+            Status.RANGE,
+        ),
+        (Command.FB_SPARSE, b"\x01\0\0\0" + bytes(3), Status.RANGE),
+        (Command.FB_SPARSE, b"\x18\0\0\0" + bytes(3), Status.LENGTH),
+        (Command.FB_SPARSE, b"\x08\0", Status.LENGTH),
         (Command.FB_READ, struct.pack("<BHH", 1, 500, 8), Status.RANGE),
         (Command.FB_READ, struct.pack("<BHH", 2, 0, 1), Status.RANGE),
         (Command.FB_READ, struct.pack("<BHH", 0, 65535, 65535), Status.RANGE),
@@ -296,6 +314,6 @@ def test_a_lost_zero_between_two_frames_loses_neither(wire: Wire):
 def test_a_closed_shutter_refuses_show(native: NativeBoard, wire: Wire):
     wire.hello()
     write(wire)
-    wire.text("gs.0")
+    assert wire.text("gs.0") == "GS.0"
     assert wire.ask(Command.SHOW).status == Status.NOT_ARMED
     assert not native.lit().any()

@@ -1,5 +1,7 @@
 """Whatever arrives, the sanitised board keeps running, stays inside its current ceiling and still answers."""
 
+import binascii
+import struct
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -31,7 +33,7 @@ def valid_frames(rng: np.random.Generator):
     """Frames whose CRC is right and whose content is not, so that the parser is passed."""
     for _ in range(6000):
         body = rng.integers(0, 256, rng.integers(2, 40), dtype=np.uint8).tobytes()
-        body = bytes([body[0], body[1] % 0x20]) + body[2:]
+        body = bytes([body[0], body[1] % 0x30]) + body[2:]
         yield b"\0" + cobs.encode(body + crc16(body).to_bytes(2, "little")) + b"\0"
 
 
@@ -48,8 +50,17 @@ def meaningful_words(rng: np.random.Generator):
         Command.SET_LIMIT: b"\x00\x10\0\0",
         Command.WATCHDOG: b"\x40\0\0\0",
         Command.STOP: b"",
-        Command.HELLO: b"\1",
+        Command.HELLO: b"\2",
         Command.FB_READ: b"\1\0\0\xfb\1",
+        Command.FB_WRITE: b"\x08\xff\xff\xff\0\0" + b"\xff" * 169,
+        Command.FB_SPARSE: b"\x18\0\0\0\x07\0\xff\xff\xff",
+        Command.SEQ_BEGIN: b"\3\0\1\xff\xff\xff",
+        Command.SEQ_DATA: b"\0\0\0\0" + b"\xff" * 66,
+        Command.SEQ_COMMIT: struct.pack("<I", binascii.crc32(b"\xff" * 66)),
+        Command.SEQ_ARM: struct.pack("<BHIII", 0, 0, 500, 0, 1000),
+        Command.SEQ_STEP: b"",
+        Command.SEQ_STATUS: b"",
+        Command.TRIG_OUT: struct.pack("<BBIIB", 1, 1, 50, 50, 1),
     }
     commands = list(payloads)
     for step in range(3000):

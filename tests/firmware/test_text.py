@@ -77,7 +77,7 @@ def test_led_list_lights_exactly_those_leds(native: NativeBoard, wire: Wire):
         ("pledpos.5.4", "ERROR[4]"),
         ("disco", "ERROR[1]"),
         (".", "ERROR[1]"),
-        ("l." + "1." * 600 + "1", "ERROR[5]"),
+        ("l." + "1." * 1100 + "1", "ERROR[5]"),
     ],
 )
 def test_a_wrong_line_is_refused_whole(native: NativeBoard, wire: Wire, line: str, error: str):

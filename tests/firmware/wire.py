@@ -1,6 +1,7 @@
 """The board's port as tests use it."""
 
 import itertools
+import struct
 import time
 from collections import deque
 
@@ -46,6 +47,9 @@ class Wire:
         reply = self.answer()
         assert isinstance(reply, TextReply)
         return reply.text
+
+    def write(self, levels: bytes, *, bits: int = 24, colour: bytes = bytes(3), first: int = 0):
+        return self.ask(Command.FB_WRITE, struct.pack("<B3sH", bits, colour, first) + levels)
 
     def hello(self):
         return self.ask(Command.HELLO, bytes([PROTOCOL_VERSION]))

@@ -9,7 +9,8 @@ from lsm.led.transport import Transport
 class DisturbedLine:
     """A transport that changes what is written or read.
 
-    write_filter, read_filter: from one piece of bytes to what really travels; None leaves it alone.
+    write_filter, read_filter: from one piece of bytes to what really travels; None leaves it alone. A written
+    piece of several frames is handed to the filter frame by frame.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -23,12 +24,17 @@ class DisturbedLine:
         return self.transport.name
 
     def write(self, data: bytes) -> None:
-        self.written.append(data)
-        self.transport.write(self.write_filter(data) if self.write_filter else data)
+        frames = [b"\0" + frame + b"\0" for frame in data.strip(b"\0").split(b"\0\0")]
+        pieces = frames if data.startswith(b"\0") else [data]
+        self.written += pieces
+        self.transport.write(b"".join(map(self.write_filter, pieces)) if self.write_filter else data)
 
     def read(self, timeout_s: float) -> bytes:
         data = self.transport.read(timeout_s)
         return self.read_filter(data) if self.read_filter and data else data
+
+    def reopen(self) -> None:
+        self.transport.reopen()
 
     def close(self) -> None:
         self.transport.close()
@@ -45,7 +51,7 @@ class CountingLine(DisturbedLine):
 
     def write(self, data: bytes) -> None:
         if data.startswith(b"\0"):
-            self._lengths.append(len(data))
+            self._lengths += [len(frame) + 2 for frame in data.strip(b"\0").split(b"\0\0")]
             self.most = max(self.most, sum(self._lengths))
         super().write(data)
 

@@ -1,5 +1,7 @@
 """The client against the real firmware, over good and bad lines."""
 
+import contextlib
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +24,8 @@ from lsm.devices import Illuminator
 from lsm.errors import ConfigError, IlluminatorError, IlluminatorTimeout, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern, bright_field, dark, half_disc, single_led
 from lsm.led import LedBoardClient
-from lsm.led._constants import HISTORY, Flag
+from lsm.led._constants import HISTORY, Command, Flag
+from lsm.led.protocol import encode_request
 from lsm_sim.board import NativeBoard, dark_delay_s, read_led_frames
 
 pytestmark = pytest.mark.firmware
@@ -204,11 +207,32 @@ def test_a_shutter_closed_from_a_terminal_is_opened_by_greeting_again(
     assert client.status().watchdog_ms == 3000
 
 
-def test_a_board_that_lies_about_its_light_is_put_out(native: NativeBoard, line: DisturbedLine, client: LedBoardClient):
-    """Another program changes the frame buffer between FB_WRITE and SHOW: SHOW's CRC-32 refuses it."""
-    line.write_filter = once(lambda data: b"\nl.168\n" + data, nth=2)
-    with pytest.raises(IlluminatorError, match="SHOW: crc"):
-        client.show(CENTRE, hold_ms=10.0)
+def fill_of_another_program(seq: int) -> bytes:
+    return encode_request(seq, Command.FB_FILL, struct.pack("<HH3B", 160, 9, 50, 50, 50))
+
+
+@pytest.mark.parametrize("seq", range(0, 256, 5))
+def test_another_program_on_the_line_never_changes_the_light(
+    native: NativeBoard, line: DisturbedLine, client: LedBoardClient, seq: int
+):
+    """Its FB_FILL comes between FB_WRITE and SHOW, with whatever number: the right light, or none and an error."""
+    line.write_filter = once(lambda data: fill_of_another_program(seq) + data, nth=2)
+    with contextlib.suppress(IlluminatorError):
+        np.testing.assert_array_equal(client.show(CENTRE, hold_ms=10.0).levels, CENTRE.levels)
+    emitted = [levels for _, levels in read_led_frames(native.frames_path) if levels.any()]
+    assert all(np.array_equal(levels, CENTRE.levels) for levels in emitted)
+
+
+def test_text_cannot_light_anything_while_a_program_holds_the_board(
+    native: NativeBoard, line: DisturbedLine, client: LedBoardClient
+):
+    client.show(CENTRE, hold_ms=10.0)
+    for word in (b"l.168\n", b"ff\n", b"sb.255\n", b"gs.1\n", b"rseq.5\n", b"sad.9\n"):
+        line.transport.write(word)
+        assert b"ERROR[7]" in line.transport.read(2.0)
+    np.testing.assert_array_equal(native.lit(), CENTRE.levels)
+    line.transport.write(b"x\n")
+    assert line.transport.read(2.0) == b"-==-\n"
     assert not native.lit().any()
 
 
@@ -253,7 +277,7 @@ def test_a_small_board_with_little_memory_is_served_within_its_window(tmp_path: 
 
 def test_flags_tell_that_the_watchdog_runs(client: LedBoardClient):
     client.show(CENTRE, hold_ms=10.0)
-    assert client.status().flags == Flag.LIT | Flag.LIVE
+    assert client.status().flags == Flag.LIT | Flag.LIVE | Flag.CONFIG_DEFAULTS
 
 
 def test_a_thousand_patterns_in_a_row_are_all_right(native: NativeBoard, client: LedBoardClient):

@@ -1,0 +1,103 @@
+"""Stored sequences and trigger pins, through a board's link."""
+
+import binascii
+import struct
+from collections.abc import Sequence
+
+from lsm.errors import IlluminatorError, WrongFormat
+from lsm.illum import LedBoard, Pattern
+from lsm.led._constants import PULSE_CEILING_US, Command, TriggerWhen
+from lsm.led._link import OK_OR_LIMITED, Link, parsed
+from lsm.led.protocol import SequenceStatus
+from lsm.led.sequence import Armed, Edge, PackedSequence, SequencePlan, When, pack_sequence, scaled
+
+DATA_OVERHEAD = 8  # SEQ_DATA's seq, command, offset and CRC
+EDGES = list(Edge)
+
+
+class SequenceControl:
+    """Stores patterns on the board, arms them and tells how far they are.
+
+    Every method raises IlluminatorTimeout (silent) or IlluminatorError (refused, with the reason). After a reboot
+    of the board the stored patterns are gone: load them again.
+    """
+
+    def __init__(self, link: Link, board: LedBoard) -> None:
+        self._link = link
+        self._board = board
+        self._stored: PackedSequence | None = None
+
+    def load(self, patterns: Sequence[Pattern]) -> int:
+        """Store the patterns; returns the bits per LED that they took (1, 8 or 24).
+
+        The board compares all of it with a CRC-32 and refuses to arm anything else.
+        Raises WrongFormat for patterns of another board; IlluminatorError where they do not fit its memory.
+        """
+        packed = pack_sequence(self._board, patterns)
+        self._stored = None
+        self._link.ask(Command.SEQ_BEGIN, struct.pack("<HB3s", packed.count, packed.bits, packed.colour))
+        step = self._link.max_frame - DATA_OVERHEAD
+        pieces = range(0, len(packed.data), step)
+        requests = [
+            (Command.SEQ_DATA, struct.pack("<I", start) + packed.data[start : start + step]) for start in pieces
+        ]
+        for reply in self._link.call_all(requests):
+            self._link.accept(reply)
+        self._link.ask(Command.SEQ_COMMIT, struct.pack("<I", binascii.crc32(packed.data)))
+        self._stored = packed
+        return packed.bits
+
+    def arm(self, plan: SequencePlan) -> Armed:
+        """Make the stored sequence wait for its first step (or show pattern 0 at once).
+
+        No host is needed from now on: the sequence ends by itself, at the latest after plan.longest_s.
+        """
+        if self._stored is None:
+            raise IlluminatorError(f"No sequence is stored on the LED board on {self._link.name}.", hint="load() one")
+        request = struct.pack(
+            "<BHIII",
+            plan.at_first_step,
+            plan.rounds,
+            plan.period_us,
+            plan.settle_us,
+            round(plan.longest_s * 1000),
+        )
+        reply = self._link.ask(Command.SEQ_ARM, request, OK_OR_LIMITED)
+        scale_q16, latch = parsed(lambda payload: struct.unpack("<II", payload), reply)
+        levels = tuple(scaled(each, scale_q16) for each in self._stored.levels)
+        shown_at_once = 0 if plan.at_first_step else 1
+        return Armed(levels, reply.status != OK_OR_LIMITED[0], scale_q16, latch - shown_at_once)
+
+    def step(self) -> int | None:
+        """Step as a trigger edge does; the index of the pattern that is on now, None behind the last."""
+        self._link.ask(Command.SEQ_STEP)
+        return self.status().index
+
+    def status(self) -> SequenceStatus:
+        """How far the sequence is; asking also feeds the watchdog."""
+        return parsed(SequenceStatus.parse, self._link.ask(Command.SEQ_STATUS))
+
+    def stop(self) -> None:
+        """End it; all LEDs are dark when it returns."""
+        self._link.ask(Command.STOP)
+
+    def trigger_in(self, pin: int, edge: Edge, *, debounce_us: int = 0) -> None:
+        """Let edges on an input pin step the sequence; an edge within debounce_us of the one before is ignored."""
+        self._check("debounce_us", debounce_us, 65535)
+        self._check("pin", pin, 255)
+        steps = edge is not Edge.NONE
+        self._link.ask(Command.TRIG_IN, struct.pack("<BBHB", pin, EDGES.index(edge), debounce_us, steps))
+
+    def trigger_out(
+        self, pin: int, when: When, *, delay_us: int = 0, width_us: int = 100, active_high: bool = True
+    ) -> None:
+        """Let an output pin give pulses; the delay counts from the moment at which the pattern has settled."""
+        self._check("delay_us", delay_us, PULSE_CEILING_US)
+        self._check("width_us", width_us, PULSE_CEILING_US)
+        self._check("pin", pin, 255)
+        code = TriggerWhen[when.name]
+        self._link.ask(Command.TRIG_OUT, struct.pack("<BBIIB", pin, active_high, delay_us, width_us, code))
+
+    def _check(self, name: str, value: int, most: int) -> None:
+        if not 0 <= value <= most:
+            raise WrongFormat(f"A trigger's {name} of {value} is outside 0 to {most}.", hint="see PROTOCOL.md")
