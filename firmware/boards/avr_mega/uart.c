@@ -5,8 +5,14 @@
 
 #define BAUD_DIVIDER 1u /* 16 MHz / 8 / (1 + 1) */
 
+#define RING 256u
+
+#if LSM_RX_WINDOW >= RING
+#error "the receive ring must hold all that a host may send ahead"
+#endif
+
 /* Indices of a byte wrap by themselves, and are read in one instruction. */
-static volatile uint8_t ring[256];
+static volatile uint8_t ring[RING];
 static volatile uint8_t written;
 static volatile uint8_t taken;
 
@@ -20,8 +26,6 @@ ISR(USART0_RX_vect) {
         written = next;
     }
 }
-
-_Static_assert(LSM_RX_WINDOW < sizeof ring, "the receive ring must hold all that a host may send ahead");
 
 void uart_start(void) {
     UBRR0 = BAUD_DIVIDER;
