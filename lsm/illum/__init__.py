@@ -1,7 +1,8 @@
 """Where the LEDs are, which of them shine, and what a given board can really show."""
 
 from lsm.illum.board import LedBoard
-from lsm.illum.compile import CompiledPattern, DriveLimits, compile_pattern, split_signed
+from lsm.illum.compile import CompiledLight, LitFrame, compile_light, split_signed
+from lsm.illum.drive import LEVELS, Drive
 from lsm.illum.pattern import (
     Pattern,
     annulus,
@@ -14,16 +15,18 @@ from lsm.illum.pattern import (
 from lsm.illum.rays import Glass, arriving_rays, arriving_sine
 
 __all__ = [
-    "CompiledPattern",
-    "DriveLimits",
+    "LEVELS",
+    "CompiledLight",
+    "Drive",
     "Glass",
     "LedBoard",
+    "LitFrame",
     "Pattern",
     "annulus",
     "arriving_rays",
     "arriving_sine",
     "bright_field",
-    "compile_pattern",
+    "compile_light",
     "dark",
     "dark_field",
     "half_disc",

@@ -1,73 +1,133 @@
-"""From learned weights to what a given board can show: bits, current, dead LEDs."""
+"""From learned weights to what a given board can show: bits, current, faulty LEDs, colours, signs.
 
-from dataclasses import dataclass, field
+A light is one capture, or two when weights are negative; a capture is one frame of the camera, or several
+on a board whose levels are too coarse. What was asked is the sum of all frames, each with its sign:
+
+    >>> import numpy as np
+    >>> from lsm.illum import Drive, LedBoard, compile_light
+    >>> board = LedBoard.grid(rows=13, columns=13, pitch_mm=3.0, distance_mm=50.0)
+    >>> drive = Drive(max_ma=500, dead_leds=(3,), latch_ms=2)
+    >>> light = compile_light(board, np.linspace(-1, 0.7, 169), drive, exposure_ms=10)
+    >>> [(frame.pattern.name, round(frame.exposure_ms, 2)) for frame in light.frames]
+    [('positive', 9.86), ('negative', 25.76)]
+    >>> light.peak_current_ma <= 500, light.scale, light.lost_leds
+    (True, 1.0, (3,))
+
+Light is LED power times exposure. Its unit is a channel of balance 1 at full drive for the exposure asked
+for; where each LED stands does not enter unless the weights are meant `at_sample`.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from lsm.errors import WrongFormat
+from lsm.illum._encode import Encoding, Want, split
+from lsm.illum._job import Job, Part, Weights, as_asked, encode, job_of
 from lsm.illum.board import LedBoard
-from lsm.illum.pattern import GREEN, Pattern
-from lsm.types import PerLed
+from lsm.illum.drive import LEVELS, Drive
+from lsm.illum.pattern import GREEN, Pattern, dark
+from lsm.types import Duty, PerLed
 
-LEVELS = 255
-
-
-@dataclass(frozen=True)
-class DriveLimits:
-    """What the board's supply and LEDs allow.
-
-    channel_ma: current of one LED channel at full drive.
-    max_ma: ceiling for the whole board.
-    dead_leds: indices in board order that do not light.
-    """
-
-    channel_ma: float = 20.0
-    max_ma: float = float("inf")
-    dead_leds: frozenset[int] = field(default_factory=frozenset)
+HALF_LEVEL = 0.5 / LEVELS
+EXPOSURE_LIMITS_MS = (0.01, 1000.0)
 
 
 @dataclass(frozen=True)
-class CompiledPattern:
-    """A pattern the board shows exactly, and what it costs.
+class LitFrame:
+    """One pattern and how long the camera sees it, after it has latched.
 
-    scale: factor from the requested weights to the pattern's duties (below 1 where current limited it).
-    current_ma: predicted supply current.
-    max_error: largest deviation of a duty from scale * weight, dead LEDs included.
+    sign: -1 where the frame is subtracted.
+    current_ma: predicted supply current, stuck LEDs included.
     """
 
     pattern: Pattern
-    scale: float
+    exposure_ms: float
+    sign: int
     current_ma: float
-    max_error: float
 
 
-def compile_pattern(
-    board: LedBoard, weights: PerLed, *, limits: DriveLimits, colour: int = GREEN, name: str = ""
-) -> CompiledPattern:
-    """Round non-negative weights 0..1 to 8-bit levels that stay inside the current limit.
+@dataclass(frozen=True, eq=False)
+class CompiledLight:
+    """Frames whose signed sum is `scale` times the light asked for, what is wrong with it, and what it costs.
 
-    Levels are rounded down where a limit binds, so the predicted current never exceeds it.
-    Raises WrongFormat for weights outside 0..1 or of the wrong length.
+    frames: positive ones first. Their images are added, those of sign -1 subtracted.
+    scale: 1 unless the exposure limits (or `keep_exposure`) forbid it.
+    asked: the weights [led, colour].
+    predicted_light: in the units of `asked` times `scale`; dead LEDs give 0, stuck ones shine in every frame.
+    noise_light: the same without signs: its image, in electrons, is the shot noise variance of the sum,
+    to which every frame adds the camera's read noise.
+    half_step: how far from `scale * asked` rounding alone can take each LED [led, colour]; 0 where all is exact.
+    max_error, rms_error: deviation of sound LEDs from `scale * asked`, relative to the largest asked light,
+    and to the root of its mean square.
+    lost_leds: those asked to shine that cannot. lost_share: their share of all light asked for (of all |weights|).
+    stuck_leds: those that shine whatever is asked.
+    latch_ms: time before each frame.
     """
-    if weights.shape != (board.n_leds,) or not np.isfinite(weights).all() or weights.min() < 0 or weights.max() > 1:
-        raise WrongFormat(
-            f"Weights of pattern '{name}' do not fit board '{board.name}' with {board.n_leds} LEDs.",
-            hint="give one weight 0..1 per LED; split_signed turns signed weights into two captures",
-        )
-    usable = np.array(weights, dtype=np.float64)
-    usable[sorted(limits.dead_leds)] = 0.0
-    wanted_ma = float(usable.sum()) * limits.channel_ma
-    scale = min(1.0, limits.max_ma / wanted_ma) if wanted_ma > 0 else 1.0
-    levels = np.round(usable * scale * LEVELS)
-    if levels.sum() * limits.channel_ma / LEVELS > limits.max_ma:
-        levels = np.floor(usable * scale * LEVELS)
-    duty = levels / LEVELS
-    return CompiledPattern(
-        Pattern.of_colour(board, duty, colour=colour, name=name),
-        scale,
-        float(duty.sum()) * limits.channel_ma,
-        float(np.abs(duty - scale * weights).max()),
-    )
+
+    frames: tuple[LitFrame, ...]
+    scale: float
+    asked: Weights
+    predicted_light: Weights
+    noise_light: Weights
+    half_step: Weights
+    max_error: float
+    rms_error: float
+    lost_leds: tuple[int, ...]
+    lost_share: float
+    stuck_leds: tuple[int, ...]
+    latch_ms: float
+
+    @property
+    def time_ms(self) -> float:
+        """Exposures and latching; a camera's read-out comes on top."""
+        return sum(frame.exposure_ms + self.latch_ms for frame in self.frames)
+
+    @property
+    def peak_current_ma(self) -> float:
+        """Largest supply current of any frame."""
+        return max(frame.current_ma for frame in self.frames)
+
+    @property
+    def light_dose_led_ms(self) -> float:
+        """LED channels at full drive times milliseconds, of all frames; stuck LEDs not counted."""
+        return sum(frame.pattern.total_duty * frame.exposure_ms for frame in self.frames)
+
+
+def compile_light(
+    board: LedBoard,
+    weights: PerLed | Duty,
+    drive: Drive,
+    *,
+    exposure_ms: float,
+    colour: int = GREEN,
+    keep_exposure: bool = False,
+    at_sample: bool = False,
+    tolerance: float = HALF_LEVEL,
+    exposure_limits_ms: tuple[float, float] = EXPOSURE_LIMITS_MS,
+) -> CompiledLight:
+    """What the board shows for signed or non-negative weights of any size, [led] in one colour or [led, colour].
+
+    exposure_ms: weight 1 is a channel of balance 1 at full drive for this long.
+    keep_exposure: by default the LEDs are driven as high as levels and current allow, and the exposure is
+    shortened or lengthened to give the same light. When it is kept, weights above 1 or above the current
+    limit lower `scale`, and small weights use few levels.
+    at_sample: weights are irradiance at the sample, so that the board's `relative_irradiance` is made up for.
+    tolerance: error, relative to the largest weight, up to which few patterns, and among those a short exposure,
+    are preferred to exactness.
+    exposure_limits_ms: shortest and longest frame of the camera. Too little light for the shortest raises
+    `scale` above 1, too much for the longest lowers it, for both captures alike.
+
+    A current limit never makes the board scale a pattern: levels are chosen below it, and where even the
+    lowest is too much (or a board of 1 bit would draw too much) the LEDs take turns.
+    Raises WrongFormat for weights that do not fit the board, ConfigError for a drive or exposure that does
+    not, LimitExceeded when no `max_patterns` patterns give the light within the current.
+    """
+    asked = as_asked(board, weights, colour)
+    job = job_of(board, drive, asked, exposure_ms, exposure_limits_ms, at_sample=at_sample)
+    parts = [Part(sign, part) for sign in (1, -1) if (part := np.clip(sign * job.wanted, 0, None)).any()]
+    scale, pairs = encode(job, parts, keep=keep_exposure, tolerance=tolerance)
+    captures = [_capture(job, part.sign, *pair) for part, pair in zip(parts, pairs, strict=True)]
+    return _result(job, asked, scale, captures or [_dark(job)])
 
 
 def split_signed(weights: PerLed) -> tuple[PerLed, PerLed]:
@@ -75,3 +135,66 @@ def split_signed(weights: PerLed) -> tuple[PerLed, PerLed]:
     positive: PerLed = np.clip(weights, 0.0, None)
     negative: PerLed = np.clip(-weights, 0.0, None)
     return positive, negative
+
+
+@dataclass(frozen=True, eq=False)
+class _Capture:
+    """Frames of one sign, the light of each channel [led, colour] in them, and what rounding can make of it."""
+
+    sign: int
+    frames: tuple[LitFrame, ...]
+    light: Weights
+    half_step: Weights
+
+
+def _capture(job: Job, sign: int, want: Want, encoding: Encoding) -> _Capture:
+    means = job.means(any_scale=True)
+    # rounding may leave an exposure a little outside the camera's limits
+    exposures_ms = np.clip(encoding.exposures_ms(want, means), *job.limits_ms)
+    shown = [
+        (levels, float(exposure_ms))
+        for plane, exposure_ms in zip(encoding.levels, exposures_ms, strict=True)
+        for levels in split(plane, means)
+    ]
+    name = "negative" if sign < 0 else "positive"
+    frames, light = [], np.zeros_like(job.wanted)
+    for count, (levels, exposure_ms) in enumerate(shown, start=1):
+        duty = levels / means.full_level
+        pattern = Pattern.of(job.board, duty, name=name if len(shown) == 1 else f"{name} {count} of {len(shown)}")
+        current_ma = job.stuck_ma + int(means.draw(levels).sum()) / means.full_level / 1000
+        frames.append(LitFrame(pattern, exposure_ms, sign, current_ma))
+        duty[[*job.drive.stuck_leds]] = 1.0
+        light += duty * job.efficacy * (exposure_ms / job.exposure_ms)
+    step = encoding.step * want.full_ms / job.exposure_ms
+    return _Capture(sign, tuple(frames), light, np.where(sign * job.wanted > 0, step / 2 * job.efficacy, 0))
+
+
+def _dark(job: Job) -> _Capture:
+    exposure_ms = float(np.clip(job.exposure_ms, *job.limits_ms))
+    light = np.zeros_like(job.wanted)
+    light[[*job.drive.stuck_leds]] = job.efficacy[[*job.drive.stuck_leds]] * (exposure_ms / job.exposure_ms)
+    return _Capture(1, (LitFrame(dark(job.board), exposure_ms, 1, job.stuck_ma),), light, np.zeros_like(light))
+
+
+def _result(job: Job, asked: Weights, scale: float, captures: list[_Capture]) -> CompiledLight:
+    light = np.sum([capture.sign * capture.light for capture in captures], axis=0)
+    wanted = np.where(job.sound, scale * asked, 0)
+    off = np.where(job.sound, light - wanted, 0)
+    size, power = float(np.abs(wanted).max()), float((wanted**2).sum())
+    lost = np.where(job.sound, 0, np.abs(asked))
+    lost[[*job.drive.stuck_leds]] = 0
+    total = float(np.abs(asked).sum())
+    return CompiledLight(
+        frames=tuple(frame for capture in captures for frame in capture.frames),
+        scale=scale,
+        asked=asked,
+        predicted_light=light,
+        noise_light=np.sum([capture.light for capture in captures], axis=0),
+        half_step=np.sum([capture.half_step for capture in captures], axis=0),
+        max_error=float(np.abs(off).max()) / size if size else 0.0,
+        rms_error=float(np.sqrt((off**2).sum() / power)) if power else 0.0,
+        lost_leds=tuple(int(led) for led in np.flatnonzero(lost.any(axis=1))),
+        lost_share=float(lost.sum()) / total if total else 0.0,
+        stuck_leds=job.drive.stuck_leds,
+        latch_ms=job.drive.latch_ms,
+    )

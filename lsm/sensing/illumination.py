@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from lsm.config import Config
 from lsm.errors import ConfigError
-from lsm.illum import LedBoard
-from lsm.illum.compile import LEVELS
+from lsm.illum import LEVELS, LedBoard
 
 Start = Literal["annulus", "edge", "half_x", "half_y", "wide", "all", "random"]
 

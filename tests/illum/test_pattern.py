@@ -1,27 +1,21 @@
-"""Patterns: values, identity, presets and what a board can show of them."""
+"""Patterns: values, identity and presets."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lsm.errors import ConfigError, WrongFormat
 from lsm.illum import (
-    DriveLimits,
     LedBoard,
     Pattern,
     annulus,
     bright_field,
-    compile_pattern,
     dark,
     dark_field,
     half_disc,
     single_led,
-    split_signed,
 )
 
 BOARD = LedBoard.grid(rows=13, columns=13, pitch_mm=3.0, distance_mm=50.0)
-duties = st.lists(st.floats(0, 1), min_size=169, max_size=169).map(np.array)
 
 
 def test_bright_and_dark_field_share_the_board_without_overlap():
@@ -70,36 +64,6 @@ def test_wrong_board_colour_or_led_is_refused():
         single_led(BOARD, 169)
     with pytest.raises(ConfigError, match="lights no LED"):
         annulus(BOARD, na_min=0.8, na_max=0.9)
-
-
-@given(duties)
-def test_what_is_compiled_is_exactly_what_eight_bits_hold(weights: np.ndarray):
-    compiled = compile_pattern(BOARD, weights, limits=DriveLimits())
-    # half a level of 255, plus float32 storage
-    assert compiled.max_error <= 0.5 / 255 + 1e-6
-    np.testing.assert_allclose(compiled.pattern.levels[:, 1] / 255, compiled.pattern.duty[:, 1], atol=1e-6)
-
-
-@given(duties, st.floats(20, 2000))
-def test_the_current_limit_holds_whatever_is_asked(weights: np.ndarray, max_ma: float):
-    compiled = compile_pattern(BOARD, weights, limits=DriveLimits(max_ma=max_ma))
-    # sums of 169 float64 terms
-    assert compiled.current_ma <= max_ma * (1 + 1e-12)
-
-
-def test_dead_leds_stay_dark_and_count_as_error():
-    compiled = compile_pattern(BOARD, np.ones(169), limits=DriveLimits(dead_leds=frozenset({3})))
-    assert compiled.pattern.duty[3].max() == 0
-    assert compiled.max_error == 1.0
-
-
-def test_signed_weights_are_refused_and_split_into_two_captures():
-    weights = np.linspace(-1, 1, 169)
-    with pytest.raises(WrongFormat, match="split_signed"):
-        compile_pattern(BOARD, weights, limits=DriveLimits())
-    positive, negative = split_signed(weights)
-    assert min(positive.min(), negative.min()) == 0
-    np.testing.assert_array_equal(positive - negative, weights)
 
 
 def test_wrong_sizes_of_pattern_bytes_are_refused():

@@ -1,0 +1,223 @@
+"""Drives between 0 and 1 as whole levels of one or several patterns that a board can show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lsm.errors import LimitExceeded
+from lsm.types import Duty
+
+Levels = Int[np.ndarray, "led colour"]
+PlaneLevels = Int[np.ndarray, "plane led colour"]
+
+# of float64 sums over a few planes, relative; also the least difference that counts
+ROUNDING = 1e-9
+# full scales tried below the largest that the current allows: all of them for a board of 8 bits
+SCALES_TRIED = 255
+# finer than the most sensitive camera can tell, and exact in float64
+MOST_STEPS = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """What there is to show a capture with.
+
+    channel_ua: current of each colour channel at full drive. room_ua: what all may draw together.
+    full_level: level of full drive. patterns: most patterns. one_colour: a pattern holds one colour only.
+    shortest_ms: least exposure of a pattern. any_scale: whether the largest drive may be below full drive.
+    """
+
+    channel_ua: Int[np.ndarray, " colour"]
+    room_ua: int
+    full_level: int
+    patterns: int
+    one_colour: bool
+    shortest_ms: float
+    any_scale: bool
+
+    def draw(self, levels: Levels) -> Levels:
+        """Current of each channel in microamperes times the full level."""
+        drawn: Levels = levels * self.channel_ua
+        return drawn
+
+    @property
+    def room(self) -> int:
+        return self.room_ua * self.full_level
+
+
+@dataclass(frozen=True, eq=False)
+class Want:
+    """A capture as asked: drive [led, colour] with 1 the full scale, and what a deviation of it weighs as error.
+
+    full_ms: exposure at full drive that the full scale stands for.
+    """
+
+    drive: Duty
+    error_weight: Duty
+    full_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """drive = sum over planes of levels * share, apart from `error`; step is the distance of neighbouring drives.
+
+    fixed: the exposure is the shortest there is, so that a smaller scale does not shorten it.
+    """
+
+    levels: PlaneLevels
+    shares: Float[np.ndarray, " plane"]
+    step: float
+    error: float
+    patterns: int = 0
+    fixed: bool = False
+
+    def exposures_ms(self, want: Want, means: Means) -> Float[np.ndarray, " plane"]:
+        """Exposure of each plane."""
+        return self.shares * means.full_level * want.full_ms
+
+
+def choose(want: Want, means: Means, tolerance: float) -> Encoding:
+    """The encoding of fewest patterns whose error is within tolerance, else that of least error.
+
+    Raises LimitExceeded when the current allows none within the number of patterns.
+    """
+    colours = want.drive.any(axis=0).sum() if means.one_colour else 1
+    found = list(_planes_until_good(want, means, tolerance)) if colours <= means.patterns else []
+    stairs = _staircase(want, means) if means.full_level == 1 else None
+    if stairs is not None:
+        found.append(stairs)
+    if not found:
+        each = " and one colour each" if means.one_colour else ""
+        raise LimitExceeded(
+            f"A light of {np.count_nonzero(want.drive)} LED channels cannot be shown in {means.patterns} patterns "
+            f"of at most {means.room_ua / 1000:g} mA{each}.",
+            hint="raise max_patterns or max_ma of the drive, or light fewer LEDs",
+        )
+    good = [encoding for encoding in found if encoding.error <= tolerance + ROUNDING]
+    if good:
+        return min(good, key=lambda encoding: (encoding.patterns, encoding.error))
+    best = min(encoding.error for encoding in found)
+    return next(encoding for encoding in found if encoding.error <= best + ROUNDING)
+
+
+def split(levels: Levels, means: Means) -> list[Levels]:
+    """The same levels as patterns that each stay within the current; none for a dark one.
+
+    LEDs are taken in board order: no other order needs fewer patterns while all channels draw the same.
+    """
+    shown: list[Levels] = []
+    for part in _by_colour(levels, means):
+        ends = means.draw(part).ravel().cumsum()
+        start, before = 0, 0
+        while before < ends[-1]:
+            end = int(np.searchsorted(ends, before + means.room, side="right"))
+            group = np.zeros(part.size, dtype=np.int64)
+            group[start:end] = part.ravel()[start:end]
+            shown.append(group.reshape(part.shape))
+            start, before = end, int(ends[end - 1])
+    return shown
+
+
+def _by_colour(levels: Levels, means: Means) -> list[Levels]:
+    lit = np.flatnonzero(levels.any(axis=0))
+    if not means.one_colour:
+        return [levels] if len(lit) else []
+    return [levels * (np.arange(levels.shape[1]) == colour) for colour in lit]
+
+
+def _planes_until_good(want: Want, means: Means, tolerance: float) -> Iterator[Encoding]:
+    units = means.full_level * want.full_ms / means.shortest_ms + ROUNDING
+    if units < 1:
+        yield from _allowed(_shortest(want, units), means, divided=True)
+        return
+    for n in range(1, means.patterns + 1):
+        if n > 1 and (means.full_level + 1) ** n > MOST_STEPS:
+            return
+        # all planes together hold (top + 1)^n - 1 of the least exposure
+        top = min(means.full_level, int((units + 1) ** (1 / n) + ROUNDING) - 1)
+        for divided in (False, True):
+            encoding = _planes(want, means, n, top, tolerance, divided=divided)
+            if encoding is not None:
+                yield encoding
+                if encoding.error <= tolerance + ROUNDING:
+                    return
+
+
+def _planes(want: Want, means: Means, n: int, top: int, tolerance: float, *, divided: bool) -> Encoding | None:
+    """As many as n patterns whose exposures go up by factors of the number of levels, so that their levels are digits.
+
+    The largest full scale up to `top` that is within tolerance, else the one of least error.
+    """
+    best: Encoding | None = None
+    if means.full_level > SCALES_TRIED:
+        top = _largest_scale(want, means, n, top, divided=divided)
+    for scale in range(top, max(top - SCALES_TRIED, 0), -1):
+        encoding = _digits(want, n, scale)
+        good = encoding.error <= tolerance + ROUNDING or not means.any_scale
+        if not good and best is not None and encoding.error >= best.error - ROUNDING:
+            continue
+        for allowed in _allowed(encoding, means, divided=divided):
+            if good:
+                return allowed
+            best = allowed
+    return best
+
+
+def _largest_scale(want: Want, means: Means, n: int, top: int, *, divided: bool) -> int:
+    low, high = 0, top + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if any(True for _ in _allowed(_digits(want, n, middle), means, divided=divided)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _allowed(encoding: Encoding, means: Means, *, divided: bool) -> Iterator[Encoding]:
+    """The encoding with its number of patterns, if that is allowed and no plane but a divided one is split."""
+    whole = sum(len(_by_colour(levels, means)) for levels in encoding.levels)
+    if whole > means.patterns:
+        return
+    if max((int(means.draw(levels).max()) for levels in encoding.levels), default=0) > means.room:
+        return
+    patterns = whole
+    if any(
+        int(means.draw(part).sum()) > means.room for levels in encoding.levels for part in _by_colour(levels, means)
+    ):
+        patterns = sum(len(split(levels, means)) for levels in encoding.levels)
+    if patterns <= (means.patterns if divided else whole):
+        yield replace(encoding, patterns=patterns)
+
+
+def _digits(want: Want, n: int, top: int) -> Encoding:
+    base = top + 1
+    steps = base**n - 1
+    number = np.rint(want.drive * steps).astype(np.int64)
+    powers = base ** np.arange(n)
+    levels = number[None] // powers[:, None, None] % base
+    return Encoding(levels, powers / steps, 1 / steps, _error(want, number / steps))
+
+
+def _shortest(want: Want, units: float) -> Encoding:
+    """Less light than the lowest level gives in the shortest exposure: that, or nothing, whichever is nearer."""
+    levels = np.rint(want.drive * units).astype(np.int64)[None]
+    return Encoding(levels, np.array([1 / units]), 1 / units, _error(want, levels[0] / units), fixed=True)
+
+
+def _staircase(want: Want, means: Means) -> Encoding | None:
+    """One pattern for every drive that occurs: exact, and the fewest where few different drives are asked."""
+    drive = np.round(want.drive, 12)
+    heights = np.unique(drive[drive > 0])
+    shares = np.diff(heights, prepend=0.0)
+    if len(heights) > means.patterns or shares.min() * means.full_level * want.full_ms < means.shortest_ms:
+        return None
+    levels = (drive[None] >= heights[:, None, None]).astype(np.int64)
+    encoding = Encoding(levels, shares, 0.0, _error(want, np.tensordot(shares, levels, 1)))
+    return next(_allowed(encoding, means, divided=True), None)
+
+
+def _error(want: Want, drive: Duty) -> float:
+    return float((np.abs(drive - want.drive) * want.error_weight).max())
