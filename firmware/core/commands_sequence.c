@@ -71,7 +71,8 @@ uint8_t lsm_run_seq_status(struct lsm_core *core, const uint8_t *payload, size_t
     if (count != 0) {
         return LSM_STATUS_LENGTH;
     }
-    const struct lsm_sequence *sequence = &core->sequence;
+    struct lsm_sequence *sequence = &core->sequence;
+    sequence->missed += lsm_trigger_missed(&core->trigger);
     lsm_reply_u8(core, sequence->state);
     lsm_reply_u16(core, index_on(sequence));
     lsm_reply_u16(core, sequence->round);
