@@ -15,7 +15,7 @@ from lsm.types import DutyLevels
 END: Final = b"-==-\n"
 V2_ERROR: Final = re.compile(rb"(?:^|\n)ERROR ?\[\d+\][^\n]*\n$")
 REFUSAL: Final = re.compile(r"ERROR|^ERR:|is not implemented", re.IGNORECASE | re.MULTILINE)
-V1_SEQUENCE: Final = re.compile(r"LED #: (\d+), value=(\d+) \(bit depth=(\d+)\)")
+V1_STORED: Final = re.compile(r"LED #: (\d+), value=(\d+) \(bit depth=(\d+)\)")
 QUIET_S: Final = 0.03
 DRAIN_S: Final = 1.0
 ANSWER_BYTES_MAX: Final = 1 << 20
@@ -117,15 +117,19 @@ def parse_object(text: str) -> dict[str, Any]:
     return found
 
 
-def parse_sequence(text: str, *, dialect: str) -> list[tuple[int, int]]:
-    """LED numbers and levels of the only stored pattern, from the answer to `pseq`; a v2 board has level 1.
+def parse_sequence_v1(text: str, *, bits: int) -> list[tuple[int, int]]:
+    """LED numbers and levels of the only stored pattern, from the answer to `pseq`.
 
-    Raises ValueError for none or several patterns.
+    Raises ValueError for none or several patterns, or another number of bits.
     """
-    if dialect == "v1":
-        if text.count("Pattern ") != 1:
-            raise ValueError("not exactly one pattern")
-        return [(int(led), int(level)) for led, level, _ in V1_SEQUENCE.findall(text)]
+    found = V1_STORED.findall(text)
+    if text.count("Pattern ") != 1 or any(depth != str(bits) for _, _, depth in found):
+        raise ValueError(f"not exactly one pattern of {bits} bits")
+    return [(int(led), int(level)) for led, level, _ in found]
+
+
+def parse_sequence_v2(text: str) -> list[tuple[int, int]]:
+    """LED numbers of the only stored pattern, each with 1 for on. Raises ValueError for none or several."""
     patterns = parse_object(text).get("sequence")
     if not isinstance(patterns, list) or len(patterns) != 1:
         raise ValueError("not exactly one pattern")
@@ -139,8 +143,9 @@ def shorten(text: str) -> str:
 
 def _table(text: str, key: str, n_rows: int, n_columns: int) -> Float[np.ndarray, "row column"]:
     rows = parse_object(text).get(key)
-    if not isinstance(rows, dict) or list(rows) != [str(led) for led in range(n_rows)]:
+    if not isinstance(rows, dict) or rows.keys() != {str(led) for led in range(n_rows)}:
         raise ValueError(f"not one row for each of {n_rows} LEDs")
-    if not all(isinstance(row, list) and len(row) == n_columns for row in rows.values()):
+    in_order = [rows[str(led)] for led in range(n_rows)]
+    if not all(isinstance(row, list) and len(row) == n_columns for row in in_order):
         raise ValueError(f"not {n_columns} numbers in every row")
-    return np.array(list(rows.values()), dtype=np.float64)
+    return np.array(in_order, dtype=np.float64)

@@ -8,26 +8,15 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from lsm.devices import Shown
-from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
+from lsm.errors import ConfigError, IlluminatorError, IlluminatorTimeout, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.led._constants import WATCHDOG_CEILING_MS, WATCHDOG_DEFAULT_MS
-from lsm.led._illuminate_plan import (
-    FULL,
-    Colour,
-    Group,
-    groups_of,
-    led_commands,
-    packet_command,
-    quantise,
-)
-from lsm.led._illuminate_text import TextLine, parse_object, parse_positions, parse_sequence, parse_values
+from lsm.led._illuminate_dialects import DIALECTS, Dialect, DialectName
+from lsm.led._illuminate_plan import groups_of, led_commands, quantise
+from lsm.led._illuminate_text import TextLine, parse_object, parse_positions, parse_values
 from lsm.led.transport import Transport
 from lsm.types import DutyLevels
 
-Dialect = Literal["v1", "v2"]
-
-STAGED_LEDS_MAX: Final = 298  # v2 keeps 300 words: the command, its numbers, and the end of the list
-STAGED_CHARS_MAX: Final = 1500  # what v1 is known to take
 DARK_AGAIN_S: Final = 1.0
 
 
@@ -78,17 +67,19 @@ class IlluminateClient:
         self._lit = False
         self._hold_s = 0.0
         self._closed = False
-        self._configured = False
+        self._configured = True
         self._timer = threading.Timer(0.0, self._expire)
         try:
             self._check_request(levels)
             self._first_dark()
-            self._dialect, self._properties = self._identify(dialect)
+            self._speech, self._properties = self._identify(dialect)
             self._check_board()
             self._check_pose(pose_tolerance_mm)
-            self._configure()
+            self._speech.configure()
             self.dark()
         except (IlluminatorError, ConfigError):
+            self._closed = True
+            self._stop_guard()
             transport.close()
             raise
         atexit.register(self._dark_quietly)
@@ -98,8 +89,8 @@ class IlluminateClient:
         return self._board
 
     @property
-    def dialect(self) -> Dialect:
-        return self._dialect
+    def dialect(self) -> DialectName:
+        return self._speech.name
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -125,7 +116,9 @@ class IlluminateClient:
                 hint="shorten the exposure",
             )
         with self._lock:
-            self._stop_guard()
+            self._lit = False
+            self._hold_s = max(WATCHDOG_DEFAULT_MS, math.ceil(hold_ms)) / 1000
+            self._guard(self._hold_s)  # before anything shines, for whatever may end this without a result
             try:
                 lit = self._light(pattern.levels)
             except IlluminatorError:
@@ -134,7 +127,6 @@ class IlluminateClient:
                 raise
             self._latch += 1
             self._lit = True
-            self._hold_s = max(WATCHDOG_DEFAULT_MS, math.ceil(hold_ms)) / 1000
             self._guard(self._hold_s)
             return Shown(lit, False, self._latch)
 
@@ -158,7 +150,7 @@ class IlluminateClient:
             self._lit = False
             for last in (attempt == self._retries for attempt in range(1 + self._retries)):
                 try:
-                    self._line.ask("x")
+                    self._line.expect("x", "")
                     if not self._read_back().any():
                         return
                 except IlluminatorError:
@@ -220,24 +212,24 @@ class IlluminateClient:
 
     def _identify(self, dialect: str) -> tuple[Dialect, dict[str, Any]]:
         """Which dialect is spoken, told by the word that a board knows for its properties."""
-        words: dict[Dialect, str] = {"v2": "pprops", "v1": "pp"}
         refusal = ""
-        for name, word in words.items():
-            if dialect not in ("auto", name):
+        for spoken in DIALECTS:
+            if dialect not in ("auto", spoken.name):
                 continue
             try:
-                properties = parse_object(self._line.ask(word))
-                int(properties["led_count"])
-                len(properties["color_channels"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise IlluminatorError(
-                    f"What answers '{word}' on {self._line.name} is no illuminate board: it tells no properties.",
-                    hint="check the port's name",
-                ) from error
+                answer = self._line.ask(spoken.properties_word)
+            except IlluminatorTimeout:
+                raise
             except IlluminatorError as error:
                 refusal = error.message
                 continue
-            return name, properties
+            try:
+                properties = parse_object(answer)
+                int(properties["led_count"])
+                len(properties["color_channels"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise self._line.nonsense(spoken.properties_word, answer) from error
+            return spoken(self._line), properties
         raise IlluminatorError(
             f"The board on {self._line.name} does not tell its properties: {refusal}",
             hint="check the port's name and the dialect",
@@ -281,97 +273,29 @@ class IlluminateClient:
 
     def _light(self, wanted: DutyLevels) -> DutyLevels:
         self._line.expect("x", "")
-        self._configure()
-        self._set_colour((0,) * self._board.n_colours)
-        if self._dialect == "v1" and self._is_grey(wanted) and self._stage_v1(wanted, bits=8):
-            return self._step(wanted)
-        rounded = quantise(wanted, colours_max=self._colours_max)
-        groups = groups_of(rounded)
-        staged = len(groups) == 1 and self._stage(rounded, groups[0])
-        if staged:
-            self._set_colour(groups[0].colour)
-            return self._step(rounded)
-        return self._draw(rounded, groups)
+        if not self._configured:
+            self._speech.configure()
+            self._configured = True
+        self._speech.set_colour((0,) * self._board.n_colours)
+        for levels in (wanted, quantise(wanted, colours_max=self._colours_max)):
+            colour = self._speech.stage(levels)
+            if colour is not None:
+                self._speech.set_colour(colour)
+                self._speech.step()
+                return self._compared(levels)
+        return self._draw(levels)
 
-    def _configure(self) -> None:
-        """Short answers and an open shutter; a board that has lost its power has forgotten the first.
-
-        A closed shutter stops v2 from passing anything on to the LEDs, darkness too, while `pvals` reads zeros.
-        """
-        if self._configured:
-            return
-        self._line.ask("machine")
-        if self._dialect == "v2":
-            self._line.expect("gs.1", "GS.1")
-        self._configured = True
-
-    def _is_grey(self, wanted: DutyLevels) -> bool:
-        """Whether v1 can store it with its levels: it gives one level to all colours of an LED."""
-        return bool(wanted.any()) and bool((wanted == wanted[:, :1]).all())
-
-    def _stage(self, wanted: DutyLevels, group: Group) -> bool:
-        if self._dialect == "v1":
-            return self._stage_v1(wanted, bits=1)
-        if len(group.leds) > STAGED_LEDS_MAX:
-            return False
-        self._line.expect("ssl.1", "SEQ_LEN.1")
-        self._line.ask(packet_command("ssv", group.leds))
-        self._check_stage([(led, 1) for led in group.leds])
-        return True
-
-    def _stage_v1(self, wanted: DutyLevels, *, bits: int) -> bool:
-        """Store the first channel of `wanted`. Long words, because the end of `ssl.1` is `l.1`, which lights LED 1."""
-        leds = np.flatnonzero(wanted.any(axis=1))
-        levels = wanted[leds].max(axis=1) if bits > 1 else np.ones(len(leds), dtype=np.uint8)
-        stored = [(int(led), int(level)) for led, level in zip(leds, levels, strict=True)]
-        # one more than there are: v1 makes room for this many numbers and writes one further
-        words = ["setSeqValue", str(1 + len(stored)), *(f"{led}.{level}" for led, level in stored)]
-        command = ".".join(words)
-        if len(command) >= STAGED_CHARS_MAX:
-            return False
-        self._line.expect(f"setSeqBitDepth.{bits}", f"BD.{bits}")
-        self._line.ask("setSeqLength.1")
-        self._line.ask(command)
-        self._check_stage(stored)
-        return True
-
-    def _check_stage(self, stored: list[tuple[int, int]]) -> None:
-        answer = self._line.ask("pseq")
-        try:
-            found = parse_sequence(answer, dialect=self._dialect)
-        except (ValueError, TypeError) as error:
-            raise self._line.nonsense("pseq", answer) from error
-        if found != stored:
-            raise self._line.nonsense("pseq", answer)
-
-    def _step(self, wanted: DutyLevels) -> DutyLevels:
-        if not self._line.ask("sseq").endswith("Displayed pattern # 1 of 1"):
-            raise self._line.nonsense("sseq", "another pattern")
-        return self._compared(wanted)
-
-    def _draw(self, wanted: DutyLevels, groups: list[Group]) -> DutyLevels:
+    def _draw(self, wanted: DutyLevels) -> DutyLevels:
         self._line.expect("ac.0", "AC.0")
         so_far = np.zeros_like(wanted)
         lit = self._compared(so_far)
-        for group in groups:
-            self._set_colour(group.colour)
+        for group in groups_of(wanted):
+            self._speech.set_colour(group.colour)
             for command in led_commands(group.leds):
                 self._line.expect(command, "")
             so_far[list(group.leds)] = group.colour
             lit = self._compared(so_far)
         return lit
-
-    def _set_colour(self, colour: Colour) -> None:
-        """The colour of what is drawn or stepped to from now on; changes nothing that is lit."""
-        if self._dialect == "v2":  # `sc` scales with the brightest channel and divides by it
-            answers = [self._line.ask(f"ssc.{channel}.{level}") for channel, level in enumerate(colour)]
-            if answers[-1] != _colour_answer(colour):
-                raise self._line.nonsense("ssc", answers[-1])
-        elif len(colour) == 1:
-            self._line.expect(f"sb.{colour[0]}", f"SB.{colour[0]}")
-        else:
-            self._line.expect(f"sb.{FULL}", f"SB.{FULL}")
-            self._line.expect(f"sc.{'.'.join(map(str, colour))}", _colour_answer(colour))
 
     def _compared(self, wanted: DutyLevels) -> DutyLevels:
         lit = self._read_back()
@@ -405,7 +329,3 @@ class IlluminateClient:
             self.dark()
         except IlluminatorError:
             return
-
-
-def _colour_answer(colour: Colour) -> str:
-    return "CO." + ".".join(map(str, colour))

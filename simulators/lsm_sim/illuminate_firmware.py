@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Integer, UInt8
 
 from lsm.illum import LedBoard
 
@@ -158,7 +158,7 @@ def positions(board: LedBoard) -> str:
     return '{\n    "led_position_list_cartesian" : {\n' + ",\n".join(rows) + "\n    }\n}"
 
 
-def values(levels: Int[np.ndarray, "led colour"]) -> str:
+def values(levels: Integer[np.ndarray, "led colour"]) -> str:
     """The answer to `pvals`: the buffer, whether it is latched or not."""
     rows = [f'        "{led}" : [{",".join(map(str, row))}]' for led, row in enumerate(levels)]
     return '{\n    "led_values" : {\n' + ", \n".join(rows) + " \n    }\n}\n"

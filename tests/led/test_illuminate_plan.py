@@ -1,0 +1,103 @@
+"""Quantising and chunking for illuminate boards."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lsm.led._illuminate_plan import (
+    PACKET_BYTES,
+    count_colours,
+    groups_of,
+    led_commands,
+    packet_command,
+    quantise,
+)
+
+LEVELS = st.sampled_from([1, 3]).flatmap(
+    lambda colours: arrays(np.uint8, st.tuples(st.integers(1, 40), st.just(colours)))
+)
+LEDS = st.lists(st.integers(0, 1023), min_size=1, max_size=298, unique=True)
+
+
+def spacing(steps: int) -> float:
+    """The largest distance between neighbouring values of an even grid of whole levels."""
+    return float(np.diff(np.round(np.arange(steps + 1) * 255 / steps)).max())
+
+
+@given(LEVELS, st.integers(7, 64))
+def test_no_more_colours_than_allowed_and_no_level_moves_by_more_than_half_a_step(levels: np.ndarray, colours_max: int):
+    rounded = quantise(levels, colours_max=colours_max)
+    assert count_colours(rounded) <= colours_max
+    steps = next(
+        steps
+        for steps in range(255, 0, -1)
+        if count_colours(np.round(np.round(levels / 255 * steps) * 255 / steps).astype(np.uint8)) <= colours_max
+    )
+    moved = np.abs(rounded.astype(int) - levels)
+    # where a level lies in the middle between two values the finest grid that fits may be the next one
+    assert moved.max() <= max(spacing(steps), spacing(max(steps - 1, 1))) / 2
+
+
+@given(LEVELS, st.integers(7, 64))
+def test_what_is_off_stays_off(levels: np.ndarray, colours_max: int):
+    assert not quantise(levels, colours_max=colours_max)[levels == 0].any()
+
+
+@given(LEVELS)
+def test_few_colours_stay_as_they_are(levels: np.ndarray):
+    np.testing.assert_array_equal(quantise(levels, colours_max=40), levels)
+
+
+def test_grey_levels_get_a_grid_as_fine_as_their_number():
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    rounded = quantise(ramp, colours_max=15)
+    np.testing.assert_array_equal(np.unique(rounded), np.arange(16) * 17)
+    assert np.abs(rounded.astype(int) - ramp).max() == 8  # half of 17, rounded down to whole levels
+
+
+@given(LEVELS)
+def test_groups_hold_every_lit_led_once(levels: np.ndarray):
+    drawn = np.zeros_like(levels)
+    seen: list[int] = []
+    for group in groups_of(levels):
+        drawn[list(group.leds)] = group.colour
+        seen += group.leds
+    np.testing.assert_array_equal(drawn, levels)
+    assert sorted(seen) == list(np.flatnonzero(levels.any(axis=1)))
+
+
+@given(LEVELS)
+def test_the_dimmest_group_comes_first(levels: np.ndarray):
+    light = [sum(group.colour) for group in groups_of(levels)]
+    assert light == sorted(light)
+
+
+@given(LEDS)
+def test_led_commands_hold_every_led_once_and_fit_a_packet(leds: list[int]):
+    commands = led_commands(leds)
+    assert [int(number) for command in commands for number in command.split(".")[1:]] == leds
+    assert all(command.startswith("l.") and len(command) + 1 <= PACKET_BYTES for command in commands)
+
+
+@given(LEDS)
+def test_packets_end_after_a_number(leds: list[int]):
+    command = packet_command("ssv", leds)
+    name, *numbers = [word for word in command.split(".") if word]
+    assert (name, [int(number) for number in numbers]) == ("ssv", leds)
+    for boundary in range(PACKET_BYTES, len(command), PACKET_BYTES):
+        assert command[boundary - 1].isdigit()
+        assert command[boundary] == "."
+
+
+def test_packets_are_as_full_as_they_can_be():
+    assert packet_command("ssv", [7]) == "ssv.7"
+    assert len(packet_command("ssv", range(100, 198))) <= -(-(3 + 98 * 4) // PACKET_BYTES) * PACKET_BYTES + PACKET_BYTES
+
+
+@pytest.mark.parametrize("n_colours", [1, 3])
+def test_the_coarsest_grid_is_on_or_off(n_colours: int):
+    levels = np.random.default_rng(1).integers(0, 256, (500, n_colours)).astype(np.uint8)
+    rounded = quantise(levels, colours_max=2**n_colours - 1)
+    np.testing.assert_array_equal(rounded, np.where(levels > 127, 255, 0))
