@@ -6,14 +6,21 @@ void pins_start(void) {
     NVIC_ISER0 = 1u << IRQ_EXTI0 | 1u << IRQ_EXTI1;
 }
 
+/* Only an edge that was asked for is noted: QEMU also interrupts on the others. */
+static void edge(uint8_t pin) {
+    uint32_t mask = 1u << pin;
+    if ((EXTI_PR & mask) != 0) {
+        EXTI_PR = mask;
+        lsm_trigger_edge(&stm32_core, pin);
+    }
+}
+
 void pin0_interrupt(void) {
-    EXTI_PR = 1u << 0;
-    lsm_trigger_edge(&stm32_core, 0);
+    edge(0);
 }
 
 void pin1_interrupt(void) {
-    EXTI_PR = 1u << 1;
-    lsm_trigger_edge(&stm32_core, 1);
+    edge(1);
 }
 
 void hal_trigger_in(uint8_t pin, enum lsm_edge edge) {

@@ -1,0 +1,278 @@
+"""The LED boards' real binaries on emulated chips: the ATmega2560 under libsimavr, the STM32F405 under QEMU.
+
+Both answer as NativeBoard does. Their times are the emulated board's own: nanoseconds since power-on.
+"""
+
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from lsm.errors import DeviceError
+from lsm.led import SerialTransport, SocketTransport
+from lsm.types import DutyLevels
+from lsm_sim._emulator_build import build_target, find_tool
+from lsm_sim._emulator_qemu import Monitor, Pins
+from lsm_sim.board import last_led_frame, read_trigger_outs
+
+START_S = 20.0
+STOP_S = 5.0
+POLL_S = 0.002
+ANSWER_S = 60.0  # many edges at a long distance take their time
+N_LEDS = 32 * 32
+AVR_PACKAGES = "make gcc gcc-avr avr-libc libsimavr-dev libelf-dev"
+ARM_PACKAGES = "make gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+EDGE_PERIOD_US_MIN = 2
+
+# Ends the emulator with this process, however that ends: its standard input is then closed.
+LEASH = 'exec 3<&0; (cat <&3 >/dev/null; kill $$) & exec 3<&-; exec "$@" </dev/null'
+
+
+class EmulatedBoard:
+    """What both boards share: a process, a folder with its frame log, and a way to stop it."""
+
+    virtual_time = True
+
+    def __init__(self, run_dir: Path | None) -> None:
+        self._own_dir = Path(tempfile.mkdtemp(prefix="lsm-board-")) if run_dir is None else None
+        self._folder = run_dir or self._own_dir or Path()
+        self._process: subprocess.Popen[str] | None = None
+        self.frames_path = self._folder / "frames.bin"
+        self._log_path = self._folder / "board.log"
+        self.port = ""
+
+    @property
+    def n_leds(self) -> int:
+        return N_LEDS
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def lit(self) -> DutyLevels:
+        """The light that is on now [led, colour], decoded from the last LED frame that the firmware emitted."""
+        return last_led_frame(self.frames_path)[1]
+
+    def trigger_outs(self) -> list[tuple[int, int, bool]]:
+        """All edges of the trigger outputs: the board's time in nanoseconds, pin, level."""
+        return read_trigger_outs(self.frames_path)
+
+    def close(self) -> None:
+        """Switch the board off and remove its temporary folder; may be called twice."""
+        process = self._process
+        if process is not None:
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._own_dir is not None:
+            shutil.rmtree(self._own_dir, ignore_errors=True)
+
+    def _start(self, command: list[str], *, pass_fds: tuple[int, ...] = ()) -> None:
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise DeviceError("The emulated LED board has not been started.", hint="make a new one")
+        return self._process
+
+    def _failure(self, what: str) -> DeviceError:
+        log = self._log_path.read_text(errors="replace").strip() if self._log_path.is_file() else ""
+        return DeviceError(
+            f"The emulated LED board {what}: {log[-400:]}", hint="see the reason above, or its board.log"
+        )
+
+
+class AvrBoard(EmulatedBoard):
+    """An ATmega2560 with 32 x 32 LEDs under libsimavr.
+
+    mono: the build with one level per LED and one colour per frame. realtime: virtual time does not run ahead of the
+    wall clock, as a host that keeps the board's watchdog fed expects; otherwise it runs as fast as the machine can.
+    eeprom_path: keeps the settings; without it they are lost with the board.
+    Raises ToolMissing without compiler or libsimavr, DeviceError when the board does not start.
+    """
+
+    def __init__(
+        self,
+        *,
+        mono: bool = False,
+        realtime: bool = True,
+        build_dir: Path | None = None,
+        run_dir: Path | None = None,
+        eeprom_path: Path | None = None,
+    ) -> None:
+        target = "avr_mega_mono" if mono else "avr_mega"
+        tools = ("cc", "avr-gcc")
+        harness = build_target(
+            "avr_harness", "lsm-avr-harness", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES
+        )
+        image = build_target(target, f"lsm-{target}.elf", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES)
+        super().__init__(run_dir)
+        options: dict[str, object] = {
+            "--elf": image,
+            "--port": self._folder / "port",
+            "--frames": self.frames_path,
+            "--realtime": int(realtime),
+        }
+        if eeprom_path is not None:
+            options["--eeprom"] = eeprom_path
+        try:
+            self._start([str(harness), *(str(item) for pair in options.items() for item in pair)])
+            self.port = self._answer("READY", START_S)
+        except DeviceError:
+            self.close()
+            raise
+
+    def open_transport(self) -> SerialTransport:
+        """A new connection to the board. Raises PortBusy when one is open."""
+        return SerialTransport(self.port, baud=1_000_000)
+
+    def now_ns(self) -> int:
+        """The board's time."""
+        self._command("time")
+        return int(self._answer("TIME", ANSWER_S))
+
+    def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
+        """Put rising edges on a trigger input, in virtual time; returns when the last has come. period_us 0: 2 us."""
+        self._command(f"edges {pin} {count} {max(period_us, EDGE_PERIOD_US_MIN)}")
+        self._answer("EDGES", ANSWER_S)
+
+    def reset(self) -> None:
+        """Press the reset button; returns once the board listens again. What the EEPROM holds stays."""
+        self._command("reset")
+        self._answer("RESET", ANSWER_S)
+
+    def hang(self) -> None:
+        """Let the program hang; returns once the chip's own watchdog has reset it and the board listens again."""
+        self._command("hang")
+        self._answer("RESET", ANSWER_S)
+
+    def __enter__(self) -> "AvrBoard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _command(self, line: str) -> None:
+        stdin = self._running().stdin
+        if stdin is None or not self.running:
+            raise self._failure("is gone")
+        stdin.write(line + "\n")
+        stdin.flush()
+
+    def _answer(self, word: str, timeout_s: float) -> str:
+        stdout = self._running().stdout
+        deadline = time.monotonic() + timeout_s
+        while stdout is not None and time.monotonic() < deadline and self.running:
+            if select.select([stdout], [], [], 0.1)[0]:
+                said, _, rest = stdout.readline().strip().partition(" ")
+                if said != word:
+                    raise self._failure(f"answered '{said} {rest}' instead of {word}")
+                return rest
+        raise self._failure(f"did not answer {word}")
+
+
+class Stm32Board(EmulatedBoard):
+    """An STM32F405 with 32 x 32 LEDs as QEMU's netduinoplus2, whose clock follows the wall clock.
+
+    The build differs from the chip's own: LED lane and trigger outputs leave through a serial port, and the settings
+    outlive reset() but not the board. A host that stops reading may stop the board, which real hardware does not.
+    Raises ToolMissing without compiler or QEMU, DeviceError when the board does not start.
+    """
+
+    def __init__(self, *, build_dir: Path | None = None, run_dir: Path | None = None) -> None:
+        qemu = find_tool("qemu-system-arm", packages=ARM_PACKAGES)
+        target = "stm32f405_emulated"
+        image = build_target(
+            target, f"lsm-{target}.elf", build_dir=build_dir, tools=("arm-none-eabi-gcc",), packages=ARM_PACKAGES
+        )
+        super().__init__(run_dir)
+        self._monitor = Monitor()
+        self._pins = Pins()
+        ends = (self._monitor.child_end.fileno(), self._pins.child_end.fileno())
+        try:
+            self._start(["sh", "-c", LEASH, "sh", qemu, *self._options(image, *ends)], pass_fds=ends)
+            self._monitor.child_end.close()
+            self._pins.child_end.close()
+            self._monitor.greet()
+            self.port = self._tcp_port()
+            self._await_frame(1)
+        except DeviceError as error:
+            failure = self._failure("did not start")
+            self.close()
+            raise failure from error
+
+    def open_transport(self) -> SocketTransport:
+        """A new connection to the board, which answers one at a time."""
+        return SocketTransport("127.0.0.1", int(self.port))
+
+    def now_ns(self) -> int:
+        """The board's time; it wraps around after 71 minutes."""
+        return self._pins.now_us() * 1000
+
+    def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
+        """Put rising edges on a trigger input, at least `period_us` apart; returns when the last has been taken."""
+        due = time.monotonic()
+        for _ in range(count):
+            time.sleep(max(due - time.monotonic(), 0.0))
+            due = max(due, time.monotonic() - period_us / 2e6) + period_us / 1e6
+            self._pins.pulse(pin)
+
+    def reset(self) -> None:
+        """Press the reset button; returns once the board listens again. RAM keeps what the firmware does not clear."""
+        size = self.frames_path.stat().st_size
+        self._monitor.execute("system_reset")
+        self._await_frame(size + 1)
+
+    def close(self) -> None:
+        """Switch the board off and remove its temporary folder; may be called twice."""
+        super().close()
+        self._monitor.close()
+        self._pins.close()
+
+    def __enter__(self) -> "Stm32Board":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _options(self, image: Path, monitor: int, pins: int) -> list[str]:
+        host = "socket,id=host,host=127.0.0.1,port=0,server=on,wait=off,nodelay=on"
+        words = f"-M netduinoplus2 -display none -monitor none -accel tcg -chardev {host} -serial chardev:host"
+        control = f"-chardev socket,id=qmp,fd={monitor} -mon chardev=qmp,mode=control"
+        edges = f"-chardev socket,id=pins,fd={pins} -object qtest,id=edges,chardev=pins,log=/dev/null"
+        lane = ["-chardev", f"file,id=lane,path={self.frames_path},append=on", "-serial", "chardev:lane"]
+        return [*words.split(), *lane, *control.split(), *edges.split(), "-kernel", str(image)]
+
+    def _tcp_port(self) -> str:
+        for device in self._monitor.execute("query-chardev"):
+            if device["label"] == "host":
+                return str(device["filename"]).split(",")[0].rsplit(":", 1)[1]
+        raise self._failure("has no serial port")
+
+    def _await_frame(self, size: int) -> None:
+        """Wait until the frame log holds `size` bytes and the board listens."""
+        deadline = time.monotonic() + START_S
+        while not self.frames_path.is_file() or self.frames_path.stat().st_size < size or not self._pins.listens():
+            if time.monotonic() > deadline or not self.running:
+                raise self._failure("emits no LED frame")
+            time.sleep(POLL_S)
