@@ -130,7 +130,9 @@ def _by_colour(levels: Levels, means: Means) -> list[Levels]:
 def _planes_until_good(want: Want, means: Means, tolerance: float) -> Iterator[Encoding]:
     units = means.full_level * want.full_ms / means.shortest_ms + ROUNDING
     if units < 1:
-        yield from _allowed(_shortest(want, units), means, divided=True)
+        shortest = _fitted(_shortest(want, units), means, divided=True)
+        if shortest is not None:
+            yield shortest
         return
     for n in range(1, means.patterns + 1):
         if n > 1 and (means.full_level + 1) ** n > MOST_STEPS:
@@ -158,10 +160,10 @@ def _planes(want: Want, means: Means, n: int, top: int, tolerance: float, *, div
         good = encoding.error <= tolerance + ROUNDING or not means.any_scale
         if not good and best is not None and encoding.error >= best.error - ROUNDING:
             continue
-        for allowed in _allowed(encoding, means, divided=divided):
-            if good:
-                return allowed
-            best = allowed
+        fitted = _fitted(encoding, means, divided=divided)
+        if fitted is not None and good:
+            return fitted
+        best = fitted or best
     return best
 
 
@@ -169,27 +171,27 @@ def _largest_scale(want: Want, means: Means, n: int, top: int, *, divided: bool)
     low, high = 0, top + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if any(True for _ in _allowed(_digits(want, n, middle), means, divided=divided)):
+        if _fitted(_digits(want, n, middle), means, divided=divided) is not None:
             low = middle
         else:
             high = middle
     return low
 
 
-def _allowed(encoding: Encoding, means: Means, *, divided: bool) -> Iterator[Encoding]:
-    """The encoding with its number of patterns, if that is allowed and no plane but a divided one is split."""
-    whole = sum(len(_by_colour(levels, means)) for levels in encoding.levels)
-    if whole > means.patterns:
-        return
-    if max((int(means.draw(levels).max()) for levels in encoding.levels), default=0) > means.room:
-        return
-    patterns = whole
-    if any(
-        int(means.draw(part).sum()) > means.room for levels in encoding.levels for part in _by_colour(levels, means)
-    ):
-        patterns = sum(len(split(levels, means)) for levels in encoding.levels)
-    if patterns <= (means.patterns if divided else whole):
-        yield replace(encoding, patterns=patterns)
+def _fitted(encoding: Encoding, means: Means, *, divided: bool) -> Encoding | None:
+    """The encoding with its number of patterns; None where they are too many or draw too much.
+
+    divided: LEDs of one plane may take turns.
+    """
+    parts = [part for levels in encoding.levels for part in _by_colour(levels, means)]
+    if len(parts) > means.patterns or any(int(means.draw(part).max()) > means.room for part in parts):
+        return None
+    patterns = len(parts)
+    if any(int(means.draw(part).sum()) > means.room for part in parts):
+        if not divided:
+            return None
+        patterns = sum(len(split(part, means)) for part in parts)
+    return replace(encoding, patterns=patterns) if patterns <= means.patterns else None
 
 
 def _digits(want: Want, n: int, top: int) -> Encoding:
@@ -216,7 +218,7 @@ def _staircase(want: Want, means: Means) -> Encoding | None:
         return None
     levels = (drive[None] >= heights[:, None, None]).astype(np.int64)
     encoding = Encoding(levels, shares, 0.0, _error(want, np.tensordot(shares, levels, 1)))
-    return next(_allowed(encoding, means, divided=True), None)
+    return _fitted(encoding, means, divided=True)
 
 
 def _error(want: Want, drive: Duty) -> float:

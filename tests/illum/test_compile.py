@@ -167,6 +167,36 @@ def test_large_weights_and_scarce_current_take_longer_or_lower_the_scale():
     assert (too_short.frames[0].exposure_ms, too_short.scale) == (0.05, pytest.approx(0.05 / 3e-5))
 
 
+def test_a_faint_negative_part_is_rounded_to_the_shortest_exposure():
+    for faint, shown in ((0.2, 0.0), (0.6, 0.05)):
+        asked = np.ones(20)
+        asked[5] = -faint * 0.05 / 10 / 255  # in units of the lowest level of 255 in the shortest exposure
+        light = compiled(asked, Drive())
+        negative = light.predicted_light[5, 1]
+        assert negative == pytest.approx(-shown / 10 / 255)
+        assert light.frames[-1].exposure_ms == (0.05 if shown else 10.0)
+        assert light.frames[-1].sign == (-1 if shown else 1)
+
+
+def test_several_frames_give_a_board_of_few_levels_more_of_them():
+    asked = np.linspace(0, 1, 20) ** 2
+    coarse, fine = (compiled(asked, Drive(level_bits=4, max_patterns=n)) for n in (1, 2))
+    assert (len(coarse.frames), len(fine.frames)) == (1, 2)
+    assert coarse.max_error > 0.5 / 255 > fine.max_error
+
+
+def test_leds_take_turns_where_the_current_leaves_too_few_levels():
+    rng = np.random.default_rng(3)
+    asked = rng.random(20)
+    # 20 channels of level 6 or so are 10 mA
+    together, in_turns = (compiled(asked, Drive(max_ma=10, max_patterns=n), 100.0) for n in (1, 40))
+    assert together.max_error > 0.02
+    assert in_turns.max_error <= 0.5 / 255
+    assert max(together.peak_current_ma, in_turns.peak_current_ma) <= 10
+    with pytest.raises(LimitExceeded, match=r"of at most 0\.05 mA"):
+        compiled(asked, Drive(max_ma=0.05, max_patterns=40))
+
+
 def test_an_on_off_board_with_too_little_current_lights_its_leds_in_turns():
     asked = np.ones(20)
     light = compiled(asked, Drive(level_bits=1, max_ma=130))
