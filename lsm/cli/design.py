@@ -4,12 +4,13 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from lsm.cli import _show
+from lsm.illum import LEVELS, Drive, LedBoard, compile_light
 from lsm.sensing import Bundle
 from lsm.sensing.progress import RichReporter
 from lsm.vision.pipeline import PipelineConfig, run_pipeline
@@ -37,15 +38,43 @@ def design(
     with _show.progress(quiet=as_json) as bars:
         bundle = run_pipeline(settings, cache=cache, cells=cells or _show.nih_cells(), progress=RichReporter(bars))
     bundle.save(folder)
-    _tell(bundle, folder, time.monotonic() - started, as_json=as_json)
+    light = shown_light(bundle, settings.rig.led_board.board())
+    _tell(bundle, folder, light, time.monotonic() - started, as_json=as_json)
 
 
-def _tell(bundle: Bundle, folder: Path, seconds: float, *, as_json: bool) -> None:
-    facts = {"model": str(folder), "figures": bundle.card.figures, "seconds": round(seconds), "cores": os.cpu_count()}
+def shown_light(bundle: Bundle, board: LedBoard) -> list[dict[str, Any]]:
+    """What the project's own firmware, as it starts, shows of each pattern at the exposure of the design.
+
+    scale: below 1 where the current limit dims the pattern. max_error: beyond that, of any LED, relative to
+    the brightest. current_ma: predicted supply current.
+    """
+    rows = []
+    for pattern, exposure_ms in zip(bundle.patterns(board), bundle.exposures_ms.tolist(), strict=True):
+        weights = pattern.levels / LEVELS
+        light = compile_light(board, weights, Drive.of_firmware(board), exposure_ms=exposure_ms, keep_exposure=True)
+        row = {"scale": light.scale, "max_error": light.max_error, "current_ma": light.peak_current_ma}
+        rows.append({"pattern": pattern.name} | {key: round(value, 4) for key, value in row.items()})
+    return rows
+
+
+def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: float, *, as_json: bool) -> None:
+    facts = {
+        "model": str(folder),
+        "figures": bundle.card.figures,
+        "light": light,
+        "seconds": round(seconds),
+        "cores": os.cpu_count(),
+    }
     if as_json:
         typer.echo(json.dumps(facts))
         return
     console = Console()
     console.print_json(data=bundle.card.figures)
+    for row in light:
+        console.print(
+            f"{row['pattern']}: the LED board shows {row['scale']:.0%} of it at {row['current_ma']:.0f} mA, "
+            f"within {row['max_error']:.1%}",
+            soft_wrap=True,
+        )
     console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True)
     console.print(f"Next:  lsm train-policy --model {folder}", soft_wrap=True)

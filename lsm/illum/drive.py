@@ -61,6 +61,12 @@ class Drive(Config):
             raise ValueError(f"LED {min(both)} is in dead_leds and in stuck_leds: name it once")
         return self
 
+    @classmethod
+    def of_firmware(cls, board: LedBoard) -> "Drive":
+        """The project's own firmware as it starts: 8 bits, 20 mA per channel, 30 % of the current of full white."""
+        full_white_ma = 20 * board.n_leds * board.n_colours
+        return cls(channel_ma=(20.0,), max_ma=float(max(1, full_white_ma * 3 // 10)))
+
     @property
     def full_level(self) -> int:
         """The level of full drive."""
