@@ -14,6 +14,9 @@ from lsm.types import Duty, PerLed
 Weights = Float[np.ndarray, "led colour"]
 ChannelMask = Bool[np.ndarray, "led colour"]
 
+# fainter light would overflow the scale that makes it visible
+FAINTEST = 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -85,6 +88,7 @@ def job_of(
     sound = efficacy > 0
     sound[[*drive.dead_leds, *drive.stuck_leds]] = False
     wanted = np.divide(asked, efficacy, out=np.zeros_like(asked), where=sound)
+    wanted[np.abs(wanted) < FAINTEST] = 0
     room_ua = drive.limit_ua - len(drive.stuck_leds) * int(drive.channel_ua(board).sum())
     if room_ua < 0:
         raise LimitExceeded(

@@ -20,6 +20,7 @@ for; where each LED stands does not enter unless the weights are meant `at_sampl
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from lsm.illum._encode import Encoding, Want, split
 from lsm.illum._job import Job, Part, Weights, as_asked, encode, job_of
@@ -57,11 +58,12 @@ class CompiledLight:
     noise_light: the same without signs: its image, in electrons, is the shot noise variance of the sum,
     to which every frame adds the camera's read noise.
     half_step: how far from `scale * asked` rounding alone can take each LED [led, colour]; 0 where all is exact.
-    max_error, rms_error: deviation of sound LEDs from `scale * asked`, relative to the largest asked light,
-    and to the root of its mean square.
-    lost_leds: those asked to shine that cannot. lost_share: their share of all light asked for (of all |weights|).
+    max_error: largest deviation of a sound LED from `scale * asked`, relative to the largest light asked of any.
+    rms_error: root mean square of the deviations, relative to that of the light asked.
+    lost_leds: those asked to shine that cannot; no other makes up for them, since none lights from their
+    direction. lost_share: their share of all light asked for, signs aside.
     stuck_leds: those that shine whatever is asked.
-    latch_ms: time before each frame.
+    latch_ms: time before each frame, in which the camera does not expose.
     """
 
     frames: tuple[LitFrame, ...]
@@ -124,16 +126,18 @@ def compile_light(
     """
     asked = as_asked(board, weights, colour)
     job = job_of(board, drive, asked, exposure_ms, exposure_limits_ms, at_sample=at_sample)
-    parts = [Part(sign, part) for sign in (1, -1) if (part := np.clip(sign * job.wanted, 0, None)).any()]
+    parts = [Part(sign, part) for sign, part in zip((1, -1), split_signed(job.wanted), strict=True) if part.any()]
     scale, pairs = encode(job, parts, keep=keep_exposure, tolerance=tolerance)
     captures = [_capture(job, part.sign, *pair) for part, pair in zip(parts, pairs, strict=True)]
-    return _result(job, asked, scale, captures or [_dark(job)])
+    if not any(capture.frames for capture in captures):
+        captures = [_dark(job)]
+    return _result(job, asked, scale, captures)
 
 
-def split_signed(weights: PerLed) -> tuple[PerLed, PerLed]:
+def split_signed(weights: Float[np.ndarray, "*axes"]) -> tuple[Float[np.ndarray, "*axes"], Float[np.ndarray, "*axes"]]:
     """Positive and negative part of signed weights, each non-negative: two captures, charged as two."""
-    positive: PerLed = np.clip(weights, 0.0, None)
-    negative: PerLed = np.clip(-weights, 0.0, None)
+    positive: Float[np.ndarray, "*axes"] = np.clip(weights, 0.0, None)
+    negative: Float[np.ndarray, "*axes"] = np.clip(-weights, 0.0, None)
     return positive, negative
 
 
