@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
-from lsm.errors import IlluminatorError, IlluminatorTimeout
+from lsm.errors import FileMissing, IlluminatorError, IlluminatorTimeout, PortBusy
 from lsm.led.transport import Transport
 from lsm.types import DutyLevels
 
@@ -59,6 +59,15 @@ class TextLine:
         text = self.ask(command)
         if text != answer:
             raise self.nonsense(command, text)
+
+    def reopen(self) -> None:
+        """The same port once more, after the board was away. Raises IlluminatorTimeout while it still is."""
+        try:
+            self._transport.reopen()
+        except (PortBusy, FileMissing) as error:
+            raise IlluminatorTimeout(
+                f"The LED board on {self.name} is gone: {error.message}", hint=error.hint
+            ) from error
 
     def drain(self) -> None:
         """Wait until the board is quiet and drop what it said."""

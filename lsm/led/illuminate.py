@@ -3,6 +3,7 @@
 import atexit
 import math
 import threading
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ class IlluminateClient:
     - It cannot switch all LEDs at one edge: every show() starts dark, and a drawn pattern grows while it is drawn.
     - It has no watchdog. A thread here turns the light off, and so does leaving Python, but a computer
       that hangs, or a cable that is pulled from a board with its own supply, leaves the light on.
-    - It does not tell its current: keep to what its supply bears with lsm.illum.compile_pattern.
+    - It does not tell its current: keep to what its supply bears with lsm.illum.compile_light.
     - It counts no frames: still_lit() knows of its own commands and of what is lit at that moment.
 
     Raises IlluminatorTimeout (silent), IlluminatorError (something else answers), ConfigError (other LEDs).
@@ -71,7 +72,7 @@ class IlluminateClient:
         self._timer = threading.Timer(0.0, self._expire)
         try:
             self._check_request(levels)
-            self._first_dark()
+            self._put_out(None)
             self._speech, self._properties = self._identify(dialect)
             self._check_board()
             self._check_pose(pose_tolerance_mm)
@@ -143,26 +144,16 @@ class IlluminateClient:
         """All LEDs off, read back as off, before it returns; works in every state.
 
         Raises IlluminatorTimeout or IlluminatorError when the board could not be brought to say so;
-        it is then tried again every second until close().
+        it is then tried again every second until close(), also with a board that was away for a while.
         """
         with self._lock:
             self._stop_guard()
             self._lit = False
-            for last in (attempt == self._retries for attempt in range(1 + self._retries)):
-                try:
-                    self._line.expect("x", "")
-                    if not self._read_back().any():
-                        return
-                except IlluminatorError:
-                    if last:
-                        self._guard(DARK_AGAIN_S)
-                        raise
-                    self._line.drain()
-            self._guard(DARK_AGAIN_S)
-            raise IlluminatorError(
-                f"The LED board on {self._line.name} has LEDs on after it was told to put all out.",
-                hint="cut its power",
-            )
+            try:
+                self._put_out(self._read_back)
+            except IlluminatorError:
+                self._guard(DARK_AGAIN_S)
+                raise
 
     def latched(self) -> DutyLevels:
         """The levels [led, colour] that the board says are on. Raises IlluminatorTimeout or IlluminatorError."""
@@ -198,17 +189,23 @@ class IlluminateClient:
                 f"{levels} levels are too few for {self._board.n_colours} colours.", hint=f"give {least} or more"
             )
 
-    def _first_dark(self) -> None:
-        """Put out what an earlier program left lit; a line it left unfinished may swallow the first attempts."""
-        for last in (attempt == self._retries for attempt in range(1 + self._retries)):
-            self._line.drain()
+    def _put_out(self, read_back: Callable[[], DutyLevels] | None) -> None:
+        """Try to put out all LEDs until `read_back` says so; a line left unfinished may swallow the first attempts."""
+        for attempt in range(1 + self._retries):
             try:
-                self._line.ask("x")
+                if attempt == self._retries > 0:
+                    self._line.reopen()
+                if attempt > 0 or read_back is None:
+                    self._line.drain()
+                self._line.expect("x", "")
+                if read_back is None or not read_back().any():
+                    return
             except IlluminatorError:
-                if last:
+                if attempt == self._retries:
                     raise
-            else:
-                return
+        raise IlluminatorError(
+            f"The LED board on {self._line.name} has LEDs on after it was told to put all out.", hint="cut its power"
+        )
 
     def _identify(self, dialect: str) -> tuple[Dialect, dict[str, Any]]:
         """Which dialect is spoken, told by the word that a board knows for its properties."""

@@ -12,16 +12,16 @@ class IlluminateLine:
     """A Transport whose time passes only while somebody waits, so that thousands of faults take seconds.
 
     damage: from one written command to what arrives, in pieces, each with the pause before it in seconds.
-    mute: from one answer to what comes back. written: all commands.
+    mute: from one answer to what comes back. written: all commands. greeting: what the board said before.
     """
 
-    def __init__(self, firmware: IlluminateFirmware) -> None:
+    def __init__(self, firmware: IlluminateFirmware, *, greeting: bytes = b"") -> None:
         self.firmware = firmware
         self.damage: Damage = undamaged
         self.mute: Callable[[bytes], bytes] = bytes
         self.written: list[bytes] = []
         self.closed = False
-        self._waiting = b""
+        self._waiting = greeting
         self._idle_s = 0.0
 
     @property
@@ -38,6 +38,9 @@ class IlluminateLine:
         data, self._waiting = self._waiting, b""
         self._idle_s += 0.0 if data else timeout_s
         return data
+
+    def reopen(self) -> None:
+        self.closed = False
 
     def close(self) -> None:
         self.closed = True

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,9 +160,7 @@ def test_what_was_lit_before_is_put_out(emulated: EmulatedBoard):
 def test_the_light_goes_out_by_itself(emulated: EmulatedBoard, client: IlluminateClient):
     shown = client.show(CENTRE, hold_ms=10.0)
     shown_ns = time.monotonic_ns()
-    deadline = time.monotonic() + 10.0
-    while emulated.lit().any() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    await_darkness(emulated)
     dark_ns = emulated.log[-1][0]
     assert 1.9 <= (dark_ns - shown_ns) / 1e9 <= 3.0  # 2 s from within show(), and a busy machine
     assert not client.still_lit(shown)
@@ -261,6 +260,26 @@ def test_a_board_that_is_unplugged_is_an_error(emulated: EmulatedBoard, client: 
     client.close()
 
 
+def test_a_board_that_comes_back_with_its_light_on_is_put_out_and_works(tmp_path: Path, firmware: IlluminateFirmware):
+    port = tmp_path / "port"
+    with EmulatedBoard(firmware) as first:
+        port.symlink_to(first.port)
+        client = IlluminateClient(SerialTransport(str(port)), BOARD, reply_s=REPLY_S)
+        client.show(CENTRE, hold_ms=10.0)
+    with pytest.raises(IlluminatorTimeout):
+        client.show(CENTRE, hold_ms=10.0)
+    port.unlink()
+    firmware.lamps.set_led(7, (9, 9, 9))
+    firmware.lamps.update()  # it has a supply of its own
+    with EmulatedBoard(firmware) as again:
+        port.symlink_to(again.port)
+        await_darkness(again)
+        client.show(CENTRE, hold_ms=10.0)
+        np.testing.assert_array_equal(again.lit(), CENTRE.levels)
+        client.close()
+        assert not again.lit().any()
+
+
 @pytest.mark.parametrize("pattern", [CENTRE, RANDOM_RGB])
 @pytest.mark.parametrize("nth", [1, 3, 5, 8])
 def test_a_lost_answer_is_an_error_and_darkness(
@@ -283,10 +302,7 @@ def test_a_silent_line_is_tried_until_the_light_is_out(
         client.dark()
     assert emulated.lit().any()
     line.write_filter = None
-    deadline = time.monotonic() + 10.0
-    while emulated.lit().any() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not emulated.lit().any()
+    await_darkness(emulated)
 
 
 def test_a_board_that_lost_its_power_is_noticed_and_set_up_again(
@@ -334,6 +350,13 @@ def test_our_own_board_has_its_own_client(emulated: EmulatedBoard):
     line.read_filter = answer_after(1, b'{"led_count": 324, "color_channels": ["r"], "lsm": {}}\n-==-\n')
     with pytest.raises(IlluminatorError, match="this project's firmware"):
         IlluminateClient(line, BOARD, reply_s=REPLY_S)
+
+
+def await_darkness(emulated: EmulatedBoard) -> None:
+    deadline = time.monotonic() + 10.0
+    while emulated.lit().any():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def answer_after(n_answers: int, answer: bytes) -> Callable[[bytes], bytes]:
