@@ -10,7 +10,7 @@ import serial
 
 from lsm.errors import FileMissing, IlluminatorTimeout, PortBusy
 
-SLICE_S = 0.05
+SLICE_S = 0.01  # how late a read that finds nothing may end
 CONNECT_S = 2.0
 
 

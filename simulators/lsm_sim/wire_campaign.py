@@ -1,0 +1,288 @@
+"""Puts a great many faults on the wire of the native board and counts wrong lights shown without an error.
+
+    python -m lsm_sim.wire_campaign --faults 100000 --json wire_faults.json
+
+Each round the client does one task (a light, darkness, a sequence, a question) while one fault hits one frame on its
+way; then, on a sound line, it must show another light. What is counted comes from the board's own log of emitted LED
+frames and from the requests that really left the client:
+
+- wrong: an LED frame that is neither dark nor one of the lights asked for in this round, another light than the asked
+  one at its end, or an answer that is not true;
+- twice: more lit frames than there were requests to light or step that differ in number, command or content;
+- recovery: from the moment of the fault to the end of the next light that was verified.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cobs import cobs
+
+from lsm.errors import IlluminatorError
+from lsm.illum import LedBoard, Pattern
+from lsm.led import Edge, LedBoardClient, SequencePlan, When
+from lsm.led._constants import Command
+from lsm.types import DutyLevels
+from lsm_sim.board import HEADER, LED_FRAME, NativeBoard, decode_lane
+from lsm_sim.faults import Fault, FaultyLine, Kind, Way
+
+ROUNDS_PER_BOARD = 400
+LATE_S = 0.03
+PIECES = 4  # a random fault hits one of the first so many pieces of a task
+RECOVERY_S = 10.0
+LIT = (Command.SHOW, Command.SEQ_ARM, Command.SEQ_STEP)
+
+
+class WrongLightError(Exception):
+    """The client returned something that is not true."""
+
+
+@dataclass
+class Tally:
+    """What came of the faults. recovery_s: of each fault; infinite where the next light never came."""
+
+    by_kind: Counter[str] = field(default_factory=Counter)
+    raised: int = 0
+    wrong: int = 0
+    twice: int = 0
+    lit_frames: int = 0
+    recovery_s: list[float] = field(default_factory=list)
+
+    @property
+    def faults(self) -> int:
+        return len(self.recovery_s)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        times_ms = np.array(self.recovery_s or [0.0]) * 1000
+        return {
+            "faults": self.faults,
+            "by_kind": dict(sorted(self.by_kind.items())),
+            "tasks_that_raised": self.raised,
+            "lit_frames": self.lit_frames,
+            "wrong_light_without_error": self.wrong,
+            "executed_twice": self.twice,
+            "recovery_ms": {
+                "median": round(float(np.median(times_ms)), 1),
+                "p99": round(float(np.quantile(times_ms, 0.99)), 1),
+                "max": round(float(times_ms.max()), 1),
+            },
+        }
+
+
+class Bench:
+    """One board, its client, what was asked of them and what was emitted.
+
+    Raises, from its tasks, IlluminatorError and WrongLightError.
+    """
+
+    def __init__(self, native: NativeBoard, board: LedBoard, rng: np.random.Generator, *, reply_s: float) -> None:
+        self.rng = rng
+        self._board = board
+        self._greetings = 0
+        self.asked: list[DutyLevels] = []
+        self.requests: set[tuple[int, bytes]] = set()
+        self.line = FaultyLine(native.open_transport(), rng)
+        self.line.on_write = self._note
+        self.client = LedBoardClient(self.line, board, reply_s=reply_s, retries=5)
+        self._log = native.frames_path.open("rb")
+
+    def close(self) -> None:
+        self.client.close()
+        self._log.close()
+
+    def fresh_frames(self) -> list[DutyLevels]:
+        """LED frames emitted since the last call."""
+        frames = []
+        while len(head := self._log.read(HEADER.size)) == HEADER.size:
+            magic, _, count = HEADER.unpack(head)
+            data = self._log.read(count)
+            if magic == LED_FRAME:
+                frames.append(decode_lane(data))
+        return frames
+
+    def light(self) -> None:
+        pattern = self._pattern()
+        self.asked.append(pattern.levels)
+        shown = self.client.show(pattern, hold_ms=float(self.rng.integers(0, 4000)))
+        self._true(np.array_equal(shown.levels, pattern.levels))
+
+    def darkness(self) -> None:
+        self.client.dark()
+        self._true(not self.client.latched().any())
+
+    def questions(self) -> None:
+        self.client.status()
+        self._true(np.allclose(self.client.read_geometry(), self._board.positions_mm, atol=1e-3))
+
+    def sequence(self) -> None:
+        patterns = [self._pattern() for _ in range(3)]
+        sequences = self.client.sequences
+        sequences.trigger_in(0, Edge.RISING, debounce_us=3)
+        sequences.trigger_out(0, When.PATTERN, width_us=20)
+        sequences.load(patterns)
+        self.asked += [pattern.levels for pattern in patterns]
+        sequences.arm(SequencePlan(longest_s=5.0))
+        for index in range(len(patterns)):
+            self._true(sequences.step() == index)
+        self._true(sequences.step() is None)
+
+    def _true(self, statement: bool) -> None:
+        if not statement:
+            raise WrongLightError
+
+    def _pattern(self) -> Pattern:
+        """One LED, a few, on and off, grey in one colour, or all colours; below the current limit."""
+        levels = np.zeros((self._board.n_leds, 3))
+        match self.rng.integers(4):
+            case 0:
+                levels[self.rng.integers(len(levels)), self.rng.integers(3)] = self.rng.integers(1, 256)
+            case 1:
+                levels[:, 1] = (self.rng.random(len(levels)) < 0.2) * 200
+            case 2:
+                levels[:, self.rng.integers(3)] = self.rng.integers(0, 128, len(levels))
+            case _:
+                levels[:] = self.rng.integers(0, 60, levels.shape)
+        return Pattern.of(self._board, levels / 255)
+
+    def _note(self, piece: bytes) -> None:
+        body = cobs.decode(piece[1:-1]) if piece.startswith(b"\0") else bytes(2)
+        self._greetings += body[1] == Command.HELLO  # behind it, numbers begin again
+        if body[1] in LIT:
+            self.requests.add((self._greetings, body))
+
+
+TASKS: dict[str, Callable[[Bench], None]] = {
+    "light": Bench.light,
+    "darkness": Bench.darkness,
+    "questions": Bench.questions,
+    "sequence": Bench.sequence,
+}
+WEIGHTS = (0.6, 0.1, 0.1, 0.2)
+
+
+def random_faults(count: int, *, seed: int, reply_s: float, rows: int, folder: Path) -> Tally:
+    """Random faults until `count` have hit, on boards of rows x rows LEDs. folder: for the boards' logs."""
+    rng = np.random.default_rng(seed)
+    tally = Tally()
+    while tally.faults < count:
+        with _bench(rows, rng, reply_s, folder) as bench:
+            for _ in range(ROUNDS_PER_BOARD):
+                if tally.faults < count:
+                    task = TASKS[str(rng.choice(list(TASKS), p=WEIGHTS))]
+                    _round(bench, tally, Fault.drawn(rng, pieces=PIECES, late_s=LATE_S), task)
+    return tally
+
+
+def cuts(*, seed: int, reply_s: float, rows: int, folder: Path, every: int = 1) -> Tally:
+    """A cut at every byte (or at every so-many-th) of every request and every answer of one run of each task."""
+    rng = np.random.default_rng(seed)
+    tally = Tally()
+    with _bench(rows, rng, reply_s, folder) as bench:
+        for task in TASKS.values():
+            bench.line.arm(None)
+            task(bench)
+            seen = list(bench.line.seen)
+            bench.fresh_frames()
+            for way in Way:
+                lengths = [length for direction, length in seen if direction is way]
+                places = [(piece, at) for piece, length in enumerate(lengths) for at in range(length)]
+                for piece, at in places[::every]:
+                    _round(bench, tally, Fault(Kind.CUT, way, piece, at), task)
+    return tally
+
+
+@contextmanager
+def _bench(rows: int, rng: np.random.Generator, reply_s: float, folder: Path) -> Iterator[Bench]:
+    board = LedBoard.grid(rows=rows, columns=rows, pitch_mm=2.0, distance_mm=50.0)
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as run_dir,
+        NativeBoard(rows=rows, columns=rows, pitch_mm=2.0, run_dir=Path(run_dir)) as native,
+    ):
+        bench = Bench(native, board, rng, reply_s=reply_s)
+        try:
+            yield bench
+        finally:
+            bench.close()
+
+
+def _round(bench: Bench, tally: Tally, fault: Fault, task: Callable[[Bench], None]) -> None:
+    bench.asked, bench.requests = [], set()
+    bench.line.arm(fault)
+    raised, wrong = _try(task, bench)
+    hit_at = bench.line.hit_at
+    bench.line.arm(None)
+    deadline = time.monotonic() + RECOVERY_S
+    again = True
+    while again and time.monotonic() < deadline:
+        again, lied = _try(Bench.light, bench)
+        wrong |= lied
+    recovered_s = float("inf") if again else time.monotonic() - (hit_at or 0.0)
+    frames = bench.fresh_frames()
+    lit = [levels for levels in frames if levels.any()]
+    wrong |= any(not any(np.array_equal(levels, asked) for asked in bench.asked) for levels in lit)
+    wrong |= not (frames and np.array_equal(frames[-1], bench.asked[-1]))
+    tally.wrong += wrong
+    tally.raised += raised
+    tally.lit_frames += len(lit)
+    tally.twice += max(0, len(lit) - len(bench.requests))
+    if hit_at is not None:
+        tally.by_kind[fault.kind] += 1
+        tally.recovery_s.append(recovered_s)
+
+
+def _try(task: Callable[[Bench], None], bench: Bench) -> tuple[bool, bool]:
+    """Whether it raised, and whether it said something that is not true."""
+    try:
+        task(bench)
+    except IlluminatorError:
+        return True, False
+    except WrongLightError:
+        return False, True
+    return False, False
+
+
+def main(arguments: list[str]) -> int:
+    """0 when nothing wrong was shown, nothing executed twice and every recovery took at most a second."""
+    parser = argparse.ArgumentParser(description="Faults on the wire of the native LED board.")
+    parser.add_argument("--faults", type=int, default=100_000, help="how many random faults (default 100000)")
+    parser.add_argument("--rows", type=int, default=13, help="the board has rows x rows LEDs (default 13)")
+    parser.add_argument("--reply-ms", type=float, default=20.0, help="the client's patience (its default is 500)")
+    parser.add_argument("--every", type=int, default=1, help="cut at every so-many-th byte (default 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="lsm-faults-") as folder:
+        shared: dict[str, Any] = {
+            "seed": options.seed,
+            "reply_s": options.reply_ms / 1000,
+            "rows": options.rows,
+            "folder": Path(folder),
+        }
+        tallies = {"cuts": cuts(**shared, every=options.every), "random": random_faults(options.faults, **shared)}
+    good = all(not (each.wrong or each.twice) and max(each.recovery_s) <= 1.0 for each in tallies.values())
+    result = {
+        "settings": {key: value for key, value in vars(options).items() if key != "json"},
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        **{name: tally.plain() for name, tally in tallies.items()},
+        "promise_kept": good,
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    if options.json is not None:
+        options.json.write_text(text + "\n", encoding="utf-8")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
