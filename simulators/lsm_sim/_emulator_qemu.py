@@ -88,7 +88,7 @@ class Pins(Control):
     def _await_taken(self, pin: int) -> None:
         # A real edge waits for the processor, too, but a real processor is never held up by its host.
         deadline = time.monotonic() + ANSWER_S
-        while (self._register(EXTI_IMR) & self._register(EXTI_PR)) >> pin & 1:
+        while self._register(EXTI_PR) >> pin & 1 and self._register(EXTI_IMR) >> pin & 1:
             if time.monotonic() > deadline:
                 raise DeviceError(f"The emulated board does not take an edge on input {pin}.", hint="see its board.log")
 

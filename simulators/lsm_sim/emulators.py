@@ -24,7 +24,11 @@ ANSWER_S = 60.0  # many edges at a long distance take their time
 N_LEDS = 32 * 32
 AVR_PACKAGES = "make gcc gcc-avr avr-libc libsimavr-dev libelf-dev"
 ARM_PACKAGES = "make gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
-EDGE_PERIOD_US_MIN = 2
+EDGE_PERIOD_US_MIN = 50  # what the interrupt takes, and a little: closer edges merge, as on the chip
+
+# 8 ns per instruction, about what a Cortex-M4 with flash wait states takes at 168 MHz. The clock stands still while the
+# host has no time for the emulator, and does not run ahead of the wall clock.
+CLOCK = "-accel tcg -icount shift=3,sleep=on,align=on"
 
 # Ends the emulator with this process, however that ends: its standard input is then closed.
 LEASH = 'exec 3<&0; (cat <&3 >/dev/null; kill $$) & exec 3<&-; exec "$@" </dev/null'
@@ -35,7 +39,8 @@ class EmulatedBoard:
 
     virtual_time = True
 
-    def __init__(self, run_dir: Path | None) -> None:
+    def __init__(self, image: Path, run_dir: Path | None) -> None:
+        self.image = image
         self._own_dir = Path(tempfile.mkdtemp(prefix="lsm-board-")) if run_dir is None else None
         self._folder = run_dir or self._own_dir or Path()
         self._process: subprocess.Popen[str] | None = None
@@ -126,7 +131,7 @@ class AvrBoard(EmulatedBoard):
             "avr_harness", "lsm-avr-harness", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES
         )
         image = build_target(target, f"lsm-{target}.elf", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES)
-        super().__init__(run_dir)
+        super().__init__(image, run_dir)
         options: dict[str, object] = {
             "--elf": image,
             "--port": self._folder / "port",
@@ -192,7 +197,7 @@ class AvrBoard(EmulatedBoard):
 
 
 class Stm32Board(EmulatedBoard):
-    """An STM32F405 with 32 x 32 LEDs as QEMU's netduinoplus2, whose clock follows the wall clock.
+    """An STM32F405 with 32 x 32 LEDs as QEMU's netduinoplus2, whose time is counted in instructions.
 
     The build differs from the chip's own: LED lane and trigger outputs leave through a serial port, and the settings
     outlive reset() but not the board. A host that stops reading may stop the board, which real hardware does not.
@@ -205,7 +210,7 @@ class Stm32Board(EmulatedBoard):
         image = build_target(
             target, f"lsm-{target}.elf", build_dir=build_dir, tools=("arm-none-eabi-gcc",), packages=ARM_PACKAGES
         )
-        super().__init__(run_dir)
+        super().__init__(image, run_dir)
         self._monitor = Monitor()
         self._pins = Pins()
         ends = (self._monitor.child_end.fileno(), self._pins.child_end.fileno())
@@ -230,12 +235,15 @@ class Stm32Board(EmulatedBoard):
         return self._pins.now_us() * 1000
 
     def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
-        """Put rising edges on a trigger input, at least `period_us` apart; returns when the last has been taken."""
-        due = time.monotonic()
-        for _ in range(count):
-            time.sleep(max(due - time.monotonic(), 0.0))
-            due = max(due, time.monotonic() - period_us / 2e6) + period_us / 1e6
+        """Put rising edges on a trigger input, at least `period_us` apart in the board's time.
+
+        Returns when the last has been taken.
+        """
+        for index in range(count):
+            start_us = self._pins.now_us()
             self._pins.pulse(pin)
+            while index + 1 < count and (rest_us := start_us + period_us - self._pins.now_us()) > 0:
+                time.sleep(max(rest_us / 2e6, POLL_S / 10))
 
     def reset(self) -> None:
         """Press the reset button; returns once the board listens again. RAM keeps what the firmware does not clear."""
@@ -257,7 +265,7 @@ class Stm32Board(EmulatedBoard):
 
     def _options(self, image: Path, monitor: int, pins: int) -> list[str]:
         host = "socket,id=host,host=127.0.0.1,port=0,server=on,wait=off,nodelay=on"
-        words = f"-M netduinoplus2 -display none -monitor none -accel tcg -chardev {host} -serial chardev:host"
+        words = f"-M netduinoplus2 -display none -monitor none {CLOCK} -chardev {host} -serial chardev:host"
         control = f"-chardev socket,id=qmp,fd={monitor} -mon chardev=qmp,mode=control"
         edges = f"-chardev socket,id=pins,fd={pins} -object qtest,id=edges,chardev=pins,log=/dev/null"
         lane = ["-chardev", f"file,id=lane,path={self.frames_path},append=on", "-serial", "chardev:lane"]

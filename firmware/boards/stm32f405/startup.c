@@ -35,12 +35,13 @@ typedef void (*handler)(void);
 
 struct vectors {
     uint32_t *stack;
-    handler exception[15]; /* reset first; SysTick is the last one */
+    handler exception[15]; /* reset is the first, SysTick the last */
     handler interrupt[82];
 };
 
 __attribute__((section(".vectors"), used)) static const struct vectors VECTORS = {
     .stack = link_stack_top,
-    .exception = {reset_handler, hang, hang, hang, hang, hang, 0, 0, 0, 0, hang, hang, 0, hang, hang},
+    .exception = {reset_handler, hang, hang, hang, hang, hang, 0, 0, 0, 0, hang, hang, 0, hang,
+                  clock_interrupt},
     .interrupt = {[IRQ_EXTI0] = pin0_interrupt, [IRQ_EXTI1] = pin1_interrupt, [IRQ_USART1] = uart_interrupt},
 };

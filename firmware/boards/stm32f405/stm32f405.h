@@ -37,6 +37,7 @@ void lane_start(void);
 extern const uint32_t chip_ticks_per_us;
 
 /* The interrupts, which startup.c puts into the vector table. */
+void clock_interrupt(void);
 void uart_interrupt(void);
 void pin0_interrupt(void);
 void pin1_interrupt(void);
