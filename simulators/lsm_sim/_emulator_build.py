@@ -6,47 +6,71 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from lsm.errors import ToolMissing
+from lsm.errors import DeviceError, ToolMissing
 from lsm_sim._build import firmware_folder
 
 SOURCE_PATTERNS = ("core/*.[ch]", "hal/*.h", "boards/**/*.*", "sim/*.[ch]", "Makefile", "size_budget.py")
 
 
-def build_target(target: str, product: str, *, build_dir: Path | None, tools: tuple[str, ...], packages: str) -> Path:
+@dataclass(frozen=True)
+class Toolchain:
+    """What a target needs.
+
+    packages: the Debian packages that hold it. programs: their commands. libraries: a command that compiles an empty
+    C program from standard input and fails where a header or library is missing.
+    """
+
+    packages: str
+    programs: tuple[str, ...]
+    libraries: tuple[str, ...]
+
+    @property
+    def hint(self) -> str:
+        return f"apt-get install {self.packages}"
+
+    def find(self, program: str) -> str:
+        """The path of a program. Raises ToolMissing, naming the Debian packages."""
+        path = shutil.which(program)
+        if path is None:
+            raise ToolMissing(f"The program '{program}' is not installed.", hint=self.hint)
+        return path
+
+    def check(self) -> None:
+        """Raises ToolMissing, naming the Debian packages."""
+        for program in self.programs:
+            self.find(program)
+        probe = subprocess.run(
+            self.libraries, input="int main(void) { return 0; }", capture_output=True, text=True, check=False
+        )
+        if probe.returncode != 0:
+            raise ToolMissing(f"A library is not installed: {probe.stderr.strip()[-400:]}", hint=self.hint)
+
+
+def build_target(target: str, product: str, toolchain: Toolchain, *, build_dir: Path | None) -> Path:
     """The path of `product` as `make target` leaves it, built unless an up-to-date one is there.
 
-    build_dir: where products are kept; None is the user's cache folder. tools: programs that the target needs.
-    packages: the Debian packages that hold them. Raises ToolMissing when one is missing or refuses the sources.
+    build_dir: where products are kept; None is the user's cache folder.
+    Raises ToolMissing when a program or library is missing, DeviceError when the sources do not build.
     """
     source = firmware_folder()
     kept = build_dir or _cache_folder()
     built = kept / f"{product}-{_digest(source)}"
     if built.is_file():
         return built
-    for tool in ("make", *tools):
-        find_tool(tool, packages=packages)
+    toolchain.check()
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept) as scratch:
         command = ["make", "-C", str(source), target, f"BUILD={scratch}", f"PYTHON={sys.executable}"]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
-            raise ToolMissing(f"'make {target}' failed: {run.stderr.strip()[-800:]}", hint=_install(packages))
+            raise DeviceError(
+                f"'make {target}' failed: {run.stderr.strip()[-800:]}", hint="run it in the firmware folder"
+            )
         (Path(scratch) / product).replace(built)
     return built
-
-
-def find_tool(name: str, *, packages: str) -> str:
-    """The path of a program. Raises ToolMissing, naming the Debian packages."""
-    path = shutil.which(name)
-    if path is None:
-        raise ToolMissing(f"The program '{name}' is not installed.", hint=_install(packages))
-    return path
-
-
-def _install(packages: str) -> str:
-    return f"apt-get install {packages}"
 
 
 def _cache_folder() -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsm.errors import DeviceError
 from lsm.led import SerialTransport, SocketTransport
 from lsm.types import DutyLevels
-from lsm_sim._emulator_build import build_target, find_tool
+from lsm_sim._emulator_build import Toolchain, build_target
 from lsm_sim._emulator_qemu import Monitor, Pins
 from lsm_sim.board import last_led_frame, read_trigger_outs
 
@@ -22,8 +22,31 @@ STOP_S = 5.0
 POLL_S = 0.002
 ANSWER_S = 60.0  # many edges at a long distance take their time
 N_LEDS = 32 * 32
-AVR_PACKAGES = "make gcc gcc-avr avr-libc libsimavr-dev libelf-dev"
-ARM_PACKAGES = "make gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+AVR = Toolchain(
+    packages="make gcc gcc-avr avr-libc",
+    programs=("make", "avr-gcc", "avr-size"),
+    libraries=("avr-gcc", "-mmcu=atmega2560", "-include", "avr/io.h", "-x", "c", "-", "-o", "/dev/null"),
+)
+SIMAVR = Toolchain(
+    packages="make gcc libsimavr-dev libelf-dev",
+    programs=("make", "cc"),
+    libraries=("cc", "-include", "simavr/sim_avr.h", "-x", "c", "-", "-lsimavr", "-lelf", "-o", "/dev/null"),
+)
+ARM = Toolchain(
+    packages="make gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm",
+    programs=("make", "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"),
+    libraries=(
+        "arm-none-eabi-gcc",
+        "-mcpu=cortex-m4",
+        "--specs=nano.specs",
+        "--specs=nosys.specs",
+        "-x",
+        "c",
+        "-",
+        "-o",
+        "/dev/null",
+    ),
+)
 EDGE_PERIOD_US_MIN = 50  # what the interrupt takes, and a little: closer edges merge, as on the chip
 
 # 8 ns per instruction, about what a Cortex-M4 with flash wait states takes at 168 MHz. The clock stands still while the
@@ -113,7 +136,7 @@ class AvrBoard(EmulatedBoard):
     mono: the build with one level per LED and one colour per frame. realtime: virtual time does not run ahead of the
     wall clock, as a host that keeps the board's watchdog fed expects; otherwise it runs as fast as the machine can.
     eeprom_path: keeps the settings; without it they are lost with the board.
-    Raises ToolMissing without compiler or libsimavr, DeviceError when the board does not start.
+    Raises ToolMissing without compiler or libsimavr, DeviceError when the firmware does not build or start.
     """
 
     def __init__(
@@ -126,11 +149,8 @@ class AvrBoard(EmulatedBoard):
         eeprom_path: Path | None = None,
     ) -> None:
         target = "avr_mega_mono" if mono else "avr_mega"
-        tools = ("cc", "avr-gcc")
-        harness = build_target(
-            "avr_harness", "lsm-avr-harness", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES
-        )
-        image = build_target(target, f"lsm-{target}.elf", build_dir=build_dir, tools=tools, packages=AVR_PACKAGES)
+        harness = build_target("avr_harness", "lsm-avr-harness", SIMAVR, build_dir=build_dir)
+        image = build_target(target, f"lsm-{target}.elf", AVR, build_dir=build_dir)
         super().__init__(image, run_dir)
         options: dict[str, object] = {
             "--elf": image,
@@ -201,15 +221,13 @@ class Stm32Board(EmulatedBoard):
 
     The build differs from the chip's own: LED lane and trigger outputs leave through a serial port, and the settings
     outlive reset() but not the board. A host that stops reading may stop the board, which real hardware does not.
-    Raises ToolMissing without compiler or QEMU, DeviceError when the board does not start.
+    Raises ToolMissing without compiler or QEMU, DeviceError when the firmware does not build or start.
     """
 
     def __init__(self, *, build_dir: Path | None = None, run_dir: Path | None = None) -> None:
-        qemu = find_tool("qemu-system-arm", packages=ARM_PACKAGES)
+        qemu = ARM.find("qemu-system-arm")
         target = "stm32f405_emulated"
-        image = build_target(
-            target, f"lsm-{target}.elf", build_dir=build_dir, tools=("arm-none-eabi-gcc",), packages=ARM_PACKAGES
-        )
+        image = build_target(target, f"lsm-{target}.elf", ARM, build_dir=build_dir)
         super().__init__(image, run_dir)
         self._monitor = Monitor()
         self._pins = Pins()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from lsm.led._constants import MAX_FRAME
 from lsm.led.sequence import Edge, SequencePlan, When
 from lsm_sim._build import firmware_folder
 from lsm_sim.board import read_led_frames
-from lsm_sim.emulators import AVR_PACKAGES, AvrBoard, Stm32Board
+from lsm_sim.emulators import AVR, AvrBoard, Stm32Board
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300)]  # a loaded machine compiles and emulates slowly
 
@@ -72,6 +73,17 @@ def test_boots_dark_and_answers_in_text(board: AvrBoard | Stm32Board):
     assert board.virtual_time
     assert board.running
     assert os.getpgid(board.pid) == board.pid
+
+
+def test_a_long_text_answer_is_no_hang(board: AvrBoard | Stm32Board):
+    transport = board.open_transport()
+    wire = Wire(transport)
+    wire.send(b"pledposna\n")
+    answer = wire.answer(60.0)
+    assert answer is not None
+    assert answer.text.count("\n") > 1024
+    assert len(read_led_frames(board.frames_path)) == 1
+    transport.close()
 
 
 def test_emits_every_led_as_uploaded(board: AvrBoard | Stm32Board):
@@ -192,10 +204,17 @@ def test_an_emulator_ends_with_the_process_that_started_it(board: AvrBoard | Stm
     assert not Path(f"/proc/{int(run.stdout)}").exists()
 
 
-def test_a_missing_compiler_names_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_tool_names_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    without_header = replace(
+        AVR, programs=(), libraries=("cc", "-include", "no/such.h", "-x", "c", "-", "-o", "/dev/null")
+    )
+    with pytest.raises(ToolMissing, match=AVR.packages):
+        without_header.check()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolMissing, match=AVR_PACKAGES):
+    with pytest.raises(ToolMissing, match="libsimavr-dev"):
         AvrBoard(build_dir=tmp_path)
+    with pytest.raises(ToolMissing, match=AVR.packages):
+        AVR.check()
     with pytest.raises(ToolMissing, match="qemu-system-arm"):
         Stm32Board(build_dir=tmp_path)
 

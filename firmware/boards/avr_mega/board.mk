@@ -10,8 +10,9 @@ AVR_INPUTS := $(AVR_SOURCES) $(wildcard core/*.h hal/*.h boards/avr_mega/*.h) bo
 AVR_FLAGS := -std=gnu99 -Wall -Wextra -Werror -Wconversion -mmcu=atmega2560 -DF_CPU=16000000UL -Os -g -flto \
 	-ffunction-sections -fdata-sections -Wl,--gc-sections -Icore -Ihal -Iboards/avr_mega \
 	-DLSM_MAX_LEDS=1024u -DLSM_KEEP_LATCHED=0 -DLSM_MAX_FRAME=240u -DLSM_RX_WINDOW=250u
-AVR_COLOUR := -DLSM_FRAME_CHANNELS=3 -DLSM_SEQUENCE_BYTES=1024u
-AVR_MONO := -DLSM_FRAME_CHANNELS=1 -DLSM_SEQUENCE_BYTES=2048u
+# a pattern of 1024 LEDs in one bit takes 128 bytes: 18 and 26 of them
+AVR_COLOUR := -DLSM_FRAME_CHANNELS=3 -DLSM_SEQUENCE_BYTES=2304u
+AVR_MONO := -DLSM_FRAME_CHANNELS=1 -DLSM_SEQUENCE_BYTES=3328u
 
 .PHONY: avr_mega avr_mega_mono avr_harness
 

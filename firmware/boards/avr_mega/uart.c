@@ -1,5 +1,6 @@
 #include <avr/interrupt.h>
 #include <avr/io.h>
+#include <avr/wdt.h>
 
 #include "avr_mega.h"
 
@@ -43,11 +44,13 @@ size_t uart_read(uint8_t *bytes, size_t room) {
     return count;
 }
 
-/* Bounded by the baud rate: the wire takes a byte every 10 us whether a host listens or not. */
+/* Bounded by the baud rate: the wire takes a byte every 10 us whether a host listens or not. The positions of all
+ * LEDs as text take longer than the watchdog's period. */
 void hal_write(const uint8_t *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
         while ((UCSR0A & _BV(UDRE0)) == 0) {
         }
         UDR0 = bytes[i];
     }
+    wdt_reset();
 }
