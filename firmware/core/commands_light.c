@@ -56,10 +56,10 @@ uint8_t lsm_run_show(struct lsm_core *core, const uint8_t *payload, size_t count
     if (core->leds.shutter_closed) {
         return LSM_STATUS_NOT_ARMED;
     }
-    if (count == 4 && lsm_get_u32(payload) != lsm_leds_frame_crc(&core->leds)) {
+    uint32_t wanted_crc = count == 4 ? lsm_get_u32(payload) : 0;
+    if (!lsm_leds_latch(&core->leds, count == 4 ? &wanted_crc : NULL)) {
         return LSM_STATUS_CRC;
     }
-    lsm_leds_latch(&core->leds);
     lsm_reply_u32(core, core->leds.scale);
     lsm_reply_u32(core, core->leds.latch);
     lsm_reply_u32(core, lsm_leds_latched_crc(&core->leds));

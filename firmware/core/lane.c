@@ -20,9 +20,16 @@ void lsm_lane_begin(enum lsm_lane lane) {
     zeros(lane == LSM_LANE_APA102 ? 4u : 1u);
 }
 
-static void apa102(const uint8_t level[3]) {
-    const uint8_t bytes[4] = {GLOBAL_BRIGHTNESS, level[2], level[1], level[0]};
-    hal_led_write(bytes, sizeof bytes);
+static void apa102(const uint8_t *levels, uint8_t count) {
+    uint8_t bytes[4u * LSM_BLOCK];
+    uint8_t *to = bytes;
+    for (uint8_t i = 0; i < count; i++, to += 4, levels += 3) {
+        to[0] = GLOBAL_BRIGHTNESS;
+        to[1] = levels[2];
+        to[2] = levels[1];
+        to[3] = levels[0];
+    }
+    hal_led_write(bytes, 4u * (size_t)count);
 }
 
 static void ws2812(const uint8_t level[3]) {
@@ -37,11 +44,13 @@ static void ws2812(const uint8_t level[3]) {
     hal_led_write(bytes, sizeof bytes);
 }
 
-void lsm_lane_led(enum lsm_lane lane, const uint8_t level[3]) {
+void lsm_lane_leds(enum lsm_lane lane, const uint8_t *levels, uint8_t count) {
     if (lane == LSM_LANE_APA102) {
-        apa102(level);
-    } else {
-        ws2812(level);
+        apa102(levels, count);
+        return;
+    }
+    for (uint8_t i = 0; i < count; i++) {
+        ws2812(levels + 3u * (size_t)i);
     }
 }
 

@@ -10,38 +10,60 @@
 #define FULL_LEVEL 255u
 #define FRAME_BITS (LSM_FRAME_CHANNELS == 3 ? 24 : 8)
 
-static void scaled(uint8_t level[3], uint32_t scale) {
-    if (scale != LSM_SCALE_ONE) {
-        for (uint8_t i = 0; i < 3; i++) {
-            level[i] = (uint8_t)(level[i] * scale / LSM_SCALE_ONE);
+/* Works on LSM_BLOCK LEDs at a time. */
+struct walk {
+    const struct lsm_leds *leds;
+    const struct lsm_pattern *pattern;
+    uint32_t scale;
+    uint16_t next;
+    uint8_t count;
+    uint8_t levels[3u * LSM_BLOCK];
+};
+
+static bool step(struct walk *walk) {
+    walk->count = lsm_block_size(walk->next, walk->leds->count);
+    if (walk->count == 0) {
+        return false;
+    }
+    lsm_pattern_block(walk->pattern, walk->next, walk->count, walk->levels);
+    if (walk->scale != LSM_SCALE_ONE) {
+        for (uint8_t i = 0; i < 3u * walk->count; i++) {
+            walk->levels[i] = (uint8_t)(walk->levels[i] * walk->scale / LSM_SCALE_ONE);
         }
     }
+    walk->next = (uint16_t)(walk->next + walk->count);
+    return true;
 }
 
-static uint32_t add_crc(uint32_t crc, const uint8_t level[3]) {
-    return lsm_crc32_add(lsm_crc32_add(lsm_crc32_add(crc, level[0]), level[1]), level[2]);
-}
+struct measure {
+    uint32_t sum;
+    uint32_t crc;
+};
 
-static uint32_t pattern_crc(const struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale) {
-    uint32_t crc = LSM_CRC32_START;
-    for (uint16_t led = 0; led < leds->count; led++) {
-        uint8_t level[3];
-        lsm_pattern_level(pattern, led, level);
-        scaled(level, scale);
-        crc = add_crc(crc, level);
+static struct measure measured(const struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale) {
+    struct measure total = {0, LSM_CRC32_START};
+    struct walk walk = {.leds = leds, .pattern = pattern, .scale = scale};
+    while (step(&walk)) {
+        for (uint8_t i = 0; i < 3u * walk.count; i++) {
+            total.sum += walk.levels[i];
+            total.crc = lsm_crc32_add(total.crc, walk.levels[i]);
+        }
     }
-    return lsm_crc32_end(crc);
+    total.crc = lsm_crc32_end(total.crc);
+    return total;
 }
 
 static void emit(struct lsm_leds *leds) {
+    struct walk walk = {.leds = leds, .pattern = &leds->latched, .scale = leds->scale};
     leds->latched_sum = 0;
     lsm_lane_begin(leds->board.lane);
-    for (uint16_t led = 0; led < leds->count; led++) {
-        uint8_t level[3];
-        lsm_pattern_level(&leds->latched, led, level);
-        scaled(level, leds->scale);
-        leds->latched_sum += (uint32_t)level[0] + level[1] + level[2];
-        lsm_lane_led(leds->board.lane, level);
+    while (step(&walk)) {
+        uint16_t sum = 0;
+        for (uint8_t i = 0; i < 3u * walk.count; i++) {
+            sum = (uint16_t)(sum + walk.levels[i]);
+        }
+        leds->latched_sum += sum;
+        lsm_lane_leds(leds->board.lane, walk.levels, walk.count);
     }
     lsm_lane_end(leds->board.lane, leds->count);
     leds->latch++;
@@ -56,7 +78,6 @@ struct lsm_pattern lsm_leds_frame(const struct lsm_leds *leds) {
 
 void lsm_leds_show(struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale) {
     leds->latched = *pattern;
-    leds->latched_frame = false;
     leds->stale = false;
     leds->crc_known = false;
     leds->scale = scale;
@@ -64,9 +85,12 @@ void lsm_leds_show(struct lsm_leds *leds, const struct lsm_pattern *pattern, uin
 }
 
 /* The CRC is taken now, since a board without a second bank may not know it later. */
-void lsm_leds_latch(struct lsm_leds *leds) {
+bool lsm_leds_latch(struct lsm_leds *leds, const uint32_t *wanted_crc) {
     struct lsm_pattern pattern = lsm_leds_frame(leds);
-    uint32_t scale = lsm_leds_allowed(leds, lsm_pattern_sum(&pattern, leds->count));
+    struct measure frame = measured(leds, &pattern, LSM_SCALE_ONE);
+    if (wanted_crc != NULL && *wanted_crc != frame.crc) {
+        return false;
+    }
 #if LSM_KEEP_LATCHED
     memcpy(leds->kept, leds->frame, sizeof leds->kept);
     pattern.bytes = leds->kept;
@@ -74,9 +98,11 @@ void lsm_leds_latch(struct lsm_leds *leds) {
     if (leds->shutter_closed) {
         pattern.bytes = NULL;
     }
-    lsm_leds_show(leds, &pattern, scale);
-    leds->latched_frame = true;
+    lsm_leds_show(leds, &pattern, lsm_leds_allowed(leds, frame.sum));
+    leds->crc_known = leds->scale == LSM_SCALE_ONE && !leds->shutter_closed;
+    leds->latched_crc = frame.crc;
     (void)lsm_leds_latched_crc(leds);
+    return true;
 }
 
 void lsm_leds_clear(struct lsm_leds *leds) {
@@ -88,7 +114,6 @@ void lsm_leds_dark(struct lsm_leds *leds) {
     static const struct lsm_pattern DARK = {NULL, 1, {0, 0, 0}};
     memset(leds->frame, 0, sizeof leds->frame);
     lsm_leds_show(leds, &DARK, LSM_SCALE_ONE);
-    leds->latched_frame = true;
 }
 
 static uint8_t at_most(uint8_t value, uint8_t most) {
@@ -132,18 +157,15 @@ uint32_t lsm_leds_allowed(const struct lsm_leds *leds, uint32_t level_sum) {
 
 bool lsm_leds_read(const struct lsm_leds *leds, uint16_t led, uint8_t level[3]) {
     lsm_pattern_level(&leds->latched, led, level);
-    scaled(level, leds->scale);
+    for (uint8_t i = 0; i < 3; i++) {
+        level[i] = (uint8_t)(level[i] * leds->scale / LSM_SCALE_ONE);
+    }
     return !leds->stale;
-}
-
-uint32_t lsm_leds_frame_crc(const struct lsm_leds *leds) {
-    struct lsm_pattern pattern = lsm_leds_frame(leds);
-    return pattern_crc(leds, &pattern, LSM_SCALE_ONE);
 }
 
 uint32_t lsm_leds_latched_crc(struct lsm_leds *leds) {
     if (!leds->crc_known) {
-        leds->latched_crc = pattern_crc(leds, &leds->latched, leds->scale);
+        leds->latched_crc = measured(leds, &leds->latched, leds->scale).crc;
         leds->crc_known = true;
     }
     return leds->latched_crc;

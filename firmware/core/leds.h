@@ -20,7 +20,6 @@ struct lsm_leds {
     uint8_t kept[LSM_FRAME_BYTES];
 #endif
     struct lsm_pattern latched;
-    bool latched_frame; /* the frame buffer's light, not a sequence's */
     bool stale;         /* `latched` shared its bytes with the frame buffer, which was written since */
     bool crc_known;
     uint32_t latched_crc;
@@ -42,8 +41,9 @@ void lsm_leds_put(struct lsm_leds *leds, uint16_t led, uint8_t level, const uint
 void lsm_leds_clear(struct lsm_leds *leds);
 struct lsm_pattern lsm_leds_frame(const struct lsm_leds *leds);
 
-/* Emits the frame buffer, scaled so that its estimated current stays within the limit. */
-void lsm_leds_latch(struct lsm_leds *leds);
+/* Emits the frame buffer, scaled so that its estimated current stays within the limit. With a CRC-32 that is
+ * not the frame buffer's nothing happens, and it returns false. */
+bool lsm_leds_latch(struct lsm_leds *leds, const uint32_t *wanted_crc);
 
 /* Emits a stored pattern, each level times scale / LSM_SCALE_ONE, rounded down. */
 void lsm_leds_show(struct lsm_leds *leds, const struct lsm_pattern *pattern, uint32_t scale);
@@ -57,7 +57,6 @@ uint32_t lsm_leds_allowed(const struct lsm_leds *leds, uint32_t level_sum);
 /* What is on now; false where it cannot be told any more. */
 bool lsm_leds_read(const struct lsm_leds *leds, uint16_t led, uint8_t level[3]);
 
-uint32_t lsm_leds_frame_crc(const struct lsm_leds *leds);
 uint32_t lsm_leds_latched_crc(struct lsm_leds *leds);
 
 bool lsm_leds_lit(const struct lsm_leds *leds);

@@ -24,7 +24,7 @@ static void begin(struct lsm_core *core) {
 }
 
 static uint8_t finish(struct lsm_core *core) {
-    lsm_leds_latch(&core->leds);
+    (void)lsm_leds_latch(&core->leds, NULL);
     if (lsm_leds_limited(&core->leds)) {
         lsm_put_text(LSM_TEXT("LIMITED."));
         lsm_put_milli((int32_t)(((uint64_t)core->leds.scale * 1000u + LSM_SCALE_ONE / 2u) / LSM_SCALE_ONE));

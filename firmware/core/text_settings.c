@@ -54,7 +54,7 @@ static uint8_t shutter(struct lsm_core *core, struct lsm_arguments arguments) {
         }
         lsm_sequence_stop(core);
         core->leds.shutter_closed = open == 0;
-        lsm_leds_latch(&core->leds);
+        (void)lsm_leds_latch(&core->leds, NULL);
     }
     answer(LSM_TEXT("GS."), core->leds.shutter_closed ? 0 : 1);
     return 0;

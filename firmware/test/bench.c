@@ -33,8 +33,8 @@ void hal_led_begin(void) {
 }
 
 void hal_led_write(const uint8_t *bytes, size_t count) {
-    for (size_t i = 1; count == 4 && i < count; i++) {
-        bench.level_sum += bytes[i];
+    for (size_t i = 0; count % 4u == 0 && bytes[0] == 0xFF && i < count; i++) {
+        bench.level_sum += i % 4u != 0 ? bytes[i] : 0;
     }
     if (count <= sizeof bench.lane - bench.lane_count) {
         memcpy(bench.lane + bench.lane_count, bytes, count);

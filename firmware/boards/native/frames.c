@@ -45,13 +45,12 @@ void hal_led_begin(void) {
     lit = false;
 }
 
-/* A WS2812's dark bits are 1000. */
+/* Whether bytes of LEDs hold any light: of an APA102 three of four, of a WS2812 dark bits are 1000. */
 static bool bright(const uint8_t *bytes, size_t size) {
-    if (size == 4) {
-        return bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 0;
-    }
-    for (size_t i = 0; i < size && size == LONGEST_LED; i++) {
-        if (bytes[i] != 0x88) {
+    bool apa102 = size % 4u == 0 && bytes[0] == 0xFF;
+    bool ws2812 = size == LONGEST_LED;
+    for (size_t i = 0; i < size; i++) {
+        if ((apa102 && i % 4u != 0 && bytes[i] != 0) || (!apa102 && ws2812 && bytes[i] != 0x88)) {
             return true;
         }
     }
