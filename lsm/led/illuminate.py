@@ -37,11 +37,12 @@ class IlluminateClient:
       read back, and lit with a word that means nothing when it is damaged; so a wrong LED is never lit.
       Any other pattern is drawn colour by colour, dimmest first. Each of these commands fits one USB packet, which
       arrives whole or not at all; on a line that can damage bytes (a UART) a wrong LED may be on until the read-back
-      after its colour, some milliseconds later. Show one-colour patterns in turn where that matters.
+      after its colour, some milliseconds later. Where that matters show one-colour patterns in turn, which
+      lsm.illum.compile_light plans for a Drive of one bit.
     - It cannot switch all LEDs at one edge: every show() starts dark, and a drawn pattern grows while it is drawn.
     - It has no watchdog. A thread here turns the light off, and so does leaving Python, but a computer
       that hangs, or a cable that is pulled from a board with its own supply, leaves the light on.
-    - It does not tell its current: keep to what its supply bears with lsm.illum.compile_light.
+    - It does not tell its current: keep to what its supply bears with lsm.illum.compile_light, too.
     - It counts no frames: still_lit() knows of its own commands and of what is lit at that moment.
 
     Raises IlluminatorTimeout (silent), IlluminatorError (something else answers), ConfigError (other LEDs).

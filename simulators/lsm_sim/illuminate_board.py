@@ -86,6 +86,10 @@ class EmulatedBoard:
     def open_transport(self) -> SerialTransport:
         return SerialTransport(self.port)
 
+    def power_cycle(self, firmware: IlluminateFirmware) -> None:
+        """Run another program from its start, on the same port."""
+        self._firmware = firmware
+
     def unplug(self) -> None:
         """Pull the cable, which also feeds the LEDs."""
         self.close()

@@ -12,16 +12,16 @@ class IlluminateLine:
     """A Transport whose time passes only while somebody waits, so that thousands of faults take seconds.
 
     damage: from one written command to what arrives, in pieces, each with the pause before it in seconds.
-    mute: from one answer to what comes back. written: all commands. greeting: what the board said before.
+    answers: from one answer to what comes back. written: all commands.
     """
 
-    def __init__(self, firmware: IlluminateFirmware, *, greeting: bytes = b"") -> None:
+    def __init__(self, firmware: IlluminateFirmware) -> None:
         self.firmware = firmware
         self.damage: Damage = undamaged
-        self.mute: Callable[[bytes], bytes] = bytes
+        self.answers: Callable[[bytes], bytes] = bytes
         self.written: list[bytes] = []
         self.closed = False
-        self._waiting = greeting
+        self._waiting = b""
         self._idle_s = 0.0
 
     @property
@@ -31,13 +31,17 @@ class IlluminateLine:
     def write(self, data: bytes) -> None:
         self.written.append(data)
         for pause_s, piece in self.damage(data):
-            self._waiting += self.mute(self.firmware.receive(piece, pause_s=pause_s + self._idle_s))
+            self._waiting += self.answers(self.firmware.receive(piece, pause_s=pause_s + self._idle_s))
             self._idle_s = 0.0
 
     def read(self, timeout_s: float) -> bytes:
         data, self._waiting = self._waiting, b""
         self._idle_s += 0.0 if data else timeout_s
         return data
+
+    def interject(self, text: bytes) -> None:
+        """Something the board says without being asked."""
+        self._waiting += text
 
     def reopen(self) -> None:
         self.closed = False

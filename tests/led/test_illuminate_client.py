@@ -309,7 +309,7 @@ def test_a_board_that_lost_its_power_is_noticed_and_set_up_again(
     emulated: EmulatedBoard, firmware: IlluminateFirmware, client: IlluminateClient
 ):
     client.show(CENTRE, hold_ms=10.0)
-    firmware.__init__(Lamps(BOARD))  # type: ignore[misc]
+    emulated.power_cycle(type(firmware)(Lamps(BOARD)))
     with pytest.raises(IlluminatorError):
         client.show(FEW_RED, hold_ms=10.0)
     assert not emulated.ever_lit().any()

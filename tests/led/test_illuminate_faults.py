@@ -171,35 +171,45 @@ def test_a_drawn_pattern_with_a_damaged_byte_ends_in_an_error_and_darkness(
     bench.close()
 
 
+def without_a_byte(answer: bytes) -> tuple[bytes, bytes]:
+    at = len(answer) // 3
+    return answer[:at] + answer[at + 1 :], b""
+
+
+def late(answer: bytes) -> tuple[bytes, bytes]:
+    return b"", answer
+
+
+@pytest.mark.parametrize("fault", [without_a_byte, late], ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("make", [v1, v2])
 @pytest.mark.parametrize("pattern", [ONE_COLOUR, GREY, COLOURS], ids=["one colour", "grey", "colours"])
-def test_an_answer_with_a_lost_byte_ends_in_an_error_or_the_right_light(
-    make: Callable[[], IlluminateFirmware], pattern: Pattern
+def test_a_damaged_or_late_answer_ends_in_an_error_or_the_right_light(
+    make: Callable[[], IlluminateFirmware], pattern: Pattern, fault: Callable[[bytes], tuple[bytes, bytes]]
 ):
+    """fault: what comes of an answer now, and what only before the next one."""
     bench = Bench(make, pattern)
-    rng = np.random.default_rng(5)
+    lamps = bench.line.firmware.lamps
     outcomes = []
     for nth in range(len(bench.clean)):
-        left = nth
+        left, held = nth, b""
 
-        def shorten(answer: bytes) -> bytes:
-            nonlocal left
+        def disturbed(answer: bytes) -> bytes:
+            nonlocal left, held
             left -= 1
-            at = int(rng.integers(0, max(len(answer), 1)))
-            return answer[:at] + answer[at + 1 :] if left == -1 else answer
+            held, answer = (b"", held + answer) if left != -1 else fault(answer)[::-1]
+            return answer
 
         bench.client.dark()
-        bench.line.firmware.lamps.log.clear()
-        bench.line.mute = shorten
+        lamps.log.clear()
+        bench.line.answers = disturbed
         try:
             bench.client.show(pattern, hold_ms=10.0)
             outcomes.append(False)
         except IlluminatorError:
             outcomes.append(True)
-        bench.line.mute = bytes
-        log = bench.line.firmware.lamps.log
-        assert log[-1][1].any() != outcomes[-1]
-        ever = np.any([levels.any(axis=1) for _, levels in log], axis=0)
+        bench.line.answers = bytes
+        assert lamps.log[-1][1].any() != outcomes[-1]
+        ever = np.any([levels.any(axis=1) for _, levels in lamps.log], axis=0)
         assert not (ever & ~pattern.levels.any(axis=1)).any()
         if outcomes[-1]:
             bench.recover()

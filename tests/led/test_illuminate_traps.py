@@ -194,8 +194,10 @@ def test_a_line_that_an_earlier_program_left_unfinished_lights_nothing(make: typ
 @pytest.mark.parametrize("make", BOTH)
 def test_what_the_board_says_by_itself_is_no_answer(make: type[IlluminateFirmware]):
     firmware = make(Lamps(BOARD))
-    line = IlluminateLine(firmware, greeting=b"=== LED Array Controller\n=== For help, type ?\nDone.-==-\n")
+    line = IlluminateLine(firmware)
+    line.interject(b"=== LED Array Controller\n=== For help, type ?\nDone.-==-\n")
     client = IlluminateClient(line, BOARD)
+    line.interject(b"ERROR[14]: Trigger timeout.\n")
     client.show(CENTRE, hold_ms=10.0)
     client.close()
 
