@@ -12,8 +12,10 @@ from lsm.types import Duty
 Levels = Int[np.ndarray, "led colour"]
 PlaneLevels = Int[np.ndarray, "plane led colour"]
 
-# of float64 sums over a few planes, relative; also the least difference that counts
+# of float64 sums over a few planes; also the least difference of errors that counts
 ROUNDING = 1e-9
+# of exposures computed in different orders, relative
+SLACK = 1e-9
 # full scales tried below the largest that the current allows: all of them for a board of 8 bits
 SCALES_TRIED = 255
 # finer than the most sensitive camera can tell, and exact in float64
@@ -26,7 +28,7 @@ class Means:
 
     channel_ua: current of each colour channel at full drive. room_ua: what all may draw together.
     full_level: level of full drive. patterns: most patterns. one_colour: a pattern holds one colour only.
-    shortest_ms: least exposure of a pattern. any_scale: whether the largest drive may be below full drive.
+    shortest_ms, longest_ms: exposure of a pattern. total_ms: of all together, turns of LEDs counted once.
     """
 
     channel_ua: Int[np.ndarray, " colour"]
@@ -35,7 +37,8 @@ class Means:
     patterns: int
     one_colour: bool
     shortest_ms: float
-    any_scale: bool
+    longest_ms: float
+    total_ms: float
 
     def draw(self, levels: Levels) -> Levels:
         """Current of each channel in microamperes times the full level."""
@@ -61,40 +64,48 @@ class Want:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """drive = sum over planes of levels * share, apart from `error`; step is the distance of neighbouring drives.
-
-    fixed: the exposure is the shortest there is, so that a smaller scale does not shorten it.
-    """
+    """drive = sum over planes of levels * share, apart from `error`; step is the distance of neighbouring drives."""
 
     levels: PlaneLevels
     shares: Float[np.ndarray, " plane"]
     step: float
     error: float
     patterns: int = 0
-    fixed: bool = False
 
     def exposures_ms(self, want: Want, means: Means) -> Float[np.ndarray, " plane"]:
         """Exposure of each plane."""
         return self.shares * means.full_level * want.full_ms
 
 
+def top_level(drive: Duty, means: Means) -> int:
+    """The highest level that the largest drive may have in a single exposure.
+
+    LEDs take turns only where even level 1 draws too much at once.
+    Raises LimitExceeded where that does not help either.
+    """
+    colours = drive.any(axis=0).sum() if means.one_colour else 1
+    for divided in (False, True):
+        low, high = 0, means.full_level + 1
+        while high - low > 1 and colours <= means.patterns:
+            middle = (low + high) // 2
+            levels = np.rint(drive * middle).astype(np.int64)
+            low, high = (middle, high) if _count(levels[None], means, divided=divided) is not None else (low, middle)
+        if low:
+            return low
+    each = " and one colour each" if means.one_colour else ""
+    raise LimitExceeded(
+        f"A light of {np.count_nonzero(drive)} LED channels cannot be shown in {means.patterns} patterns "
+        f"of at most {means.room_ua / 1000:g} mA{each}.",
+        hint="raise max_patterns or max_ma of the drive, or light fewer LEDs",
+    )
+
+
 def choose(want: Want, means: Means, tolerance: float) -> Encoding:
     """The encoding of fewest patterns whose error is within tolerance, else that of least error.
 
-    Raises LimitExceeded when the current allows none within the number of patterns.
+    There is one when full_ms is at most what `top_level` gives in the longest and in the total exposure.
     """
-    colours = want.drive.any(axis=0).sum() if means.one_colour else 1
-    found = list(_planes_until_good(want, means, tolerance)) if colours <= means.patterns else []
-    stairs = _staircase(want, means) if means.full_level == 1 else None
-    if stairs is not None:
-        found.append(stairs)
-    if not found:
-        each = " and one colour each" if means.one_colour else ""
-        raise LimitExceeded(
-            f"A light of {np.count_nonzero(want.drive)} LED channels cannot be shown in {means.patterns} patterns "
-            f"of at most {means.room_ua / 1000:g} mA{each}.",
-            hint="raise max_patterns or max_ma of the drive, or light fewer LEDs",
-        )
+    found = [*_candidates(want, means, tolerance)]
     good = [encoding for encoding in found if encoding.error <= tolerance + ROUNDING]
     if good:
         return min(good, key=lambda encoding: (encoding.patterns, encoding.error))
@@ -127,23 +138,26 @@ def _by_colour(levels: Levels, means: Means) -> list[Levels]:
     return [levels * (np.arange(levels.shape[1]) == colour) for colour in lit]
 
 
-def _planes_until_good(want: Want, means: Means, tolerance: float) -> Iterator[Encoding]:
-    units = means.full_level * want.full_ms / means.shortest_ms + ROUNDING
-    if units < 1:
-        shortest = _fitted(_shortest(want, units), means, divided=True)
-        if shortest is not None:
-            yield shortest
-        return
+def _candidates(want: Want, means: Means, tolerance: float) -> Iterator[Encoding]:
+    # the drive of the lowest level in the shortest exposure is 1 / units
+    units = means.full_level * want.full_ms / means.shortest_ms
+    others = [_one_exposure(want, units)] if units < means.full_level else []
+    if means.full_level == 1:
+        others += _staircase(want, means)
+    for encoding in others:
+        fitted = _fitted(encoding, want, means, divided=True)
+        if fitted is not None:
+            yield fitted
     for n in range(1, means.patterns + 1):
         if n > 1 and (means.full_level + 1) ** n > MOST_STEPS:
             return
-        # all planes together hold (top + 1)^n - 1 of the least exposure
-        top = min(means.full_level, int((units + 1) ** (1 / n) + ROUNDING) - 1)
+        # all planes together hold (top + 1)^n - 1 of the shortest exposure
+        top = min(means.full_level, int((units + 1) ** (1 / n) * (1 + SLACK)) - 1)
         for divided in (False, True):
-            encoding = _planes(want, means, n, top, tolerance, divided=divided)
-            if encoding is not None:
-                yield encoding
-                if encoding.error <= tolerance + ROUNDING:
+            planes = _planes(want, means, n, top, tolerance, divided=divided)
+            if planes is not None:
+                yield planes
+                if planes.error <= tolerance + ROUNDING:
                     return
 
 
@@ -157,10 +171,10 @@ def _planes(want: Want, means: Means, n: int, top: int, tolerance: float, *, div
         top = _largest_scale(want, means, n, top, divided=divided)
     for scale in range(top, max(top - SCALES_TRIED, 0), -1):
         encoding = _digits(want, n, scale)
-        good = encoding.error <= tolerance + ROUNDING or not means.any_scale
+        good = encoding.error <= tolerance + ROUNDING
         if not good and best is not None and encoding.error >= best.error - ROUNDING:
             continue
-        fitted = _fitted(encoding, means, divided=divided)
+        fitted = _fitted(encoding, want, means, divided=divided)
         if fitted is not None and good:
             return fitted
         best = fitted or best
@@ -171,19 +185,32 @@ def _largest_scale(want: Want, means: Means, n: int, top: int, *, divided: bool)
     low, high = 0, top + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if _fitted(_digits(want, n, middle), means, divided=divided) is not None:
+        if _count(_digits(want, n, middle).levels, means, divided=divided) is not None:
             low = middle
         else:
             high = middle
     return low
 
 
-def _fitted(encoding: Encoding, means: Means, *, divided: bool) -> Encoding | None:
-    """The encoding with its number of patterns; None where they are too many or draw too much.
+def _fitted(encoding: Encoding, want: Want, means: Means, *, divided: bool) -> Encoding | None:
+    """The encoding with its number of patterns; None where current, patterns or exposures are beyond what there is."""
+    exposures_ms = encoding.exposures_ms(want, means)[encoding.levels.any(axis=(1, 2))]
+    if len(exposures_ms) and (
+        exposures_ms.min() < means.shortest_ms * (1 - SLACK)
+        or exposures_ms.max() > means.longest_ms * (1 + SLACK)
+        or exposures_ms.sum() > means.total_ms * (1 + SLACK)
+    ):
+        return None
+    patterns = _count(encoding.levels, means, divided=divided)
+    return None if patterns is None else replace(encoding, patterns=patterns)
+
+
+def _count(planes: PlaneLevels, means: Means, *, divided: bool) -> int | None:
+    """Number of patterns that show the planes; None where they are too many or draw too much.
 
     divided: LEDs of one plane may take turns.
     """
-    parts = [part for levels in encoding.levels for part in _by_colour(levels, means)]
+    parts = [part for levels in planes for part in _by_colour(levels, means)]
     if len(parts) > means.patterns or any(int(means.draw(part).max()) > means.room for part in parts):
         return None
     patterns = len(parts)
@@ -191,7 +218,7 @@ def _fitted(encoding: Encoding, means: Means, *, divided: bool) -> Encoding | No
         if not divided:
             return None
         patterns = sum(len(split(part, means)) for part in parts)
-    return replace(encoding, patterns=patterns) if patterns <= means.patterns else None
+    return patterns if patterns <= means.patterns else None
 
 
 def _digits(want: Want, n: int, top: int) -> Encoding:
@@ -203,22 +230,21 @@ def _digits(want: Want, n: int, top: int) -> Encoding:
     return Encoding(levels, powers / steps, 1 / steps, _error(want, number / steps))
 
 
-def _shortest(want: Want, units: float) -> Encoding:
-    """Less light than the lowest level gives in the shortest exposure: that, or nothing, whichever is nearer."""
+def _one_exposure(want: Want, units: float) -> Encoding:
+    """One pattern in the shortest exposure, whatever level that gives the largest drive, if any."""
     levels = np.rint(want.drive * units).astype(np.int64)[None]
-    return Encoding(levels, np.array([1 / units]), 1 / units, _error(want, levels[0] / units), fixed=True)
+    return Encoding(levels, np.array([1 / units]), 1 / units, _error(want, levels[0] / units))
 
 
-def _staircase(want: Want, means: Means) -> Encoding | None:
+def _staircase(want: Want, means: Means) -> list[Encoding]:
     """One pattern for every drive that occurs: exact, and the fewest where few different drives are asked."""
     drive = np.round(want.drive, 12)
     heights = np.unique(drive[drive > 0])
+    if len(heights) > means.patterns:
+        return []
     shares = np.diff(heights, prepend=0.0)
-    if len(heights) > means.patterns or shares.min() * means.full_level * want.full_ms < means.shortest_ms:
-        return None
     levels = (drive[None] >= heights[:, None, None]).astype(np.int64)
-    encoding = Encoding(levels, shares, 0.0, _error(want, np.tensordot(shares, levels, 1)))
-    return _fitted(encoding, means, divided=True)
+    return [Encoding(levels, shares, 0.0, _error(want, np.tensordot(shares, levels, 1)))]
 
 
 def _error(want: Want, drive: Duty) -> float:

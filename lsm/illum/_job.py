@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lsm.errors import ConfigError, LimitExceeded, WrongFormat
-from lsm.illum._encode import ROUNDING, Encoding, Means, Want, choose
+from lsm.illum._encode import Encoding, Means, Want, choose, top_level
 from lsm.illum.board import LedBoard
 from lsm.illum.drive import Drive
 from lsm.types import Duty, PerLed
@@ -35,16 +35,18 @@ class Job:
     limits_ms: tuple[float, float]
     room_ua: int
 
-    def means(self, *, any_scale: bool) -> Means:
+    def means(self, *, keep_exposure: bool) -> Means:
         """What there is to show each capture with."""
+        shortest_ms, longest_ms = self.limits_ms
         return Means(
             channel_ua=self.drive.channel_ua(self.board),
             room_ua=self.room_ua,
             full_level=self.drive.full_level,
             patterns=self.drive.patterns_allowed,
             one_colour=self.drive.one_colour,
-            shortest_ms=self.limits_ms[0],
-            any_scale=any_scale,
+            shortest_ms=shortest_ms,
+            longest_ms=longest_ms,
+            total_ms=max(self.exposure_ms, shortest_ms) if keep_exposure else np.inf,
         )
 
     @property
@@ -64,6 +66,10 @@ class Part:
 
     sign: int
     drive: Duty
+
+    @property
+    def largest(self) -> float:
+        return float(self.drive.max())
 
 
 def job_of(
@@ -119,34 +125,27 @@ def as_asked(board: LedBoard, weights: PerLed | Duty, colour: int) -> Weights:
     return asked
 
 
-def encode(job: Job, parts: list[Part], *, keep: bool, tolerance: float) -> tuple[float, list[tuple[Want, Encoding]]]:
-    """The scale, and for every part what is wanted at that scale and how it is shown."""
-    means = job.means(any_scale=not keep)
-    peaks = [float(part.drive.max()) for part in parts]
-    largest = [max(peak, 1.0) if keep else peak for peak in peaks]
+def encode(
+    job: Job, parts: list[Part], *, keep_exposure: bool, tolerance: float
+) -> tuple[float, list[tuple[Want, Encoding]]]:
+    """The scale, and for every part what is wanted at that scale and how it is shown.
+
+    The scale is one at which each part can be shown in a single exposure.
+    """
+    means = job.means(keep_exposure=keep_exposure)
+    # full drive of the exposure asked for, or of less where no LED is driven as high
+    full_scales = [max(1.0, part.largest) if keep_exposure else part.largest for part in parts]
     scale = 1.0
-    if peaks and not keep:
-        # at least the lowest level in the shortest exposure
-        scale = max(scale, means.shortest_ms / (max(peaks) * means.full_level * job.exposure_ms))
-    while True:
-        pairs = []
-        for part, full_scale in zip(parts, largest, strict=True):
-            error_weight = job.efficacy * full_scale / job.largest
-            want = Want(part.drive / full_scale, error_weight, scale * full_scale * job.exposure_ms)
-            pairs.append((want, choose(want, means, tolerance)))
-        share = min((_share_possible(job, *pair, means, keep=keep) for pair in pairs), default=1.0)
-        if share >= 1 - ROUNDING:
-            return scale, pairs
-        # each encoding allows one scale, so that this ends when none is met twice
-        scale *= share
-
-
-def _share_possible(job: Job, want: Want, encoding: Encoding, means: Means, *, keep: bool) -> float:
-    """Factor, at most 1, by which the exposures must shrink to stay within the limits."""
-    exposures_ms = encoding.exposures_ms(want, means)[encoding.levels.any(axis=(1, 2))]
-    if encoding.fixed or not len(exposures_ms):
-        return 1.0
-    share = job.limits_ms[1] / exposures_ms.max()
-    if keep:
-        share = min(share, max(job.exposure_ms, means.shortest_ms) / exposures_ms.sum())
-    return min(1.0, float(share))
+    if parts and not keep_exposure:
+        # the lowest level in the shortest exposure is the least light there is
+        scale = max(scale, means.shortest_ms / (max(full_scales) * means.full_level * job.exposure_ms))
+    for part, full_scale in zip(parts, full_scales, strict=True):
+        top = top_level(part.drive / full_scale, means)
+        possible_ms = min(means.longest_ms, means.total_ms) * top / means.full_level
+        scale = min(scale, possible_ms / (full_scale * job.exposure_ms))
+    pairs = []
+    for part, full_scale in zip(parts, full_scales, strict=True):
+        error_weight = job.efficacy * full_scale / job.largest
+        want = Want(part.drive / full_scale, error_weight, scale * full_scale * job.exposure_ms)
+        pairs.append((want, choose(want, means, tolerance)))
+    return scale, pairs

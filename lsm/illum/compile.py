@@ -127,10 +127,10 @@ def compile_light(
     asked = as_asked(board, weights, colour)
     job = job_of(board, drive, asked, exposure_ms, exposure_limits_ms, at_sample=at_sample)
     parts = [Part(sign, part) for sign, part in zip((1, -1), split_signed(job.wanted), strict=True) if part.any()]
-    scale, pairs = encode(job, parts, keep=keep_exposure, tolerance=tolerance)
+    scale, pairs = encode(job, parts, keep_exposure=keep_exposure, tolerance=tolerance)
     captures = [_capture(job, part.sign, *pair) for part, pair in zip(parts, pairs, strict=True)]
     if not any(capture.frames for capture in captures):
-        captures = [_dark(job)]
+        captures.append(_dark(job))
     return _result(job, asked, scale, captures)
 
 
@@ -152,7 +152,7 @@ class _Capture:
 
 
 def _capture(job: Job, sign: int, want: Want, encoding: Encoding) -> _Capture:
-    means = job.means(any_scale=True)
+    means = job.means(keep_exposure=False)
     # rounding may leave an exposure a little outside the camera's limits
     exposures_ms = np.clip(encoding.exposures_ms(want, means), *job.limits_ms)
     shown = [

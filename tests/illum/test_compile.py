@@ -179,6 +179,16 @@ def test_a_faint_negative_part_is_rounded_to_the_shortest_exposure():
         assert light.frames[-1].sign == (-1 if shown else 1)
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_camera_of_one_exposure_changes_the_scale_and_little_else(keep: bool):
+    asked = np.random.default_rng(5).normal(size=20)
+    light = compile_light(BOARD, asked, Drive(), exposure_ms=30.0, keep_exposure=keep, exposure_limits_ms=(4.0, 4.0))
+    assert [frame.exposure_ms for frame in light.frames] == [4.0, 4.0]
+    # full drive in the brighter capture
+    assert light.scale == pytest.approx(4 / 30 / np.abs(asked).max())
+    assert light.max_error <= 0.5 / 255
+
+
 def test_several_frames_give_a_board_of_few_levels_more_of_them():
     asked = np.linspace(0, 1, 20) ** 2
     coarse, fine = (compiled(asked, Drive(level_bits=4, max_patterns=n)) for n in (1, 2))
