@@ -177,7 +177,10 @@ class AvrBoard(EmulatedBoard):
         return int(self._answer("TIME", ANSWER_S))
 
     def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
-        """Put rising edges on a trigger input, in virtual time; returns when the last has come. period_us 0: 2 us."""
+        """Put rising edges on a trigger input, in virtual time; returns when the last has come.
+
+        period_us: at least 50, less is taken as that.
+        """
         self._command(f"edges {pin} {count} {max(period_us, EDGE_PERIOD_US_MIN)}")
         self._answer("EDGES", ANSWER_S)
 
@@ -258,9 +261,9 @@ class Stm32Board(EmulatedBoard):
         Returns when the last has been taken.
         """
         for index in range(count):
-            start_us = self._pins.now_us()
             self._pins.pulse(pin)
-            while index + 1 < count and (rest_us := start_us + period_us - self._pins.now_us()) > 0:
+            taken_us = self._pins.now_us()
+            while index + 1 < count and (rest_us := taken_us + period_us - self._pins.now_us()) > 0:
                 time.sleep(max(rest_us / 2e6, POLL_S / 10))
 
     def reset(self) -> None:
