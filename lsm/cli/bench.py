@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from lsm.bench import compare_optics, show
+from lsm.bench import compare_led, compare_optics, show, show_led
 from lsm.cli import _show
 from lsm.errors import InputError
+from lsm.led import LedBoardClient, find_board
+from lsm.scope import RigConfig, find_rig, open_light
 
 COLUMNS = 100
 
@@ -21,19 +23,19 @@ def _bench() -> None:
     """Measure speed and memory on this machine, beside other programs."""
 
 
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")]
+Quick = Annotated[bool, typer.Option(help="A sign of life in seconds; the figures are rough.")]
+
+
 @app.command("optics")
-def optics(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
-    quick: Annotated[bool, typer.Option(help="A sign of life in seconds; the figures are rough.")] = False,
-) -> None:
+def optics(json_file: JsonFile = None, quick: Quick = False) -> None:
     """Compare the optics simulator with full-size torch, torchoptics, fpm-py and the FFT alone.
 
     Takes about six minutes. Run it on an idle machine: where others use the cores, it takes far longer.
 
     Example: lsm bench optics --json bench.json
     """
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise InputError(f"There is no folder for {json_file}.", hint="nothing was measured; make the folder first")
+    _check(json_file)
     with _show.progress(quiet=False) as bars:
         task = bars.add_task("", total=None, loss="")
 
@@ -42,9 +44,58 @@ def optics(
 
         comparison = compare_optics(quick=quick, on_step=tell)
         bars.update(task, description="done", completed=bars.tasks[task].total)
+    _report(show(comparison), comparison.plain(), json_file)
+
+
+@app.command("led")
+def led(
+    port: Annotated[
+        str, typer.Option(help="Port of a real board; default: the firmware compiled for this computer.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the patterns.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Time patterns from show() to latched light, count their bytes, and compare with illuminate text.
+
+    The simulated board has 32 x 32 LEDs and is compiled without sanitizers.
+
+    Example: lsm bench led --quick
+    """
+    _check(json_file)
+    with _board(port) as board, _show.progress(quiet=False) as bars:
+        if not isinstance(board, LedBoardClient):
+            raise InputError(f"The board on {port} runs illuminate.", hint="give one with this project's firmware")
+        task = bars.add_task("", total=None, loss="")
+        comparison = compare_led(
+            board, quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name)
+        )
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_led(comparison), comparison.plain(), json_file)
+
+
+def _board(port: str) -> Any:
+    if port:
+        return find_board(port)
+    rig = RigConfig.from_file(find_rig("simulated"))
+    grid = rig.led.board.model_copy(update={"rows": 32, "columns": 32})
+    simulator = rig.simulator and rig.simulator.model_copy(
+        update={"options": {**rig.simulator.options, "sanitize": False}}
+    )
+    return open_light(
+        rig.model_copy(update={"led": rig.led.model_copy(update={"board": grid}), "simulator": simulator})
+    )
+
+
+def _check(json_file: Path | None) -> None:
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise InputError(f"There is no folder for {json_file}.", hint="nothing was measured; make the folder first")
+
+
+def _report(tables: RenderableType, plain: dict[str, Any], json_file: Path | None) -> None:
     console = Console()
     console.width = min(COLUMNS, console.width) if console.is_terminal else COLUMNS
-    console.print(show(comparison), highlight=False)
+    console.print(tables, highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(comparison.plain(), indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         console.print(f"Written: {json_file}", soft_wrap=True)

@@ -14,6 +14,7 @@ from lsm import __version__
 from lsm.cli.bench import app as bench_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
+from lsm.cli.led import app as led_app
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
@@ -37,6 +38,7 @@ app.command("train-policy")(train_policy)
 app.command("simulate")(simulate)
 app.command("recover")(recover)
 app.add_typer(bench_app, name="bench")
+app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
 

@@ -1,7 +1,10 @@
 """The host's end of the LED board: codec, transports, client."""
 
+from lsm.led._constants import SequenceState
 from lsm.led._sequences import SequenceControl
 from lsm.led.client import LedBoardClient
+from lsm.led.find import find_board, open_port
+from lsm.led.illuminate import IlluminateClient
 from lsm.led.protocol import BoardStatus, Decoder, Hello, LatchReport, Reply, SequenceStatus, TextReply
 from lsm.led.sequence import Armed, Edge, SequencePlan, When
 from lsm.led.transport import SerialTransport, SocketTransport, Transport
@@ -12,15 +15,19 @@ __all__ = [
     "Decoder",
     "Edge",
     "Hello",
+    "IlluminateClient",
     "LatchReport",
     "LedBoardClient",
     "Reply",
     "SequenceControl",
     "SequencePlan",
+    "SequenceState",
     "SequenceStatus",
     "SerialTransport",
     "SocketTransport",
     "TextReply",
     "Transport",
     "When",
+    "find_board",
+    "open_port",
 ]

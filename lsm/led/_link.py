@@ -63,6 +63,8 @@ class Link:
     def __init__(self, transport: Transport, *, reply_s: float, retries: int) -> None:
         self.max_frame = MAX_FRAME
         self.rx_window = MAX_FRAME
+        self.sent = 0
+        self.received = 0
         self._transport = transport
         self._reply_s = reply_s
         self._retries = retries
@@ -85,9 +87,9 @@ class Link:
 
     def drain(self) -> None:
         """End the line that an earlier program left unfinished and drop what it left unread."""
-        self._transport.write(encode_line(""))
+        self._write(encode_line(""))
         deadline = time.monotonic() + DRAIN_S
-        while self._transport.read(QUIET_S) and time.monotonic() < deadline:
+        while self._read(QUIET_S) and time.monotonic() < deadline:
             pass
         self._decoder.clear()
 
@@ -98,7 +100,7 @@ class Link:
         """
         with self._lock:
             for _ in range(1 + self._retries):
-                self._transport.write(encode_line(line))
+                self._write(encode_line(line))
                 reply = self._await_text()
                 if reply is not None:
                     return reply.text
@@ -127,12 +129,21 @@ class Link:
             while waiting or flying:
                 self._launch(waiting, flying)
                 timeout_s = min(item.deadline for item in flying.values()) - time.monotonic()
-                data = self._transport.read(max(timeout_s, 0.0))
+                data = self._read(max(timeout_s, 0.0))
                 for answer in self._decoder.feed(data):
                     if isinstance(answer, Reply):
                         self._land(answer, flying, replies)
                 self._repeat_late(flying)
             return [replies[index] for index in range(len(requests))]
+
+    def _write(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._transport.write(data)
+
+    def _read(self, timeout_s: float) -> bytes:
+        data = self._transport.read(timeout_s)
+        self.received += len(data)
+        return data
 
     def _launch(self, waiting: deque[tuple[int, Request]], flying: dict[int, _Flying]) -> None:
         launched = []
@@ -146,7 +157,7 @@ class Link:
             self._seq = (self._seq + 1) % 256
             launched.append(wire)
         if launched:
-            self._transport.write(b"".join(launched))
+            self._write(b"".join(launched))
 
     def _land(self, answer: Reply, flying: dict[int, _Flying], replies: dict[int, Reply]) -> None:
         if answer.command == Command.NAK:
@@ -166,12 +177,12 @@ class Link:
                 raise self._silent(f"{item.command.name}")
             item.tries += 1
             item.deadline = time.monotonic() + self._reply_s
-            self._transport.write(item.wire)
+            self._write(item.wire)
 
     def _await_text(self) -> TextReply | None:
         deadline = time.monotonic() + max(self._reply_s, 2 * STREAM_IDLE_MS / 1000)
         while (rest_s := deadline - time.monotonic()) > 0:
-            for answer in self._decoder.feed(self._transport.read(rest_s)):
+            for answer in self._decoder.feed(self._read(rest_s)):
                 if isinstance(answer, TextReply):
                     return answer
         return None

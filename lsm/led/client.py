@@ -89,6 +89,11 @@ class LedBoardClient:
         return self._hello
 
     @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes sent to and received from the board since it was opened."""
+        return self._link.sent, self._link.received
+
+    @property
     def sequences(self) -> SequenceControl:
         """Patterns stored on the board and stepped by triggers."""
         return self._sequences
@@ -157,6 +162,13 @@ class LedBoardClient:
         data = b"".join(self._link.accept(reply).payload for reply in self._link.call_all(requests))
         positions_mm: LedVectors = np.frombuffer(data, dtype="<i4").reshape(-1, 3) / 1000.0
         return positions_mm
+
+    def text(self, line: str) -> str:
+        """The answer to a line of illuminate text (see PROTOCOL.md), for a line that may run twice.
+
+        While the board's watchdog runs, the board refuses lines that change the light. Raises IlluminatorTimeout.
+        """
+        return self._link.text(line)
 
     def save_settings(self) -> None:
         """Keep the present current limit, watchdog and triggers on the board, for its next power-on.

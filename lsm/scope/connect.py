@@ -12,6 +12,7 @@ from lsm.scope.micromanager import MicroManagerMicroscope
 from lsm.scope.rig import RigConfig
 
 RIGS_GROUP = "lsm.rigs"
+BOARDS_GROUP = "lsm.boards"
 
 
 def connect(rig: RigConfig, *, illuminator: Illuminator | None = None, **simulation: Any) -> Interlock:
@@ -53,18 +54,33 @@ def open_microscope(rig: RigConfig, illuminator: Illuminator) -> MicroManagerMic
         return microscope
 
 
+def open_light(rig: RigConfig) -> Illuminator:
+    """The rig's LED board alone, real or simulated; it is dark. Raises as connect does."""
+    if rig.simulator is None:
+        return _open_board(rig)
+    board: Illuminator = _simulator(rig, BOARDS_GROUP, rig.simulator.entry)(rig)
+    return board
+
+
 def _simulated(rig: RigConfig, entry: str, simulation: dict[str, Any]) -> Microscope:
-    found = entry_points(group=RIGS_GROUP, name=entry)
-    if not found:
-        known = ", ".join(sorted(entry_points(group=RIGS_GROUP).names)) or "none"
-        raise ConfigError(f"Rig '{rig.name}' names the unknown simulator '{entry}'.", hint=f"installed: {known}")
-    microscope: Microscope = next(iter(found)).load()(rig, **simulation)
+    microscope: Microscope = _simulator(rig, RIGS_GROUP, entry)(rig, **simulation)
     return microscope
+
+
+def _simulator(rig: RigConfig, group: str, entry: str) -> Any:
+    found = entry_points(group=group, name=entry)
+    if not found:
+        known = ", ".join(sorted(entry_points(group=group).names)) or "none"
+        raise ConfigError(f"Rig '{rig.name}' names the unknown simulator '{entry}'.", hint=f"installed: {known}")
+    return next(iter(found)).load()
 
 
 def _open_board(rig: RigConfig) -> Illuminator:
     if not rig.led.port:
         raise ConfigError(f"Rig '{rig.name}' names no LED port.", hint="set led.port, for example COM5 or /dev/ttyACM0")
-    from lsm.led import LedBoardClient, SerialTransport
+    from lsm.led import IlluminateClient, LedBoardClient, open_port
 
-    return LedBoardClient(SerialTransport(rig.led.port), rig.led.board.build(), limit_ma=rig.led.limit_ma)
+    transport = open_port(rig.led.port, baud=rig.led.baud)
+    if rig.led.kind == "illuminate":
+        return IlluminateClient(transport, rig.led.board.build())
+    return LedBoardClient(transport, rig.led.board.build(), limit_ma=rig.led.limit_ma)

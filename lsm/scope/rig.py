@@ -34,13 +34,16 @@ class BoardConfig(Config):
 class LedConfig(Config):
     """How the LED board is reached.
 
-    port: the serial port (COM5, /dev/ttyACM0); the simulator fills it in itself.
+    kind: "serial" is a board with this project's firmware, "illuminate" one with the illuminate firmware.
+    port: the serial port (COM5, /dev/ttyACM0) or tcp:HOST:PORT; the simulator fills it in itself.
+    baud: of a real serial line; USB ports ignore it.
     hold_margin_ms: how long beyond the exposure the board holds the light when it hears nothing.
     limit_ma: ceiling for the board's current, below its own; None keeps the board's default.
     """
 
-    kind: Literal["serial"] = "serial"
+    kind: Literal["serial", "illuminate"] = "serial"
     port: str = ""
+    baud: PositiveInt = 115_200
     board: BoardConfig = BoardConfig()
     hold_margin_ms: NonNegative = 500.0
     limit_ma: PositiveInt | None = None

@@ -105,6 +105,31 @@ def simulated(
         return SimulatedMicroscope(microscope, board, world, undo.pop_all())
 
 
+class SimulatedBoard(LedBoardClient):
+    """The LED board of a simulated rig alone; closing it switches the board off."""
+
+    def __init__(self, rig: RigConfig) -> None:
+        geometry = rig.led.board
+        options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=rig.name)
+        self._native = NativeBoard(
+            rows=geometry.rows,
+            columns=geometry.columns,
+            pitch_mm=geometry.pitch_mm,
+            distance_mm=geometry.distance_mm,
+            sanitize=options.sanitize,
+        )
+        super().__init__(self._native.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
+
+    def close(self) -> None:
+        super().close()
+        self._native.close()
+
+
+def simulated_board(rig: RigConfig) -> SimulatedBoard:
+    """The entry point for the LED board of a simulated rig. Raises as simulated() does."""
+    return SimulatedBoard(rig)
+
+
 def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed: int) -> FieldRenderer:
     config = TwinConfig(
         system=ImagingSystem(
