@@ -39,9 +39,11 @@ import contextlib
 import os
 import pty
 import select
+import tempfile
 import threading
 import time
 import tty
+from pathlib import Path
 
 import numpy as np
 
@@ -51,6 +53,7 @@ from lsm_sim.illuminate_firmware import IlluminateFirmware
 
 READ_BYTES = 4096
 SLICE_S = 0.02
+NOISE_S = 0.05  # a shorter pause within a command is this computer's, not the line's
 
 
 class EmulatedBoard:
@@ -64,7 +67,10 @@ class EmulatedBoard:
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
+        # a name of its own, since the system gives that of a closed terminal to the next program that asks
+        self._folder = tempfile.TemporaryDirectory(prefix="lsm-illuminate-")
+        self.port = str(Path(self._folder.name) / "port")
+        Path(self.port).symlink_to(os.ttyname(self._slave))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -100,6 +106,7 @@ class EmulatedBoard:
         if not self._stop.is_set():
             self._stop.set()
             self._thread.join()
+            self._folder.cleanup()
             os.close(self._master)
             os.close(self._slave)
 
@@ -114,10 +121,12 @@ class EmulatedBoard:
         while not self._stop.is_set():
             if not select.select([self._master], [], [], SLICE_S)[0]:
                 continue
-            data = os.read(self._master, READ_BYTES)
             now = time.monotonic()
+            data = os.read(self._master, READ_BYTES)
+            while not data.endswith(b"\n") and select.select([self._master], [], [], NOISE_S)[0]:
+                data += os.read(self._master, READ_BYTES)
             self._send(self._firmware.receive(data, pause_s=now - last))
-            last = now
+            last = time.monotonic()
 
     def _send(self, answer: bytes) -> None:
         while answer and not self._stop.is_set():

@@ -27,7 +27,7 @@ RANDOM_RGB = Pattern.of(BOARD, np.random.default_rng(1).integers(0, 256, (BOARD.
 LEARNED = Pattern.of_colour(BOARD, np.random.default_rng(2).integers(0, 256, BOARD.n_leds) / 255, name="learned")
 GREY = Pattern.of(BOARD, np.repeat(CENTRE.duty[:, 1:2] * np.linspace(0.1, 1.0, BOARD.n_leds)[:, None], 3, axis=1))
 FEW_RED = Pattern.of_colour(BOARD, np.isin(np.arange(BOARD.n_leds), [0, 3, 45, 323]) * 0.5, colour=0)
-REPLY_S = 0.3  # an emulated board answers within milliseconds, on a busy machine tens of them
+REPLY_S = 1.0  # an emulated board answers within milliseconds, on a busy machine hundreds of them
 
 
 @pytest.fixture(params=[FirmwareV1, FirmwareV2], ids=["v1", "v2"])
@@ -281,7 +281,7 @@ def test_a_board_that_comes_back_with_its_light_on_is_put_out_and_works(tmp_path
 
 
 @pytest.mark.parametrize("pattern", [CENTRE, RANDOM_RGB])
-@pytest.mark.parametrize("nth", [1, 3, 5, 8])
+@pytest.mark.parametrize("nth", [5])  # test_illuminate_faults.py loses them all
 def test_a_lost_answer_is_an_error_and_darkness(
     emulated: EmulatedBoard, client: IlluminateClient, line: DisturbedLine, pattern: Pattern, nth: int
 ):
@@ -293,16 +293,15 @@ def test_a_lost_answer_is_an_error_and_darkness(
     assert wrongly_lit(emulated, pattern).size == 0
 
 
-def test_a_silent_line_is_tried_until_the_light_is_out(
-    emulated: EmulatedBoard, client: IlluminateClient, line: DisturbedLine
-):
-    client.show(CENTRE, hold_ms=10.0)
-    line.write_filter = lost
-    with pytest.raises(IlluminatorTimeout):
-        client.dark()
-    assert emulated.lit().any()
-    line.write_filter = None
-    await_darkness(emulated)
+def test_a_silent_line_is_tried_until_the_light_is_out(emulated: EmulatedBoard, line: DisturbedLine):
+    with IlluminateClient(line, BOARD, reply_s=REPLY_S, retries=1) as client:
+        client.show(CENTRE, hold_ms=10.0)
+        line.write_filter = lost
+        with pytest.raises(IlluminatorTimeout):
+            client.dark()
+        assert emulated.lit().any()
+        line.write_filter = None
+        await_darkness(emulated)
 
 
 def test_a_board_that_lost_its_power_is_noticed_and_set_up_again(
@@ -350,6 +349,47 @@ def test_our_own_board_has_its_own_client(emulated: EmulatedBoard):
     line.read_filter = answer_after(1, b'{"led_count": 324, "color_channels": ["r"], "lsm": {}}\n-==-\n')
     with pytest.raises(IlluminatorError, match="this project's firmware"):
         IlluminateClient(line, BOARD, reply_s=REPLY_S)
+
+
+@pytest.mark.parametrize("pattern", [CENTRE, RANDOM_RGB])
+def test_late_bytes_end_in_an_error_and_darkness(
+    emulated: EmulatedBoard, client: IlluminateClient, line: DisturbedLine, pattern: Pattern
+):
+    for word in (b"ssv.", b"l."):
+        seen = len(line.written)
+        line.write_filter = late_rest(line, word)
+        try:
+            client.show(pattern, hold_ms=10.0)
+        except IlluminatorError:
+            assert not emulated.lit().any()
+        else:
+            assert not any(command.startswith(word) for command in line.written[seen:])
+    line.write_filter = None
+    client.show(pattern, hold_ms=10.0)
+    assert emulated.lit().any()
+
+
+def test_late_bytes_light_another_led_on_v2():
+    with EmulatedBoard(FirmwareV2(Lamps(BOARD), polls_per_ms=10.0)) as emulated:
+        line = DisturbedLine(emulated.open_transport())
+        line.write_filter = late_rest(line, b"l.")
+        line.write(b"l.123\n")
+        assert line.read(5.0) == b"-==-\n"
+        assert list(np.flatnonzero(emulated.ever_lit())) == [12]
+        line.close()
+
+
+def late_rest(line: DisturbedLine, word: bytes) -> Callable[[bytes], bytes]:
+    """Hold back the last digit of the commands that begin with `word`."""
+
+    def apply(data: bytes) -> bytes:
+        if not data.startswith(word):
+            return data
+        line.transport.write(data[:-2])
+        time.sleep(0.2)
+        return data[-2:]
+
+    return apply
 
 
 def await_darkness(emulated: EmulatedBoard) -> None:
