@@ -163,6 +163,16 @@ class LedBoardClient:
         positions_mm: LedVectors = np.frombuffer(data, dtype="<i4").reshape(-1, 3) / 1000.0
         return positions_mm
 
+    def limit(self, limit_ma: int) -> None:
+        """Set the current limit; a light above it goes out, a sequence ends. Raises LimitExceeded above the ceiling."""
+        if not 1 <= limit_ma <= self._hello.ceiling_ma:
+            raise LimitExceeded(
+                f"A current limit of {limit_ma} mA is impossible; the board allows 1 to {self._hello.ceiling_ma} mA.",
+                hint="the ceiling is fixed when the firmware is compiled",
+            )
+        self._link.ask(Command.SET_LIMIT, struct.pack("<I", limit_ma))
+        self._limit_ma = limit_ma
+
     def text(self, line: str) -> str:
         """The answer to a line of illuminate text (see PROTOCOL.md), for a line that may run twice.
 
@@ -219,7 +229,8 @@ class LedBoardClient:
         self._link.rx_window = hello.rx_window
         self._watchdog_ms = hello.watchdog_ms
         if self._limit_ma is not None:
-            self._link.ask(Command.SET_LIMIT, struct.pack("<I", self._limit_ma))
+            self._hello = hello
+            self.limit(self._limit_ma)
         return hello
 
     def _recovered(self, action: Callable[[], _T]) -> _T:

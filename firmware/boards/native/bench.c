@@ -74,17 +74,18 @@ bool bench_tick(struct lsm_core *core) {
             done();
         }
     }
-    while (edges.left != 0 && hal_now_us() - edges.due_us < UINT32_MAX / 2) {
+    bool spaced = edges.period_us != 0;
+    for (bool due = true; due && edges.left != 0 && hal_now_us() - edges.due_us < UINT32_MAX / 2; due = !spaced) {
+        if (spaced) {
+            lsm_tick(core); /* a board's loop would have run in the time that this process did not get */
+        }
         if (edges.pin < LSM_TRIGGER_PINS && (wired[edges.pin] & LSM_EDGE_RISING) != 0) {
             lsm_trigger_edge(core, (uint8_t)edges.pin);
         }
-        edges.due_us += edges.period_us;
+        edges.due_us = hal_now_us() + edges.period_us;
         edges.left--;
         if (edges.left == 0) {
             done();
-        }
-        if (edges.period_us != 0) {
-            break;
         }
     }
     return edges.left != 0;
