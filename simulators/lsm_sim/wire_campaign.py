@@ -20,13 +20,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cobs import cobs
 
+from lsm.bench.machine import this_machine
 from lsm.errors import IlluminatorError
 from lsm.illum import LedBoard, Pattern
 from lsm.led import Edge, LedBoardClient, SequencePlan, When
@@ -272,6 +273,7 @@ def main(arguments: list[str]) -> int:
         tallies = {"cuts": cuts(**shared, every=options.every), "random": random_faults(options.faults, **shared)}
     good = all(not (each.wrong or each.twice) and max(each.recovery_s) <= 1.0 for each in tallies.values())
     result = {
+        "machine": asdict(this_machine()),
         "settings": {key: value for key, value in vars(options).items() if key != "json"},
         "minutes": round((time.monotonic() - began) / 60, 1),
         **{name: tally.plain() for name, tally in tallies.items()},
