@@ -146,6 +146,14 @@ def test_few_different_weights_take_as_few_patterns_of_an_on_off_board():
     assert len(compiled(np.resize([0.0, 1.0], 20), Drive(level_bits=1)).frames) == 1
 
 
+def test_a_step_shorter_than_the_shortest_exposure_is_rounded():
+    asked = np.resize([0.0, 0.0046, 1.0], 20)
+    light = compiled(asked, Drive(level_bits=1), tolerance=0.0)
+    # 0.046 ms, where the camera allows 0.05: frames of other exposures come nearest
+    off = np.abs(light.predicted_light[:, 1] - asked)
+    assert 0 < off.max() <= light.half_step.max()
+
+
 def test_small_weights_use_all_levels_and_a_shorter_exposure():
     asked = np.linspace(0, 0.2, 20)
     full, kept = compiled(asked, Drive()), compiled(asked, Drive(), keep_exposure=True)
