@@ -4,8 +4,11 @@ UV_VERSION := 0.13.8
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# What the optics kernel and the emulated LED board are compiled with.
-DEBIAN_PACKAGES := gcc libc6-dev
+# What the optics kernel and the simulated LED board are compiled with.
+DEBIAN_PACKAGES := gcc libc6-dev make
+# What the tests run the firmware of other boards with (2.5 GB, most of it the ARM compiler's libraries), and fuzz it.
+EMULATORS := gcc-avr avr-libc libsimavr-dev libelf-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+FUZZERS := clang libclang-rt-dev
 
 .PHONY: help setup demo test lint unit coverage bench lock clean
 help:
@@ -18,15 +21,23 @@ help:
 
 setup: debian $(STAMP)
 
-.PHONY: debian
-debian:
-	@missing=""; for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+# $(1): packages, $(2): what is skipped without them.
+define INSTALL
+missing=""; for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else \
-	  echo "Not installed and not permitted here:$$missing. Skipped: the LED board's emulator and all that needs it; the optics runs on torch, several times slower."; \
+	  echo "Not installed and not permitted here:$$missing. Skipped: $(2)."; \
 	  echo "To have them: sudo apt-get install$$missing"; exit 0; fi; \
 	echo "Installing Debian packages:$$missing"; \
-	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+endef
+
+.PHONY: debian debian-test
+debian:
+	@$(call INSTALL,$(DEBIAN_PACKAGES),the LED board's simulator and all that needs it; the optics runs on torch and is several times slower)
+
+debian-test:
+	@$(call INSTALL,$(EMULATORS) $(FUZZERS),the tests of the AVR and ARM firmware and the fuzzing)
 
 # uv from PATH, or a private copy of it in .tools.
 define UV
@@ -55,10 +66,10 @@ lint: setup
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-unit: setup
+unit: debian-test setup
 	@$(PYTHON) -m pytest
 
-test: lint
+test: debian-test lint
 	@$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
 
 lock:

@@ -243,7 +243,10 @@ class LedBoardClient:
         except IlluminatorTimeout:
             self._link.reopen()
             self._properties = self._identify()
-            self._check_count(int(self._properties["led_count"]))
+            try:
+                self._check_count(int(self._properties["led_count"]))
+            except ConfigError as error:
+                raise IlluminatorError(error.message, hint="plug in the board that was there before") from error
             self._hello = self._greet()
         except LostBoard:
             self._hello = self._greet()

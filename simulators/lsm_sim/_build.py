@@ -1,16 +1,53 @@
-"""Compiles the firmware for this machine once per version of its sources."""
+"""Builds any target of the firmware's Makefile once per version of its sources."""
 
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from lsm.errors import ToolMissing
+from lsm.errors import DeviceError, ToolMissing
 
-SOURCE_PATTERNS = ("core/*.[ch]", "hal/*.h", "boards/native/*.[ch]", "Makefile")
-HINT = "install a C compiler and make: apt-get install gcc make, or xcode-select --install"
+SOURCE_PATTERNS = ("core/*.[ch]", "hal/*.h", "boards/**/*.*", "sim/*.[ch]", "Makefile", "size_budget.py")
+EMPTY_PROGRAM = "int main(void) { return 0; }"
+VARIABLES = ("CC", "CFLAGS", "AVR_CC", "ARM_CC")  # of the environment, which change what is built
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What a target needs.
+
+    packages: the Debian packages that hold it. programs: their commands. libraries: a command that compiles an empty
+    C program from standard input and fails where a header or library is missing.
+    """
+
+    packages: str
+    programs: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def hint(self) -> str:
+        return f"apt-get install {self.packages}"
+
+    def find(self, program: str) -> str:
+        """The path of a program. Raises ToolMissing, naming the Debian packages."""
+        path = shutil.which(program)
+        if path is None:
+            raise ToolMissing(f"The program '{program}' is not installed.", hint=self.hint)
+        return path
+
+    def check(self) -> None:
+        """Raises ToolMissing, naming the Debian packages."""
+        for program in self.programs:
+            self.find(program)
+        if not self.libraries:
+            return
+        probe = subprocess.run(self.libraries, input=EMPTY_PROGRAM, capture_output=True, text=True, check=False)
+        if probe.returncode != 0:
+            raise ToolMissing(f"A library is not installed: {probe.stderr.strip()[-400:]}", hint=self.hint)
 
 
 def firmware_folder() -> Path:
@@ -23,34 +60,39 @@ def firmware_folder() -> Path:
 
 
 def build_board(*, build_dir: Path | None = None, sanitize: bool = True) -> Path:
-    """The path of the board program, compiled unless an up-to-date one is there.
+    """The path of the native board's program. sanitize: with address and undefined-behaviour sanitizers.
 
-    build_dir: where programs are kept; by default the user's cache folder.
-    sanitize: with address and undefined-behaviour sanitizers.
-    Raises ToolMissing when compiler or make are missing or refuse the sources.
+    Raises as build_target does.
+    """
+    host = Toolchain("gcc make", ("make", os.environ.get("CC", "cc").split()[0]))
+    options = () if sanitize else ("SANITIZE=",)
+    return build_target("native", "lsm-board", host, options=options, build_dir=build_dir)
+
+
+def build_target(
+    target: str, product: str, toolchain: Toolchain, *, options: tuple[str, ...] = (), build_dir: Path | None = None
+) -> Path:
+    """The path of `product` as `make target` leaves it, built unless an up-to-date one is there.
+
+    options: more words for make. build_dir: where products are kept; None is the user's cache folder.
+    Raises ToolMissing when a program or library is missing, DeviceError when the sources do not build.
     """
     source = firmware_folder()
     kept = build_dir or _cache_folder()
-    program = kept / f"lsm-board-{_digest(source, sanitize=sanitize)}"
-    if program.is_file():
-        return program
-    make = _tool("make")
-    _tool(os.environ.get("CC", "cc").split()[0])
+    built = kept / f"{product}-{_digest(source, options)}"
+    if built.is_file():
+        return built
+    toolchain.check()
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept) as scratch:
-        command = [make, "-C", str(source), "native", f"BUILD={scratch}", *([] if sanitize else ["SANITIZE="])]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [toolchain.find("make"), "-C", str(source), target, f"BUILD={scratch}", f"PYTHON={sys.executable}"]
+        run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
         if run.returncode != 0:
-            raise ToolMissing(f"The firmware did not compile: {run.stderr.strip()[-800:]}", hint=HINT)
-        (Path(scratch) / "lsm-board").replace(program)
-    return program
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise ToolMissing(f"The program '{name}' that builds the firmware is not installed.", hint=HINT)
-    return path
+            raise DeviceError(
+                f"'make {target}' failed: {run.stderr.strip()[-800:]}", hint="run it in the firmware folder"
+            )
+        (Path(scratch) / product).replace(built)
+    return built
 
 
 def _cache_folder() -> Path:
@@ -63,9 +105,9 @@ def _cache_folder() -> Path:
     return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir()) / f"lsm-{os.getuid()}"
 
 
-def _digest(source: Path, *, sanitize: bool) -> str:
-    digest = hashlib.sha256(f"{sanitize} {os.environ.get('CC')} {os.environ.get('CFLAGS')}".encode())
+def _digest(source: Path, options: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(" ".join([*options, *(os.environ.get(name, "") for name in VARIABLES)]).encode())
     for pattern in SOURCE_PATTERNS:
         for path in sorted(source.glob(pattern)):
-            digest.update(path.name.encode() + path.read_bytes())
+            digest.update(str(path.relative_to(source)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsm.errors import DeviceError
 from lsm.led import SerialTransport, SocketTransport
 from lsm.types import DutyLevels
-from lsm_sim._emulator_build import Toolchain, build_target
+from lsm_sim._build import Toolchain, build_target
 from lsm_sim._emulator_qemu import Monitor, Pins
 from lsm_sim.board import last_led_frame, read_trigger_outs
 

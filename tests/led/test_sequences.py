@@ -1,7 +1,7 @@
 """Stored sequences through the client, on the native board."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,9 @@ def emitted_after(native: NativeBoard, latch: int) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("make", "bits"), [(on_off_patterns, 1), (mono_patterns, 8), (random_patterns, 24)], ids=["1", "8", "24"]
 )
-def test_every_pattern_is_emitted_as_it_was_made(native: NativeBoard, client: LedBoardClient, make, bits: int):
+def test_every_pattern_is_emitted_as_it_was_made(
+    native: NativeBoard, client: LedBoardClient, make: Callable[[int], list[Pattern]], bits: int
+):
     patterns = make(7)
     assert client.sequences.load(patterns) == bits
     armed = client.sequences.arm(SequencePlan(period_us=500, rounds=2))
@@ -189,7 +191,7 @@ def test_too_much_light_scales_all_patterns_alike(native: NativeBoard, client: L
 def test_a_running_sequence_is_not_disturbed_and_dark_ends_it(native: NativeBoard, client: LedBoardClient):
     client.sequences.load(on_off_patterns(3))
     client.sequences.arm(SequencePlan(at_first_step=False))
-    with pytest.raises(IlluminatorError, match="BUSY|busy"):
+    with pytest.raises(IlluminatorError, match="busy"):
         client.show(single_led(BOARD, 3), hold_ms=10.0)
     assert not native.lit().any()  # show() that fails leaves darkness
     client.sequences.arm(SequencePlan(at_first_step=False))
