@@ -129,6 +129,7 @@ class Bench:
         try:
             self._show_clean()
         except IlluminatorError:
+            self.client.close()
             self._connect()
             self._show_clean()
 
