@@ -21,16 +21,17 @@ class Toolchain:
     """What a target needs.
 
     packages: the Debian packages that hold it. programs: their commands. libraries: a command that compiles an empty
-    C program from standard input and fails where a header or library is missing.
+    C program from standard input and fails where a header or library is missing. elsewhere: what to do on other systems.
     """
 
     packages: str
     programs: tuple[str, ...]
     libraries: tuple[str, ...] = ()
+    elsewhere: str = ""
 
     @property
     def hint(self) -> str:
-        return f"apt-get install {self.packages}"
+        return f"apt-get install {self.packages}{self.elsewhere}"
 
     def find(self, program: str) -> str:
         """The path of a program. Raises ToolMissing, naming the Debian packages."""
@@ -64,7 +65,8 @@ def build_board(*, build_dir: Path | None = None, sanitize: bool = True) -> Path
 
     Raises as build_target does.
     """
-    host = Toolchain("gcc make", ("make", os.environ.get("CC", "cc").split()[0]))
+    programs = ("make", os.environ.get("CC", "cc").split()[0])
+    host = Toolchain("gcc make", programs, elsewhere="; elsewhere any C compiler, on macOS: xcode-select --install")
     options = () if sanitize else ("SANITIZE=",)
     return build_target("native", "lsm-board", host, options=options, build_dir=build_dir)
 
