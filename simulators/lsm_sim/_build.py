@@ -21,7 +21,7 @@ class Toolchain:
     """What a target needs.
 
     packages: the Debian packages that hold it. programs: their commands. libraries: a command that compiles an empty
-    C program from standard input and fails where a header or library is missing. elsewhere: what to do on other systems.
+    C program from standard input and fails where a header or library is missing. elsewhere: advice for other systems.
     """
 
     packages: str
