@@ -19,13 +19,21 @@ class SequenceControl:
     """Stores patterns on the board, arms them and tells how far they are.
 
     Every method raises IlluminatorTimeout (silent) or IlluminatorError (refused, with the reason). After a reboot
-    of the board the stored patterns are gone: load them again.
+    of the board, or when the client had to greet it again, the stored patterns are gone and arm() says so; the
+    trigger pins are set up again.
     """
 
     def __init__(self, link: Link, board: LedBoard) -> None:
         self._link = link
         self._board = board
         self._stored: PackedSequence | None = None
+        self._pins: dict[tuple[Command, int], bytes] = {}
+
+    def greeted(self) -> None:
+        """The board has begun anew: it stores nothing, and its pins are as it saved them."""
+        self._stored = None
+        for (command, _), payload in self._pins.items():
+            self._link.ask(command, payload)
 
     def load(self, patterns: Sequence[Pattern]) -> int:
         """Store the patterns; returns the bits per LED that they took (1, 8 or 24).
@@ -86,7 +94,7 @@ class SequenceControl:
         self._check("debounce_us", debounce_us, 65535)
         self._check("pin", pin, 255)
         steps = edge is not Edge.NONE
-        self._link.ask(Command.TRIG_IN, struct.pack("<BBHB", pin, EDGES.index(edge), debounce_us, steps))
+        self._set_up(Command.TRIG_IN, pin, struct.pack("<BBHB", pin, EDGES.index(edge), debounce_us, steps))
 
     def trigger_out(
         self, pin: int, when: When, *, delay_us: int = 0, width_us: int = 100, active_high: bool = True
@@ -96,7 +104,11 @@ class SequenceControl:
         self._check("width_us", width_us, PULSE_CEILING_US)
         self._check("pin", pin, 255)
         code = TriggerWhen[when.name]
-        self._link.ask(Command.TRIG_OUT, struct.pack("<BBIIB", pin, active_high, delay_us, width_us, code))
+        self._set_up(Command.TRIG_OUT, pin, struct.pack("<BBIIB", pin, active_high, delay_us, width_us, code))
+
+    def _set_up(self, command: Command, pin: int, payload: bytes) -> None:
+        self._link.ask(command, payload)
+        self._pins[command, pin] = payload
 
     def _check(self, name: str, value: int, most: int) -> None:
         if not 0 <= value <= most:

@@ -63,13 +63,13 @@ class LedBoardClient:
         self._limit_ma = limit_ma
         self._watchdog_ms = 0
         self._link = Link(transport, reply_s=reply_s, retries=retries)
+        self._sequences = SequenceControl(self._link, board)
         try:
             self._properties = self._identify()
             self._check_count(int(self._properties["led_count"]))
             self._hello = self._greet()
             self._check_count(self._hello.n_leds)
             self._check_pose(pose_tolerance_mm)
-            self._sequences = SequenceControl(self._link, board)
         except (IlluminatorError, ConfigError):
             transport.close()
             raise
@@ -231,6 +231,7 @@ class LedBoardClient:
         if self._limit_ma is not None:
             self._hello = hello
             self.limit(self._limit_ma)
+        self._sequences.greeted()
         return hello
 
     def _recovered(self, action: Callable[[], _T]) -> _T:

@@ -10,7 +10,7 @@ from lines import DisturbedLine, lost
 
 from lsm.errors import IlluminatorError, IlluminatorTimeout
 from lsm.illum import LedBoard, bright_field, single_led
-from lsm.led import LedBoardClient, SequencePlan
+from lsm.led import Edge, LedBoardClient, SequencePlan
 from lsm_sim.board import NativeBoard
 
 pytestmark = pytest.mark.firmware
@@ -70,14 +70,26 @@ def test_another_board_on_the_port_is_refused(rebooting: list[NativeBoard], tmp_
 def test_a_sequence_is_not_believed_to_survive_a_reboot(rebooting: list[NativeBoard], tmp_path: Path):
     with LedBoardClient(rebooting[0].open_transport(), BOARD, reply_s=REPLY_S) as client:
         client.sequences.load([CENTRE])
+        client.sequences.trigger_in(1, Edge.RISING)
         native = replugged(rebooting, tmp_path)
         client.dark()
-        with pytest.raises(IlluminatorError, match="SEQ_ARM"):
-            client.sequences.arm(SequencePlan(at_first_step=False))
+        with pytest.raises(IlluminatorError, match="No sequence is stored"):
+            client.sequences.arm(SequencePlan())
         assert not native.lit().any()
         client.sequences.load([CENTRE])
-        client.sequences.arm(SequencePlan(at_first_step=False))
+        client.sequences.arm(SequencePlan())
+        native.inject_edges(1, period_us=0, pin=1)  # the pin is set up again
+        assert client.sequences.status().index == 0
         np.testing.assert_array_equal(native.lit(), CENTRE.levels)
+
+
+def test_a_board_that_rebooted_unseen_arms_nothing(rebooting: list[NativeBoard], tmp_path: Path):
+    with LedBoardClient(rebooting[0].open_transport(), BOARD, reply_s=REPLY_S) as client:
+        client.sequences.load([CENTRE])
+        replugged(rebooting, tmp_path)
+        with pytest.raises(IlluminatorTimeout, match="gone"):
+            client.sequences.arm(SequencePlan(at_first_step=False))
+        assert not rebooting[-1].lit().any()
 
 
 @pytest.mark.parametrize("silent_s", [0.05, 0.5, 3.0])
