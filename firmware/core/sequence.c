@@ -121,6 +121,7 @@ uint8_t lsm_sequence_arm(struct lsm_core *core, const struct lsm_sequence_plan *
     sequence->missed = 0;
     sequence->armed_ms = hal_now_ms();
     sequence->shown_us = hal_now_us();
+    sequence->beat_us = sequence->shown_us;
     (void)lsm_trigger_missed(&core->trigger);
     sequence->state = LSM_SEQUENCE_STATE_ARMED;
     core->trigger.listening = timed(sequence) ? 0 : 1;
@@ -178,13 +179,21 @@ static void settle(struct lsm_core *core) {
     }
 }
 
-static bool step_is_due(struct lsm_core *core) {
-    struct lsm_sequence *sequence = &core->sequence;
-    if (sequence->state == LSM_SEQUENCE_STATE_UPDATING) {
+/* Steps are due at multiples of the period, however long each takes to show. Beats that passed meanwhile are
+ * missed, as edges would be. */
+static bool beat_is_due(struct lsm_sequence *sequence) {
+    uint32_t beats = (hal_now_us() - sequence->beat_us) / sequence->plan.period_us;
+    if (beats == 0) {
         return false;
     }
-    if (timed(sequence)) {
-        return hal_now_us() - sequence->shown_us >= sequence->plan.period_us;
+    sequence->beat_us += beats * sequence->plan.period_us;
+    sequence->missed += beats - 1u;
+    return true;
+}
+
+static bool step_is_due(struct lsm_core *core) {
+    if (timed(&core->sequence)) {
+        return beat_is_due(&core->sequence);
     }
     if (!core->trigger.pending) {
         return false;

@@ -35,7 +35,8 @@ struct lsm_sequence {
     uint32_t missed;
     uint32_t scale;
     uint32_t armed_ms;
-    uint32_t shown_us;
+    uint32_t shown_us; /* when the present pattern had latched */
+    uint32_t beat_us;  /* with a period: when the last step was due */
 };
 
 struct lsm_core;

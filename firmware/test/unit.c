@@ -280,6 +280,34 @@ static void the_clock_steps_a_sequence(void) {
     CHECK(bench.core.sequence.state == LSM_SEQUENCE_STATE_DONE);
 }
 
+static void slow(void) {
+    bench.now_us += 300;
+}
+
+static void showing_takes_nothing_from_the_period(void) {
+    greet();
+    load(60);
+    bench.on_latch = slow;
+    CHECK(arm(1, 1, 1000, 0, 60000) == LSM_STATUS_OK);
+    uint32_t before = bench.frames;
+    bench_run(50400, 100);
+    CHECK(bench.frames - before == 50);
+    CHECK(bench.core.sequence.missed == 0);
+    bench.on_latch = NULL;
+}
+
+static void a_period_that_is_too_short_is_counted(void) {
+    greet();
+    load(60);
+    bench.on_latch = slow;
+    CHECK(arm(1, 0, 100, 0, 60000) == LSM_STATUS_OK);
+    bench_run(20000, 100);
+    CHECK(bench.core.sequence.steps + bench.core.sequence.missed >= 195); /* one look takes up to 500 us */
+    CHECK(bench.core.sequence.steps + bench.core.sequence.missed <= 200);
+    CHECK(bench.core.sequence.missed > 2 * bench.core.sequence.steps);
+    bench.on_latch = NULL;
+}
+
 static void a_sequence_outlives_the_watchdog_but_not_its_own_time(void) {
     greet();
     load(2);
@@ -415,6 +443,8 @@ static const struct test TESTS[] = {
     TEST(bounces_are_ignored),
     TEST(pulses_keep_their_times),
     TEST(the_clock_steps_a_sequence),
+    TEST(showing_takes_nothing_from_the_period),
+    TEST(a_period_that_is_too_short_is_counted),
     TEST(a_sequence_outlives_the_watchdog_but_not_its_own_time),
     TEST(stop_ends_everything),
     TEST(a_changed_sequence_cannot_be_armed),
