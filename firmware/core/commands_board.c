@@ -133,7 +133,7 @@ uint8_t lsm_run_watchdog(struct lsm_core *core, const uint8_t *payload, size_t c
     return LSM_STATUS_OK;
 }
 
-/* Writing flash may stop the processor: not while a light is on. */
+/* Writing flash may stop the processor: not while a light or a pulse is on. */
 uint8_t lsm_run_cfg_save(struct lsm_core *core, const uint8_t *payload, size_t count) {
     if (count != 1) {
         return LSM_STATUS_LENGTH;
@@ -141,7 +141,7 @@ uint8_t lsm_run_cfg_save(struct lsm_core *core, const uint8_t *payload, size_t c
     if (payload[0] > 1) {
         return LSM_STATUS_RANGE;
     }
-    if (lsm_leds_lit(&core->leds) || lsm_sequence_active(&core->sequence)) {
+    if (lsm_leds_lit(&core->leds) || lsm_sequence_active(&core->sequence) || lsm_trigger_pulsing(&core->trigger)) {
         return LSM_STATUS_BUSY;
     }
     uint32_t crc = 0;

@@ -82,6 +82,7 @@ uint8_t lsm_run_seq_status(struct lsm_core *core, const uint8_t *payload, size_t
     lsm_reply_u32(core, core->leds.latch);
     lsm_reply_u32(core, sequence->scale);
     lsm_reply_u32(core, rest_ms(sequence));
+    lsm_reply_u32(core, core->trigger.lost_pulses);
     return LSM_STATUS_OK;
 }
 

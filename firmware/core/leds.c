@@ -97,6 +97,7 @@ bool lsm_leds_latch(struct lsm_leds *leds, const uint32_t *wanted_crc) {
 #endif
     if (leds->shutter_closed) {
         pattern.bytes = NULL;
+        frame.sum = 0;
     }
     lsm_leds_show(leds, &pattern, lsm_leds_allowed(leds, frame.sum));
     leds->crc_known = leds->scale == LSM_SCALE_ONE && !leds->shutter_closed;

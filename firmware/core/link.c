@@ -94,6 +94,9 @@ static uint8_t execute(struct lsm_core *core, const struct lsm_command *command,
     if (command->changes && !core->watchdog.greeted) {
         return LSM_STATUS_NOT_ARMED;
     }
+#ifdef LSM_TRACE
+    hal_trace(request->seq, request->command, request->crc);
+#endif
     uint8_t status = command->run(core, payload, count);
     core->link.reply[2] = status;
     request->kept = command->changes && core->link.reply_count - 2u <= LSM_KEPT_REPLY;

@@ -83,6 +83,7 @@ static void show(struct lsm_core *core) {
     struct lsm_sequence *sequence = &core->sequence;
     struct lsm_pattern pattern = stored(sequence, sequence->index);
     lsm_trigger_close(&core->trigger);
+    lsm_trigger_cancel(&core->trigger);
     sequence->state = LSM_SEQUENCE_STATE_UPDATING;
     lsm_leds_show(&core->leds, &pattern, sequence->scale);
     sequence->shown_us = hal_now_us();
@@ -91,6 +92,7 @@ static void show(struct lsm_core *core) {
 
 static void finish(struct lsm_core *core, uint8_t state) {
     lsm_trigger_close(&core->trigger);
+    lsm_trigger_cancel(&core->trigger);
     core->sequence.state = state;
     lsm_leds_dark(&core->leds);
     lsm_trigger_fire(&core->trigger, &core->leds.board, LSM_TRIGGER_WHEN_END);
@@ -106,7 +108,7 @@ uint8_t lsm_sequence_arm(struct lsm_core *core, const struct lsm_sequence_plan *
         return LSM_STATUS_BUSY;
     }
     if (plan->longest_ms == 0 || plan->longest_ms > LSM_SEQUENCE_CEILING_MS ||
-        plan->settle_us > LSM_PULSE_CEILING_US) {
+        plan->settle_us > LSM_PULSE_CEILING_US || (plan->period_us != 0 && plan->settle_us >= plan->period_us)) {
         return LSM_STATUS_RANGE;
     }
     if (!sequence->committed || core->leds.shutter_closed) {
@@ -123,6 +125,7 @@ uint8_t lsm_sequence_arm(struct lsm_core *core, const struct lsm_sequence_plan *
     sequence->shown_us = hal_now_us();
     sequence->beat_us = sequence->shown_us;
     (void)lsm_trigger_missed(&core->trigger);
+    lsm_trigger_reset(&core->trigger);
     sequence->state = LSM_SEQUENCE_STATE_ARMED;
     core->trigger.listening = timed(sequence) ? 0 : 1;
     core->trigger.ready = timed(sequence) ? 0 : 1;
@@ -163,14 +166,25 @@ uint8_t lsm_sequence_step(struct lsm_core *core) {
 void lsm_sequence_stop(struct lsm_core *core) {
     core->trigger.listening = 0;
     lsm_trigger_close(&core->trigger);
+    lsm_trigger_cancel(&core->trigger);
     if (core->sequence.state != LSM_SEQUENCE_STATE_DONE && core->sequence.state != LSM_SEQUENCE_STATE_FAULT) {
         core->sequence.state = LSM_SEQUENCE_STATE_IDLE;
     }
 }
 
-/* The pattern has settled: edges count from here on, and the camera may begin. */
+/* How many beats of the period have come since the last one that was counted. */
+static uint32_t beats(struct lsm_sequence *sequence) {
+    uint32_t fresh = (hal_now_us() - sequence->beat_us) / sequence->plan.period_us;
+    sequence->beat_us += fresh * sequence->plan.period_us;
+    return fresh;
+}
+
+/* The pattern has settled: edges and beats count from here on, and the camera may begin. */
 static void settle(struct lsm_core *core) {
     struct lsm_sequence *sequence = &core->sequence;
+    if (timed(sequence)) {
+        sequence->missed += beats(sequence);
+    }
     sequence->state = LSM_SEQUENCE_STATE_EXPOSING;
     core->trigger.ready = core->trigger.listening;
     lsm_trigger_fire(&core->trigger, &core->leds.board, LSM_TRIGGER_WHEN_PATTERN);
@@ -179,21 +193,13 @@ static void settle(struct lsm_core *core) {
     }
 }
 
-/* Steps are due at multiples of the period, however long each takes to show. Beats that passed meanwhile are
- * missed, as edges would be. */
-static bool beat_is_due(struct lsm_sequence *sequence) {
-    uint32_t beats = (hal_now_us() - sequence->beat_us) / sequence->plan.period_us;
-    if (beats == 0) {
-        return false;
-    }
-    sequence->beat_us += beats * sequence->plan.period_us;
-    sequence->missed += beats - 1u;
-    return true;
-}
-
+/* Steps are due at multiples of the period, however long each takes to show. */
 static bool step_is_due(struct lsm_core *core) {
-    if (timed(&core->sequence)) {
-        return beat_is_due(&core->sequence);
+    struct lsm_sequence *sequence = &core->sequence;
+    if (timed(sequence)) {
+        uint32_t fresh = beats(sequence);
+        sequence->missed += fresh > 1 ? fresh - 1u : 0u;
+        return fresh != 0;
     }
     if (!core->trigger.pending) {
         return false;

@@ -132,7 +132,9 @@ static uint8_t obey(struct lsm_core *core, const char *name, struct lsm_argument
     if (arguments.count < command.least || arguments.count > command.most) {
         return LSM_TEXT_ARGUMENT_COUNT;
     }
-    return command.changes && held(core) ? LSM_TEXT_BUSY : command.run(core, arguments);
+    bool changes = command.changes == LSM_CHANGES_ALWAYS ||
+                   (command.changes == LSM_CHANGES_WITH_ARGUMENTS && arguments.count != 0);
+    return changes && held(core) ? LSM_TEXT_BUSY : command.run(core, arguments);
 }
 
 /* An empty line is answered like any other, so that a new host can find where replies begin. */

@@ -11,9 +11,11 @@ struct lsm_arguments {
     uint16_t count;
 };
 
+enum { LSM_CHANGES_NOTHING, LSM_CHANGES_ALWAYS, LSM_CHANGES_WITH_ARGUMENTS };
+
 struct lsm_text_command {
     char name[14];
-    bool changes; /* refused while a program holds the board or a sequence runs */
+    uint8_t changes; /* LSM_CHANGES_...: refused while a program holds the board or a sequence runs */
     uint16_t least;
     uint16_t most;
     uint8_t (*run)(struct lsm_core *core, struct lsm_arguments arguments); /* 0, or LSM_TEXT_... */

@@ -43,6 +43,7 @@ static void put_wavelengths(const struct lsm_board *board) {
 
 static void put_own_properties(const struct lsm_core *core) {
     lsm_put_text(LSM_TEXT("\"lsm\" : {\n"));
+    lsm_put_text(LSM_TEXT("\"firmware\" : \"" LSM_FIRMWARE_VERSION "\",\n"));
     lsm_put_field(LSM_TEXT("protocol"), LSM_PROTOCOL_VERSION);
     lsm_put_field(LSM_TEXT("rows"), core->leds.board.rows);
     lsm_put_field(LSM_TEXT("columns"), core->leds.board.columns);
@@ -68,7 +69,7 @@ static uint8_t pprops(struct lsm_core *core, struct lsm_arguments arguments) {
     lsm_put_field(LSM_TEXT("serial_number"), core->leds.board.serial_number);
     lsm_put_field(LSM_TEXT("color_channel_count"), 3);
     lsm_put_field(LSM_TEXT("part_number"), 0);
-    lsm_put_text(LSM_TEXT("\"mac_address\" : \"00:00:00:00:00:00\",\n\"interface_version\" : \"" LSM_FIRMWARE_VERSION "\",\n"));
+    lsm_put_text(LSM_TEXT("\"mac_address\" : \"00:00:00:00:00:00\",\n\"interface_version\" : 2,\n"));
     put_own_properties(core);
     lsm_put_text(LSM_TEXT("}\n"));
     return 0;
@@ -155,8 +156,15 @@ static uint8_t pvals(struct lsm_core *core, struct lsm_arguments arguments) {
 }
 
 const LSM_FLASH struct lsm_text_command LSM_TEXT_INFO[] = {
-    {"about", false, 0, 0, about},     {"version", false, 0, 0, version}, {"ver", false, 0, 0, version},
-    {"machine", false, 0, 0, mode},    {"human", false, 0, 0, mode},      {"pprops", false, 0, 0, pprops},
-    {"pp", false, 0, 0, pprops},       {"pledpos", false, 0, 2, pledpos}, {"pledposna", false, 0, 2, pledposna},
-    {"pvals", false, 0, 2, pvals},     {"", false, 0, 0, NULL},
+    {"about", LSM_CHANGES_NOTHING, 0, 0, about},
+    {"version", LSM_CHANGES_NOTHING, 0, 0, version},
+    {"ver", LSM_CHANGES_NOTHING, 0, 0, version},
+    {"machine", LSM_CHANGES_NOTHING, 0, 0, mode},
+    {"human", LSM_CHANGES_NOTHING, 0, 0, mode},
+    {"pprops", LSM_CHANGES_NOTHING, 0, 0, pprops},
+    {"pp", LSM_CHANGES_NOTHING, 0, 0, pprops},
+    {"pledpos", LSM_CHANGES_NOTHING, 0, 2, pledpos},
+    {"pledposna", LSM_CHANGES_NOTHING, 0, 2, pledposna},
+    {"pvals", LSM_CHANGES_NOTHING, 0, 2, pvals},
+    {"", LSM_CHANGES_NOTHING, 0, 0, NULL},
 };

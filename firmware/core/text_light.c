@@ -120,7 +120,12 @@ static uint8_t half_disc(struct lsm_core *core, struct lsm_arguments arguments) 
 }
 
 const LSM_FLASH struct lsm_text_command LSM_TEXT_LIGHT[] = {
-    {"x", false, 0, 0, dark},          {"l", true, 1, UINT16_MAX, led_list}, {"ff", true, 0, 0, fill},
-    {"bf", true, 0, 0, bright_field},  {"df", true, 0, 0, dark_field},       {"an", true, 0, 2, annulus},
-    {"dpc", true, 0, 1, half_disc},    {"", false, 0, 0, NULL},
+    {"x", LSM_CHANGES_NOTHING, 0, 0, dark},
+    {"l", LSM_CHANGES_ALWAYS, 1, UINT16_MAX, led_list},
+    {"ff", LSM_CHANGES_ALWAYS, 0, 0, fill},
+    {"bf", LSM_CHANGES_ALWAYS, 0, 0, bright_field},
+    {"df", LSM_CHANGES_ALWAYS, 0, 0, dark_field},
+    {"an", LSM_CHANGES_ALWAYS, 0, 2, annulus},
+    {"dpc", LSM_CHANGES_ALWAYS, 0, 1, half_disc},
+    {"", LSM_CHANGES_NOTHING, 0, 0, NULL},
 };

@@ -40,6 +40,7 @@ static uint8_t set_values(struct lsm_core *core, struct lsm_arguments arguments)
     if (sequence->bits != 1 || core->text.next_pattern >= sequence->patterns) {
         return LSM_TEXT_RANGE;
     }
+    sequence->committed = false;
     uint8_t *pattern = sequence->bytes + core->text.next_pattern * sequence->pattern_bytes;
     while (lsm_text_number(&arguments, &led)) {
         pattern[led / 8u] = (uint8_t)(pattern[led / 8u] | (1u << (led % 8u)));
@@ -64,6 +65,7 @@ static uint8_t run(struct lsm_core *core, struct lsm_arguments arguments) {
         period_ms == 0, period_ms == 0 ? 0 : 1, period_ms * 1000ul, 0, LSM_TEXT_SEQUENCE_MS,
     };
     uint8_t status = lsm_sequence_arm(core, &plan);
+    sequence->committed = false; /* a program must not take these patterns for its own */
     if (status == LSM_STATUS_LIMITED) {
         lsm_put_text(LSM_TEXT("LIMITED."));
         lsm_put_milli((int32_t)(((uint64_t)sequence->scale * 1000u + LSM_SCALE_ONE / 2u) / LSM_SCALE_ONE));
@@ -145,9 +147,13 @@ static uint8_t output_mode(struct lsm_core *core, struct lsm_arguments arguments
 }
 
 const LSM_FLASH struct lsm_text_command LSM_TEXT_SEQUENCE[] = {
-    {"ssl", true, 1, 1, set_length},         {"ssv", true, 1, UINT16_MAX, set_values},
-    {"rseq", true, 1, 1, run},               {"xseq", false, 0, 0, end},
-    {"pseq", false, 0, 0, print},            {"tr", true, 0, 1, pulse},
-    {"trinputmode", true, 2, 2, input_mode}, {"troutputmode", true, 2, 2, output_mode},
-    {"", false, 0, 0, NULL},
+    {"ssl", LSM_CHANGES_ALWAYS, 1, 1, set_length},
+    {"ssv", LSM_CHANGES_ALWAYS, 1, UINT16_MAX, set_values},
+    {"rseq", LSM_CHANGES_ALWAYS, 1, 1, run},
+    {"xseq", LSM_CHANGES_NOTHING, 0, 0, end},
+    {"pseq", LSM_CHANGES_NOTHING, 0, 0, print},
+    {"tr", LSM_CHANGES_ALWAYS, 0, 1, pulse},
+    {"trinputmode", LSM_CHANGES_ALWAYS, 2, 2, input_mode},
+    {"troutputmode", LSM_CHANGES_ALWAYS, 2, 2, output_mode},
+    {"", LSM_CHANGES_NOTHING, 0, 0, NULL},
 };

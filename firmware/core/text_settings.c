@@ -49,7 +49,7 @@ static uint8_t shutter(struct lsm_core *core, struct lsm_arguments arguments) {
         return error;
     }
     if (arguments.count == 1) {
-        if (open == 1 && core->watchdog.live) {
+        if (open == 1 && (core->watchdog.live || lsm_sequence_active(&core->sequence))) {
             return LSM_TEXT_BUSY;
         }
         lsm_sequence_stop(core);
@@ -120,7 +120,12 @@ static uint8_t distance(struct lsm_core *core, struct lsm_arguments arguments) {
 }
 
 const LSM_FLASH struct lsm_text_command LSM_TEXT_SETTINGS[] = {
-    {"sc", true, 0, 3, colour},     {"sb", true, 0, 3, brightness}, {"gs", false, 0, 1, shutter},
-    {"ac", true, 0, 1, auto_clear}, {"na", true, 0, 1, outer_na},   {"nai", true, 0, 1, inner_na},
-    {"sad", true, 0, 1, distance},  {"", false, 0, 0, NULL},
+    {"sc", LSM_CHANGES_WITH_ARGUMENTS, 0, 3, colour},
+    {"sb", LSM_CHANGES_WITH_ARGUMENTS, 0, 3, brightness},
+    {"gs", LSM_CHANGES_NOTHING, 0, 1, shutter},
+    {"ac", LSM_CHANGES_WITH_ARGUMENTS, 0, 1, auto_clear},
+    {"na", LSM_CHANGES_WITH_ARGUMENTS, 0, 1, outer_na},
+    {"nai", LSM_CHANGES_WITH_ARGUMENTS, 0, 1, inner_na},
+    {"sad", LSM_CHANGES_WITH_ARGUMENTS, 0, 1, distance},
+    {"", LSM_CHANGES_NOTHING, 0, 0, NULL},
 };

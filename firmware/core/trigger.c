@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Keeps the compiler from moving plain stores over what switches the interrupt. */
+#define LSM_BARRIER() __asm__ volatile("" ::: "memory")
+
 void lsm_trigger_init(struct lsm_trigger *trigger) {
     memset(trigger, 0, sizeof *trigger);
     for (uint8_t pin = 0; pin < LSM_TRIGGER_PINS; pin++) {
@@ -17,8 +20,10 @@ void lsm_trigger_set_in(struct lsm_trigger *trigger, const struct lsm_board *boa
         return;
     }
     hal_trigger_in(pin, LSM_EDGE_NONE);
+    LSM_BARRIER();
     trigger->in[pin] = *wanted;
     trigger->bounced[pin] = 0;
+    LSM_BARRIER();
     hal_trigger_in(pin, wanted->steps ? (enum lsm_edge)wanted->edge : LSM_EDGE_NONE);
 }
 
@@ -59,18 +64,39 @@ void lsm_trigger_close(struct lsm_trigger *trigger) {
     trigger->ready = 0;
     if (trigger->pending) {
         trigger->pending = 0;
-        trigger->missed = (uint8_t)(trigger->missed + 1u);
+        trigger->dropped++;
     }
 }
 
-uint8_t lsm_trigger_missed(struct lsm_trigger *trigger) {
+uint32_t lsm_trigger_missed(struct lsm_trigger *trigger) {
     uint8_t now = trigger->missed;
-    uint8_t fresh = (uint8_t)(now - trigger->missed_seen);
+    uint32_t fresh = (uint8_t)(now - trigger->missed_seen) + trigger->dropped;
     trigger->missed_seen = now;
+    trigger->dropped = 0;
     return fresh;
 }
 
+void lsm_trigger_reset(struct lsm_trigger *trigger) {
+    trigger->lost_pulses = 0;
+    for (uint8_t pin = 0; pin < LSM_TRIGGER_PINS; pin++) {
+        trigger->bounced[pin] = 0;
+    }
+}
+
+void lsm_trigger_cancel(struct lsm_trigger *trigger) {
+    for (uint8_t pin = 0; pin < LSM_TRIGGER_PINS; pin++) {
+        if (trigger->pulse[pin] == LSM_PULSE_DELAYED) {
+            trigger->pulse[pin] = LSM_PULSE_IDLE;
+            trigger->lost_pulses++;
+        }
+    }
+}
+
 void lsm_trigger_pulse(struct lsm_trigger *trigger, uint8_t pin) {
+    if (trigger->pulse[pin] != LSM_PULSE_IDLE) {
+        hal_trigger_out(pin, !trigger->out[pin].high);
+        trigger->lost_pulses++;
+    }
     trigger->pulse[pin] = LSM_PULSE_DELAYED;
     trigger->pulse_us[pin] = hal_now_us();
 }

@@ -50,4 +50,9 @@ void hal_trigger_out(uint8_t pin, bool high);
 void hal_config_read(uint8_t *bytes, size_t count);
 bool hal_config_write(const uint8_t *bytes, size_t count);
 
+#ifdef LSM_TRACE
+/* For fault campaigns on the native board: a request is executed now. */
+void hal_trace(uint8_t seq, uint8_t command, uint16_t crc);
+#endif
+
 #endif

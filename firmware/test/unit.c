@@ -308,6 +308,76 @@ static void a_period_that_is_too_short_is_counted(void) {
     bench.on_latch = NULL;
 }
 
+static void beats_while_a_pattern_settles_are_missed(void) {
+    greet();
+    load(40);
+    wire_output(0, 0, 20, LSM_TRIGGER_WHEN_PATTERN);
+    bench.on_latch = slow;
+    CHECK(arm(1, 1, 1000, 750, 60000) == LSM_STATUS_OK);
+    bench_run(100000, 10);
+    CHECK(bench.rises[0] == 40);
+    CHECK(bench.core.sequence.missed >= 38);
+    bench.on_latch = NULL;
+    CHECK(arm(1, 1, 1000, 1000, 60000) == LSM_STATUS_RANGE);
+}
+
+static void pulses_that_do_not_fit_are_counted(void) {
+    greet();
+    load(20);
+    wire_output(0, 30000, 100, LSM_TRIGGER_WHEN_PATTERN);
+    CHECK(arm(1, 1, 10000, 0, 60000) == LSM_STATUS_OK);
+    bench_run(250000, 100);
+    CHECK(bench.rises[0] == 0);
+    CHECK(bench.core.trigger.lost_pulses == 20);
+    wire_output(0, 0, 30000, LSM_TRIGGER_WHEN_PATTERN);
+    CHECK(arm(1, 1, 10000, 0, 60000) == LSM_STATUS_OK);
+    bench_run(250000, 100);
+    CHECK(bench.rises[0] == 20); /* each is an edge, though cut short */
+    CHECK(bench.core.trigger.lost_pulses == 19);
+    CHECK(!bench.high[0]);
+}
+
+static void stop_calls_a_delayed_pulse_off(void) {
+    greet();
+    load(2);
+    wire_output(0, 5000, 100, LSM_TRIGGER_WHEN_PATTERN);
+    CHECK(arm(0, 1, 0, 0, 60000) == LSM_STATUS_OK);
+    bench_run(1000, 100);
+    CHECK(ask(LSM_CMD_STOP, NULL, 0) == LSM_STATUS_OK);
+    bench_run(20000, 100);
+    CHECK(bench.rises[0] == 0);
+}
+
+static void missed_edges_do_not_wrap(void) {
+    greet();
+    wire_input(0, 0);
+    load(4);
+    CHECK(arm(1, 0, 0, 0, 60000) == LSM_STATUS_OK);
+    for (int i = 0; i < 300; i++) {
+        bench_edge(0);
+    }
+    (void)ask(LSM_CMD_SEQ_STEP, NULL, 0);
+    lsm_tick(&bench.core);
+    CHECK(bench.core.sequence.missed == 256); /* 255 that the interrupt counted, one that SEQ_STEP took the place of */
+}
+
+static void text_cannot_change_what_a_program_committed(void) {
+    greet();
+    load(2);
+    bench_run(3000000, 1000);
+    CHECK(strncmp(bench_text("ssv.9"), "-==-", 4) == 0);
+    CHECK(arm(0, 0, 0, 0, 5000) == LSM_STATUS_NOT_ARMED);
+}
+
+static void text_cannot_open_the_shutter_on_a_sequence(void) {
+    (void)bench_text("ssl.1");
+    (void)bench_text("ssv.3");
+    (void)bench_text("trinputmode.0.1");
+    CHECK(strcmp(bench_text("rseq.0"), "-==-\n") == 0);
+    CHECK(strncmp(bench_text("gs.1"), "ERROR[7]", 8) == 0);
+    CHECK(lsm_sequence_active(&bench.core.sequence));
+}
+
 static void a_sequence_outlives_the_watchdog_but_not_its_own_time(void) {
     greet();
     load(2);
@@ -445,6 +515,12 @@ static const struct test TESTS[] = {
     TEST(the_clock_steps_a_sequence),
     TEST(showing_takes_nothing_from_the_period),
     TEST(a_period_that_is_too_short_is_counted),
+    TEST(beats_while_a_pattern_settles_are_missed),
+    TEST(pulses_that_do_not_fit_are_counted),
+    TEST(stop_calls_a_delayed_pulse_off),
+    TEST(missed_edges_do_not_wrap),
+    TEST(text_cannot_change_what_a_program_committed),
+    TEST(text_cannot_open_the_shutter_on_a_sequence),
     TEST(a_sequence_outlives_the_watchdog_but_not_its_own_time),
     TEST(stop_ends_everything),
     TEST(a_changed_sequence_cannot_be_armed),

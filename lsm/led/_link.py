@@ -15,12 +15,15 @@ from lsm.led.transport import Transport
 
 QUIET_S = 0.02
 DRAIN_S = 1.0
+NAK_S = 0.01  # after a damaged frame: answers to the sound ones are on their way
+LONGEST_TEXT_S = 30.0  # a list of 1024 LEDs takes 3 s on the slowest board
+SPOILER = "!"  # makes any unfinished line one that no board knows
 
 Request = tuple[Command, bytes]
 OK = (Status.OK,)
 OK_OR_LIMITED = (Status.OK, Status.LIMITED)
 HINTS: dict[int, str] = {
-    Status.BUSY: "a sequence runs on the board; dark() ends it",
+    Status.BUSY: "a sequence or a light is on (dark() ends it), or a small board cannot tell any more what is on",
     Status.MEMORY: "use fewer patterns, fewer bits per LED or a board with more memory",
 }
 
@@ -49,14 +52,15 @@ class _Flying:
     command: Command
     wire: bytes
     deadline: float
-    tries: int = 1
+    give_up: float
 
 
 class Link:
     """One conversation with a board.
 
-    reply_s: how long to wait for an answer before a request is repeated with the same number.
-    retries: how often it is repeated. A repeated request runs at most once on the board.
+    reply_s: how long to wait for an answer before a request is repeated with the same number, at once where the
+    board said that a frame came damaged. A repeated request runs at most once on the board.
+    retries: a request without an answer is given up after (1 + retries) * reply_s.
     Every call raises IlluminatorTimeout when no answer comes.
     """
 
@@ -68,6 +72,8 @@ class Link:
         self._transport = transport
         self._reply_s = reply_s
         self._retries = retries
+        self._patience_s = (1 + retries) * reply_s
+        self._stray = 0  # text answers that may still come
         self._decoder = Decoder()
         self._seq = 0
         self._lock = threading.RLock()
@@ -86,24 +92,38 @@ class Link:
             ) from error
 
     def drain(self) -> None:
-        """End the line that an earlier program left unfinished and drop what it left unread."""
-        self._write(encode_line(""))
-        deadline = time.monotonic() + DRAIN_S
-        while self._read(QUIET_S) and time.monotonic() < deadline:
-            pass
-        self._decoder.clear()
+        """End the line that an earlier program left unfinished, so that it is refused, and drop what it left unread."""
+        with self._lock:
+            self._write(encode_line(SPOILER))
+            self._texts(lambda text: True)
+            deadline = time.monotonic() + DRAIN_S
+            while self._read(QUIET_S) and time.monotonic() < deadline:
+                pass
+            self._decoder.clear()
+            self._stray = 0
 
-    def text(self, line: str) -> str:
+    def text(self, line: str, is_answer: Callable[[str], bool] = lambda text: True) -> str:
         """The answer to a text line. Only for lines that may run twice.
 
+        is_answer: which texts can be its answer; others, left from earlier lines, are skipped. When none came that
+        can be, the last that came.
         A repetition waits long enough for the board to forget a frame that an earlier program left unfinished.
         """
         with self._lock:
+            if self._stray:
+                self._texts(lambda text: False)
+                self._stray = 0
+            other = None
             for _ in range(1 + self._retries):
                 self._write(encode_line(line))
-                reply = self._await_text()
-                if reply is not None:
-                    return reply.text
+                self._stray += 1
+                for text in self._texts(is_answer):
+                    self._stray -= 1
+                    if is_answer(text):
+                        return text
+                    other = text
+            if other is not None:
+                return other
             raise self._silent(f"the text command '{line}'")
 
     def ask(self, command: Command, payload: bytes = b"", accepted: Collection[Status] = OK) -> Reply:
@@ -114,7 +134,8 @@ class Link:
         """The same reply. Raises IlluminatorError, or its child LostBoard, for a status that is not accepted."""
         if reply.status in accepted:
             return reply
-        kind = LostBoard if reply.status in (Status.NOT_ARMED, Status.FAULT) else IlluminatorError
+        lost = reply.status in (Status.NOT_ARMED, Status.FAULT) and reply.command != Command.CFG_SAVE
+        kind = LostBoard if lost else IlluminatorError
         raise kind(
             f"The LED board on {self.name} refused {Command(reply.command).name}: {status_name(reply.status)}.",
             hint=HINTS.get(reply.status, "PROTOCOL.md lists what each status means"),
@@ -147,48 +168,63 @@ class Link:
 
     def _launch(self, waiting: deque[tuple[int, Request]], flying: dict[int, _Flying]) -> None:
         launched = []
-        while waiting and len(flying) < HISTORY:
+        while waiting and (not flying or (self._seq - next(iter(flying))) % 256 < HISTORY):
             index, (command, payload) = waiting[0]
             wire = encode_request(self._seq, command, payload, max_frame=self.max_frame)
             if flying and sum(len(item.wire) for item in flying.values()) + len(wire) > self.rx_window:
                 break
             waiting.popleft()
-            flying[self._seq] = _Flying(index, command, wire, time.monotonic() + self._reply_s)
+            now = time.monotonic()
+            flying[self._seq] = _Flying(index, command, wire, now + self._reply_s, now + self._patience_s)
             self._seq = (self._seq + 1) % 256
             launched.append(wire)
         if launched:
             self._write(b"".join(launched))
 
     def _land(self, answer: Reply, flying: dict[int, _Flying], replies: dict[int, Reply]) -> None:
+        """Boards answer in order: what flew before an answered request, and is not answered, was lost."""
         if answer.command == Command.NAK:
             for item in flying.values():
-                item.deadline = 0.0
+                item.deadline = min(item.deadline, time.monotonic() + NAK_S)
             return
         answered = flying.get(answer.seq)
-        if answered is not None and answered.command == answer.command:
-            replies[answered.index] = answer
-            del flying[answer.seq]
+        if answered is None or answered.command != answer.command:
+            return
+        replies[answered.index] = answer
+        del flying[answer.seq]
+        for item in flying.values():
+            if item.index < answered.index:
+                item.deadline = 0.0
 
     def _repeat_late(self, flying: dict[int, _Flying]) -> None:
+        """Oldest first, no more bytes at once than the board takes."""
+        now = time.monotonic()
+        repeated = 0
         for item in flying.values():
-            if item.deadline > time.monotonic():
+            if now >= item.give_up:
+                raise self._silent(item.command.name)
+            if item.deadline > now:
                 continue
-            if item.tries > self._retries:
-                raise self._silent(f"{item.command.name}")
-            item.tries += 1
-            item.deadline = time.monotonic() + self._reply_s
+            if repeated and repeated + len(item.wire) > self.rx_window:
+                item.deadline = now + NAK_S
+                continue
+            repeated += len(item.wire)
+            item.deadline = now + self._reply_s
             self._write(item.wire)
 
-    def _await_text(self) -> TextReply | None:
-        deadline = time.monotonic() + max(self._reply_s, 2 * STREAM_IDLE_MS / 1000)
-        while (rest_s := deadline - time.monotonic()) > 0:
-            for answer in self._decoder.feed(self._read(rest_s)):
-                if isinstance(answer, TextReply):
-                    return answer
-        return None
+    def _texts(self, is_last: Callable[[str], bool]) -> list[str]:
+        """Text answers up to the first that is the last, or to a silence; a long answer may take its time."""
+        texts: list[str] = []
+        silence_s = max(self._reply_s, 2 * STREAM_IDLE_MS / 1000)
+        most = time.monotonic() + LONGEST_TEXT_S
+        while time.monotonic() < most and (data := self._read(silence_s)):
+            texts += [answer.text for answer in self._decoder.feed(data) if isinstance(answer, TextReply)]
+            if any(is_last(text) for text in texts):
+                break
+        return texts
 
     def _silent(self, request: str) -> IlluminatorTimeout:
         return IlluminatorTimeout(
-            f"The LED board on {self.name} did not answer {request} in {1 + self._retries} tries of {self._reply_s} s.",
+            f"The LED board on {self.name} did not answer {request} within {self._patience_s:g} s.",
             hint="check cable and power; the board goes dark by itself",
         )

@@ -2,12 +2,12 @@
 
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lsm.errors import IlluminatorError, WrongFormat
 from lsm.illum import LedBoard, Pattern
-from lsm.led._constants import PULSE_CEILING_US, Command, TriggerWhen
-from lsm.led._link import OK_OR_LIMITED, Link, parsed
+from lsm.led._constants import NO_PATTERN, PULSE_CEILING_US, Command, SequenceState, TriggerWhen
+from lsm.led._link import OK_OR_LIMITED, Link, LostBoard, parsed
 from lsm.led.protocol import SequenceStatus
 from lsm.led.sequence import Armed, Edge, PackedSequence, SequencePlan, When, pack_sequence, scaled
 
@@ -23,17 +23,24 @@ class SequenceControl:
     trigger pins are set up again.
     """
 
-    def __init__(self, link: Link, board: LedBoard) -> None:
+    def __init__(self, link: Link, board: LedBoard, recovered: Callable[[Callable[[], None]], None]) -> None:
         self._link = link
+        self._recovered = recovered
         self._board = board
         self._stored: PackedSequence | None = None
+        self._armed = False
         self._pins: dict[tuple[Command, int], bytes] = {}
 
     def greeted(self) -> None:
         """The board has begun anew: it stores nothing, and its pins are as it saved them."""
         self._stored = None
+        self._armed = False
         for (command, _), payload in self._pins.items():
             self._link.ask(command, payload)
+
+    def forget_armed(self) -> None:
+        """The sequence is about to be ended by this program."""
+        self._armed = False
 
     def load(self, patterns: Sequence[Pattern]) -> int:
         """Store the patterns; returns the bits per LED that they took (1, 8 or 24).
@@ -42,7 +49,12 @@ class SequenceControl:
         Raises WrongFormat for patterns of another board; IlluminatorError where they do not fit its memory.
         """
         packed = pack_sequence(self._board, patterns)
+        self._recovered(lambda: self._load(packed))
+        return packed.bits
+
+    def _load(self, packed: PackedSequence) -> None:
         self._stored = None
+        self._armed = False
         self._link.ask(Command.SEQ_BEGIN, struct.pack("<HB3s", packed.count, packed.bits, packed.colour))
         step = self._link.max_frame - DATA_OVERHEAD
         pieces = range(0, len(packed.data), step)
@@ -53,7 +65,6 @@ class SequenceControl:
             self._link.accept(reply)
         self._link.ask(Command.SEQ_COMMIT, struct.pack("<I", binascii.crc32(packed.data)))
         self._stored = packed
-        return packed.bits
 
     def arm(self, plan: SequencePlan) -> Armed:
         """Make the stored sequence wait for its first step (or show pattern 0 at once).
@@ -70,23 +81,55 @@ class SequenceControl:
             plan.settle_us,
             round(plan.longest_s * 1000),
         )
-        reply = self._link.ask(Command.SEQ_ARM, request, OK_OR_LIMITED)
+        try:
+            reply = self._link.ask(Command.SEQ_ARM, request, OK_OR_LIMITED)
+        except LostBoard as error:
+            self._stored = None
+            raise IlluminatorError(
+                f"No sequence is stored any more on the LED board on {self._link.name}: it was reset, or its memory"
+                " changed by text.",
+                hint="load() it again",
+            ) from error
         scale_q16, latch = parsed(lambda payload: struct.unpack("<II", payload), reply)
         levels = tuple(scaled(each, scale_q16) for each in self._stored.levels)
+        self._armed = True
         shown_at_once = 0 if plan.at_first_step else 1
         return Armed(levels, reply.status != OK_OR_LIMITED[0], scale_q16, latch - shown_at_once)
 
     def step(self) -> int | None:
-        """Step as a trigger edge does; the index of the pattern that is on now, None behind the last."""
-        self._link.ask(Command.SEQ_STEP)
-        return self.status().index
+        """Step as a trigger edge does; the index of the pattern that is on now, None behind the last.
+
+        Raises IlluminatorError when the sequence has ended, or while a pattern is settling.
+        """
+        try:
+            reply = self._link.ask(Command.SEQ_STEP)
+        except LostBoard as error:
+            state = SequenceState(self.status().state).name.lower()
+            raise IlluminatorError(
+                f"The sequence on the LED board on {self._link.name} cannot step: it is {state}.", hint="arm() it again"
+            ) from error
+        index, _ = parsed(lambda payload: struct.unpack("<HI", payload), reply)
+        return None if index == NO_PATTERN else int(index)
 
     def status(self) -> SequenceStatus:
-        """How far the sequence is; asking also feeds the watchdog."""
-        return parsed(SequenceStatus.parse, self._link.ask(Command.SEQ_STATUS))
+        """How far the sequence is; asking also feeds the watchdog.
+
+        Raises IlluminatorError when a sequence that was armed here is gone: the board has rebooted, or something
+        else has stopped it.
+        """
+        status = parsed(SequenceStatus.parse, self._link.ask(Command.SEQ_STATUS))
+        stored = 0 if self._stored is None else self._stored.count
+        if self._armed and (status.state == SequenceState.IDLE or status.patterns != stored):
+            self._armed = False
+            raise IlluminatorError(
+                f"The sequence on the LED board on {self._link.name} is gone after an unknown number of patterns.",
+                hint="the board was reset, or something else stopped it: load() and arm() it again",
+            )
+        return status
 
     def stop(self) -> None:
         """End it; all LEDs are dark when it returns."""
+        self._armed = False
         self._link.ask(Command.STOP)
 
     def trigger_in(self, pin: int, edge: Edge, *, debounce_us: int = 0) -> None:
@@ -107,8 +150,11 @@ class SequenceControl:
         self._set_up(Command.TRIG_OUT, pin, struct.pack("<BBIIB", pin, active_high, delay_us, width_us, code))
 
     def _set_up(self, command: Command, pin: int, payload: bytes) -> None:
-        self._link.ask(command, payload)
+        self._recovered(lambda: self._ask(command, payload))
         self._pins[command, pin] = payload
+
+    def _ask(self, command: Command, payload: bytes) -> None:
+        self._link.ask(command, payload)
 
     def _check(self, name: str, value: int, most: int) -> None:
         if not 0 <= value <= most:

@@ -4,7 +4,7 @@ import binascii
 import json
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,10 +23,10 @@ from lsm.led._constants import (
     Flag,
     Status,
 )
-from lsm.led._link import OK_OR_LIMITED, Link, LostBoard, parsed
+from lsm.led._link import OK_OR_LIMITED, Link, LostBoard, Request, parsed
 from lsm.led._sequences import SequenceControl
 from lsm.led._upload import write_requests
-from lsm.led.protocol import BoardStatus, Hello, LatchReport
+from lsm.led.protocol import BoardStatus, Hello, LatchReport, Reply
 from lsm.led.sequence import scaled
 from lsm.led.transport import Transport
 from lsm.types import DutyLevels, LedVectors
@@ -63,7 +63,7 @@ class LedBoardClient:
         self._limit_ma = limit_ma
         self._watchdog_ms = 0
         self._link = Link(transport, reply_s=reply_s, retries=retries)
-        self._sequences = SequenceControl(self._link, board)
+        self._sequences = SequenceControl(self._link, board, self._recovered)
         try:
             self._properties = self._identify()
             self._check_count(int(self._properties["led_count"]))
@@ -129,6 +129,7 @@ class LedBoardClient:
 
     def dark(self) -> None:
         """All LEDs off and any sequence ended when it returns; works in every state. Raises IlluminatorTimeout."""
+        self._sequences.forget_armed()
         self._recovered(lambda: self._link.ask(Command.STOP))
 
     def status(self) -> BoardStatus:
@@ -170,6 +171,7 @@ class LedBoardClient:
                 f"A current limit of {limit_ma} mA is impossible; the board allows 1 to {self._hello.ceiling_ma} mA.",
                 hint="the ceiling is fixed when the firmware is compiled",
             )
+        self._sequences.forget_armed()
         self._link.ask(Command.SET_LIMIT, struct.pack("<I", limit_ma))
         self._limit_ma = limit_ma
 
@@ -208,20 +210,18 @@ class LedBoardClient:
 
     def _identify(self) -> dict[str, Any]:
         self._link.drain()
-        answer = self._link.text("pprops")
-        try:
-            properties = json.loads(answer)
-            int(properties["led_count"])
-        except (ValueError, TypeError, KeyError) as error:
+        answer = self._link.text("pprops", lambda text: properties_in(text) is not None)
+        properties = properties_in(answer)
+        if properties is None:
             raise IlluminatorError(
                 f"What answers on {self._link.name} is no LED board: {answer[:60]!r}.", hint="check the port's name"
-            ) from error
+            )
         if "lsm" not in properties:
             raise IlluminatorError(
                 f"The board on {self._link.name} speaks illuminate text only.",
                 hint="flash the firmware of this project, whose binary frames are checked",
             )
-        return dict(properties)
+        return properties
 
     def _greet(self) -> Hello:
         hello = parsed(Hello.parse, self._link.ask(Command.HELLO, bytes([PROTOCOL_VERSION])))
@@ -235,23 +235,29 @@ class LedBoardClient:
         return hello
 
     def _recovered(self, action: Callable[[], _T]) -> _T:
-        """The action's result; a board that was away or has rebooted is greeted again and the action repeated once.
+        """The action's result; where the board was away or has rebooted, it is found or greeted again, once.
 
         Only for actions that say all they want: a light in the making on the board is lost.
         """
         try:
             return action()
         except IlluminatorTimeout:
-            self._link.reopen()
-            self._properties = self._identify()
-            try:
-                self._check_count(int(self._properties["led_count"]))
-            except ConfigError as error:
-                raise IlluminatorError(error.message, hint="plug in the board that was there before") from error
-            self._hello = self._greet()
+            self._find_again()
         except LostBoard:
             self._hello = self._greet()
-        return action()
+        try:
+            return action()
+        except LostBoard:  # it has rebooted while it was away
+            self._hello = self._greet()
+            return action()
+
+    def _find_again(self) -> None:
+        self._link.reopen()
+        self._properties = self._identify()
+        try:
+            self._check_count(int(self._properties["led_count"]))
+        except ConfigError as error:
+            raise IlluminatorError(error.message, hint="plug in the board that was there before") from error
 
     def _check_count(self, n_leds: int) -> None:
         if n_leds != self._board.n_leds:
@@ -285,14 +291,19 @@ class LedBoardClient:
         if watchdog_ms != self._watchdog_ms:
             requests = [(Command.WATCHDOG, struct.pack("<I", watchdog_ms)), *requests]
         show = (Command.SHOW, struct.pack("<I", binascii.crc32(levels.tobytes())))
-        *written, reply = self._link.call_all([*requests, show])
-        for each in written:
-            self._link.accept(each)
+        reply = self._sent([*requests, show])
+        if reply.status == Status.CRC:  # a lost write came after what should have followed it
+            reply = self._sent([*requests, show])
         self._watchdog_ms = watchdog_ms
-        if reply.status == Status.CRC:  # a write was lost and came after SHOW: now all of them are there
-            reply = self._link.ask(*show, OK_OR_LIMITED)
         report = parsed(LatchReport.parse, self._link.accept(reply, OK_OR_LIMITED))
         return self._verified(levels, report, limited=reply.status == Status.LIMITED)
+
+    def _sent(self, requests: Sequence[Request]) -> Reply:
+        """The answer to the last request; the others must be accepted."""
+        *others, last = self._link.call_all(requests)
+        for reply in others:
+            self._link.accept(reply)
+        return last
 
     def _verified(self, levels: DutyLevels, report: LatchReport, *, limited: bool) -> Shown:
         expected = scaled(levels, report.scale_q16)
@@ -307,7 +318,18 @@ class LedBoardClient:
         return Shown(lit, limited, report.latch)
 
     def _stop_quietly(self) -> None:
+        self._sequences.forget_armed()
         try:
             self._link.ask(Command.STOP)
         except IlluminatorError:
             return
+
+
+def properties_in(text: str) -> dict[str, Any] | None:
+    """The board's properties where `text` is an answer to `pprops`."""
+    try:
+        properties = json.loads(text)
+        int(properties["led_count"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return dict(properties)

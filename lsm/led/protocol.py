@@ -191,7 +191,9 @@ class SequenceStatus:
     """SEQ_STATUS's answer.
 
     state: a SequenceState. index: the pattern that is on, None when none is. steps: patterns shown since it was
-    armed. missed: trigger edges that came too early or too late and were not obeyed. rest_ms: time it may still run.
+    armed. missed: trigger edges that came too early or too late and were not obeyed, or beats of the period that
+    passed while a pattern was being shown. rest_ms: time it may still run. lost_pulses: pulses of trigger outputs
+    that the next step, or STOP, called off or cut short.
     """
 
     state: int
@@ -203,11 +205,12 @@ class SequenceStatus:
     latch: int
     scale_q16: int
     rest_ms: int
+    lost_pulses: int
 
     @classmethod
     def parse(cls, payload: bytes) -> "SequenceStatus":
         """Raises struct.error for a payload of the wrong length."""
-        state, index, *rest = struct.unpack("<BHHHIIIII", payload)
+        state, index, *rest = struct.unpack("<BHHHIIIIII", payload)
         return cls(state, None if index == NO_PATTERN else index, *rest)
 
 

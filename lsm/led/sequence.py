@@ -12,6 +12,8 @@ from lsm.led._constants import PULSE_CEILING_US, SCALE_ONE, SEQUENCE_CEILING_MS
 from lsm.led._upload import pack
 from lsm.types import DutyLevels
 
+PLAN_HINT = "rounds are counted, period and settling time are microseconds, the longest time is seconds"
+
 
 class Edge(StrEnum):
     """Which edges of a trigger input step a sequence."""
@@ -38,6 +40,7 @@ class SequencePlan:
     at_first_step: the first edge shows pattern 0; otherwise it is on as soon as the sequence is armed.
     rounds: how often all patterns are shown; 0 goes on until it is stopped or `longest_s` is over.
     period_us: a step every so often by the board's clock; 0 takes steps from trigger edges and from step().
+    Keep it longer than settle_us and the time that the board takes to show a pattern.
     settle_us: from latched LEDs to the trigger outputs' pulse; edges before its end are missed.
     longest_s: after this time all LEDs are dark, whatever the triggers do; until then no host is needed.
     Raises WrongFormat for values that the protocol cannot carry.
@@ -58,9 +61,12 @@ class SequencePlan:
         }
         for name, (value, least, most) in limits.items():
             if not least <= value <= most:
-                raise WrongFormat(
-                    f"A sequence's {name} of {value} is outside {least} to {most}.", hint="see SequencePlan"
-                )
+                raise WrongFormat(f"A sequence's {name} of {value} is outside {least} to {most}.", hint=PLAN_HINT)
+        if 0 < self.period_us <= self.settle_us:
+            raise WrongFormat(
+                f"A sequence that steps every {self.period_us} us cannot settle for {self.settle_us} us.",
+                hint="make the period longer than the settling time",
+            )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_identity_is_illuminates_json_with_ours_added(wire: Wire):
     assert properties["color_channels"] == ["r", "g", "b"]
     assert properties["lsm"]["columns"] == 13
     assert "169 LEDs" in wire.text("about")
-    assert wire.text("version") == properties["interface_version"]
+    assert wire.text("version") == properties["lsm"]["firmware"]
     assert wire.text("machine") == ""
 
 

@@ -73,12 +73,37 @@ def test_a_sequence_is_not_believed_to_survive_a_reboot(rebooting: list[NativeBo
         client.sequences.trigger_in(1, Edge.RISING)
         native = replugged(rebooting, tmp_path)
         client.dark()
-        with pytest.raises(IlluminatorError, match="No sequence is stored"):
+        with pytest.raises(IlluminatorError, match="No sequence is stored any more"):
             client.sequences.arm(SequencePlan())
         assert not native.lit().any()
         client.sequences.load([CENTRE])
         client.sequences.arm(SequencePlan())
         native.inject_edges(1, period_us=0, pin=1)  # the pin is set up again
+        assert client.sequences.status().index == 0
+        np.testing.assert_array_equal(native.lit(), CENTRE.levels)
+
+
+def test_a_running_sequence_that_is_gone_is_not_reported_as_idle(native: NativeBoard):
+    line = DisturbedLine(native.open_transport())
+    with LedBoardClient(line, BOARD, reply_s=REPLY_S) as client:
+        client.sequences.load([CENTRE] * 3)
+        client.sequences.arm(SequencePlan(at_first_step=False))
+        line.transport.write(b"x\n")
+        time.sleep(0.1)
+        with pytest.raises(IlluminatorError, match="is gone"):
+            client.sequences.status()
+
+
+def test_a_question_does_not_end_a_running_sequence(native: NativeBoard):
+    line = DisturbedLine(native.open_transport())
+    with LedBoardClient(line, BOARD, reply_s=REPLY_S, retries=1) as client:
+        client.sequences.load([CENTRE] * 3)
+        client.sequences.arm(SequencePlan(at_first_step=False))
+        line.write_filter = lost
+        with pytest.raises(IlluminatorTimeout):
+            client.status()
+        line.write_filter = None
+        client.status()
         assert client.sequences.status().index == 0
         np.testing.assert_array_equal(native.lit(), CENTRE.levels)
 

@@ -64,6 +64,15 @@ static void done(void) {
     (void)fflush(stdout);
 }
 
+/* Up and down. */
+static void pulse(struct lsm_core *core, uint8_t pin) {
+    for (uint8_t edge = LSM_EDGE_RISING; edge <= LSM_EDGE_FALLING; edge++) {
+        if ((wired[pin] & edge) != 0) {
+            lsm_trigger_edge(core, pin);
+        }
+    }
+}
+
 bool bench_tick(struct lsm_core *core) {
     char text[80];
     if (edges.left == 0 && line(text, sizeof text) &&
@@ -79,8 +88,8 @@ bool bench_tick(struct lsm_core *core) {
         if (spaced) {
             lsm_tick(core); /* a board's loop would have run in the time that this process did not get */
         }
-        if (edges.pin < LSM_TRIGGER_PINS && (wired[edges.pin] & LSM_EDGE_RISING) != 0) {
-            lsm_trigger_edge(core, (uint8_t)edges.pin);
+        if (edges.pin < LSM_TRIGGER_PINS) {
+            pulse(core, (uint8_t)edges.pin);
         }
         edges.due_us = hal_now_us() + edges.period_us;
         edges.left--;

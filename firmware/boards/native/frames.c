@@ -88,11 +88,26 @@ void hal_led_end(void) {
 }
 
 void hal_trigger_out(uint8_t pin, bool high) {
+    static bool level[LSM_TRIGGER_PINS];
     uint8_t edge[HEADER + 2u] = {0};
+    if (level[pin] == high) {
+        return;
+    }
+    level[pin] = high;
     edge[HEADER] = pin;
     edge[HEADER + 1u] = high;
     append(edge, "LSMT", 2);
 }
+
+#ifdef LSM_TRACE
+void hal_trace(uint8_t seq, uint8_t command, uint16_t crc) {
+    uint8_t request[HEADER + 4u] = {0};
+    request[HEADER] = seq;
+    request[HEADER + 1u] = command;
+    lsm_set_u16(request + HEADER + 2u, crc);
+    append(request, "LSMX", 4);
+}
+#endif
 
 bool frames_lit(void) {
     return lit;
