@@ -60,15 +60,24 @@ def firmware_folder() -> Path:
     raise ToolMissing("The firmware's sources are not installed.", hint="reinstall the package, or use a checkout")
 
 
-def build_board(*, build_dir: Path | None = None, sanitize: bool = True) -> Path:
+def native_toolchain() -> Toolchain:
+    """What the native board needs; the compiler is CC of the environment, or cc."""
+    compiler = os.environ.get("CC", "cc").split()
+    return Toolchain(
+        packages="gcc libc6-dev make",
+        programs=("make", compiler[0]),
+        libraries=(*compiler, "-include", "stdio.h", "-x", "c", "-", "-o", "/dev/null"),
+        elsewhere="; elsewhere any C compiler, on macOS: xcode-select --install",
+    )
+
+
+def build_board(*, build_dir: Path | None = None, sanitize: bool = True, trace: bool = False) -> Path:
     """The path of the native board's program. sanitize: with address and undefined-behaviour sanitizers.
 
-    Raises as build_target does.
+    trace: with a record of each executed request in its log. Raises as build_target does.
     """
-    programs = ("make", os.environ.get("CC", "cc").split()[0])
-    host = Toolchain("gcc make", programs, elsewhere="; elsewhere any C compiler, on macOS: xcode-select --install")
-    options = () if sanitize else ("SANITIZE=",)
-    return build_target("native", "lsm-board", host, options=options, build_dir=build_dir)
+    options = (*(() if sanitize else ("SANITIZE=",)), *(("TRACE=1",) if trace else ()))
+    return build_target("native", "lsm-board", native_toolchain(), options=options, build_dir=build_dir)
 
 
 def build_target(

@@ -1,26 +1,18 @@
 """The LED boards' real binaries on emulated chips: the ATmega2560 under libsimavr, the STM32F405 under QEMU.
 
-Both answer as NativeBoard does. Their times are the emulated board's own: nanoseconds since power-on.
+Their times are the emulated board's own: nanoseconds since power-on.
 """
 
-import select
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from lsm.errors import DeviceError
 from lsm.led import SerialTransport, SocketTransport
-from lsm.types import DutyLevels
 from lsm_sim._build import Toolchain, build_target
 from lsm_sim._emulator_qemu import Monitor, Pins
-from lsm_sim.board import last_led_frame, read_trigger_outs
+from lsm_sim.board import ANSWER_S, START_S, Board
 
-START_S = 20.0
-STOP_S = 5.0
 POLL_S = 0.002
-ANSWER_S = 60.0  # many edges at a long distance take their time
 N_LEDS = 32 * 32
 AVR = Toolchain(
     packages="make gcc gcc-avr avr-libc",
@@ -28,7 +20,7 @@ AVR = Toolchain(
     libraries=("avr-gcc", "-mmcu=atmega2560", "-include", "avr/io.h", "-x", "c", "-", "-o", "/dev/null"),
 )
 SIMAVR = Toolchain(
-    packages="make gcc libsimavr-dev libelf-dev",
+    packages="make gcc libc6-dev libsimavr-dev libelf-dev",
     programs=("make", "cc"),
     libraries=("cc", "-include", "simavr/sim_avr.h", "-x", "c", "-", "-lsimavr", "-lelf", "-o", "/dev/null"),
 )
@@ -57,80 +49,7 @@ CLOCK = "-accel tcg -icount shift=3,sleep=on,align=on"
 LEASH = 'exec 3<&0; (cat <&3 >/dev/null; kill $$) & exec 3<&-; exec "$@" </dev/null'
 
 
-class EmulatedBoard:
-    """What both boards share: a process, a folder with its frame log, and a way to stop it."""
-
-    virtual_time = True
-
-    def __init__(self, image: Path, run_dir: Path | None) -> None:
-        self.image = image
-        self._own_dir = Path(tempfile.mkdtemp(prefix="lsm-board-")) if run_dir is None else None
-        self._folder = run_dir or self._own_dir or Path()
-        self._process: subprocess.Popen[str] | None = None
-        self.frames_path = self._folder / "frames.bin"
-        self._log_path = self._folder / "board.log"
-        self.port = ""
-
-    @property
-    def n_leds(self) -> int:
-        return N_LEDS
-
-    @property
-    def pid(self) -> int:
-        return self._running().pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def lit(self) -> DutyLevels:
-        """The light that is on now [led, colour], decoded from the last LED frame that the firmware emitted."""
-        return last_led_frame(self.frames_path)[1]
-
-    def trigger_outs(self) -> list[tuple[int, int, bool]]:
-        """All edges of the trigger outputs: the board's time in nanoseconds, pin, level."""
-        return read_trigger_outs(self.frames_path)
-
-    def close(self) -> None:
-        """Switch the board off and remove its temporary folder; may be called twice."""
-        process = self._process
-        if process is not None:
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._own_dir is not None:
-            shutil.rmtree(self._own_dir, ignore_errors=True)
-
-    def _start(self, command: list[str], *, pass_fds: tuple[int, ...] = ()) -> None:
-        with self._log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            raise DeviceError("The emulated LED board has not been started.", hint="make a new one")
-        return self._process
-
-    def _failure(self, what: str) -> DeviceError:
-        log = self._log_path.read_text(errors="replace").strip() if self._log_path.is_file() else ""
-        return DeviceError(
-            f"The emulated LED board {what}: {log[-400:]}", hint="see the reason above, or its board.log"
-        )
-
-
-class AvrBoard(EmulatedBoard):
+class AvrBoard(Board):
     """An ATmega2560 with 32 x 32 LEDs under libsimavr.
 
     mono: the build with one level per LED and one colour per frame. realtime: virtual time does not run ahead of the
@@ -138,6 +57,8 @@ class AvrBoard(EmulatedBoard):
     eeprom_path: keeps the settings; without it they are lost with the board.
     Raises ToolMissing without compiler or libsimavr, DeviceError when the firmware does not build or start.
     """
+
+    virtual_time = True
 
     def __init__(
         self,
@@ -151,7 +72,8 @@ class AvrBoard(EmulatedBoard):
         target = "avr_mega_mono" if mono else "avr_mega"
         harness = build_target("avr_harness", "lsm-avr-harness", SIMAVR, build_dir=build_dir)
         image = build_target(target, f"lsm-{target}.elf", AVR, build_dir=build_dir)
-        super().__init__(image, run_dir)
+        super().__init__(run_dir, N_LEDS)
+        self.image = image
         options: dict[str, object] = {
             "--elf": image,
             "--port": self._folder / "port",
@@ -181,8 +103,9 @@ class AvrBoard(EmulatedBoard):
 
         period_us: at least 50, less is taken as that.
         """
-        self._command(f"edges {pin} {count} {max(period_us, EDGE_PERIOD_US_MIN)}")
-        self._answer("EDGES", ANSWER_S)
+        spaced_us = max(period_us, EDGE_PERIOD_US_MIN)
+        self._command(f"edges {pin} {count} {spaced_us}")
+        self._answer("EDGES", ANSWER_S + count * spaced_us / 1e6)
 
     def reset(self) -> None:
         """Press the reset button; returns once the board listens again. What the EEPROM holds stays."""
@@ -194,32 +117,8 @@ class AvrBoard(EmulatedBoard):
         self._command("hang")
         self._answer("RESET", ANSWER_S)
 
-    def __enter__(self) -> "AvrBoard":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _command(self, line: str) -> None:
-        stdin = self._running().stdin
-        if stdin is None or not self.running:
-            raise self._failure("is gone")
-        stdin.write(line + "\n")
-        stdin.flush()
-
-    def _answer(self, word: str, timeout_s: float) -> str:
-        stdout = self._running().stdout
-        deadline = time.monotonic() + timeout_s
-        while stdout is not None and time.monotonic() < deadline and self.running:
-            if select.select([stdout], [], [], 0.1)[0]:
-                said, _, rest = stdout.readline().strip().partition(" ")
-                if said != word:
-                    raise self._failure(f"answered '{said} {rest}' instead of {word}")
-                return rest
-        raise self._failure(f"did not answer {word}")
-
-
-class Stm32Board(EmulatedBoard):
+class Stm32Board(Board):
     """An STM32F405 with 32 x 32 LEDs as QEMU's netduinoplus2, whose time is counted in instructions.
 
     The build differs from the chip's own: LED lane and trigger outputs leave through a serial port, and the settings
@@ -227,11 +126,14 @@ class Stm32Board(EmulatedBoard):
     Raises ToolMissing without compiler or QEMU, DeviceError when the firmware does not build or start.
     """
 
+    virtual_time = True
+
     def __init__(self, *, build_dir: Path | None = None, run_dir: Path | None = None) -> None:
         qemu = ARM.find("qemu-system-arm")
         target = "stm32f405_emulated"
         image = build_target(target, f"lsm-{target}.elf", ARM, build_dir=build_dir)
-        super().__init__(image, run_dir)
+        super().__init__(run_dir, N_LEDS)
+        self.image = image
         self._monitor = Monitor()
         self._pins = Pins()
         ends = (self._monitor.child_end.fileno(), self._pins.child_end.fileno())
@@ -277,12 +179,6 @@ class Stm32Board(EmulatedBoard):
         super().close()
         self._monitor.close()
         self._pins.close()
-
-    def __enter__(self) -> "Stm32Board":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _options(self, image: Path, monitor: int, pins: int) -> list[str]:
         host = "socket,id=host,host=127.0.0.1,port=0,server=on,wait=off,nodelay=on"
