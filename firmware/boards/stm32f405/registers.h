@@ -23,6 +23,7 @@
 #define USART1_DR REGISTER(0x40011004u)
 #define USART1_BRR REGISTER(0x40011008u)
 #define USART1_CR1 REGISTER(0x4001100Cu)
+#define USART_ORE (1u << 3)
 #define USART_RXNE (1u << 5)
 #define USART_TXE (1u << 7)
 #define USART_RE (1u << 2)

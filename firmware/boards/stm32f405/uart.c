@@ -12,13 +12,15 @@ static volatile uint8_t ring[RING];
 static volatile uint32_t written;
 static volatile uint32_t taken;
 
-/* Reading the data clears the request. Clearing the flag by hand after the loop would also clear that of a byte
- * which came in between, and none would ever be announced again. When the ring is full the newest byte is lost:
- * its frame then fails the CRC and the host sends it again. */
+/* Reading status, then data clears both requests. Clearing a flag by hand after the loop would also clear that of a
+ * byte which came in between, and none would ever be announced again. An overrun can stand alone, when a byte came
+ * between the two reads, and would ask for ever. When the ring is full the newest byte is lost: its frame then fails
+ * the CRC and the host sends it again. */
 void uart_interrupt(void) {
-    while ((USART1_SR & USART_RXNE) != 0) {
+    uint32_t status;
+    while (((status = USART1_SR) & (USART_RXNE | USART_ORE)) != 0) {
         uint8_t byte = (uint8_t)USART1_DR;
-        if (written - taken < RING) {
+        if ((status & USART_RXNE) != 0 && written - taken < RING) {
             ring[written % RING] = byte;
             written = written + 1u;
         }
