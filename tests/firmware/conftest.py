@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,6 @@ from lsm_sim.board import NativeBoard
 @pytest.fixture
 def native(tmp_path: Path):
     """A freshly booted board with the default 13 x 13 grid."""
-    if shutil.which("cc") is None or shutil.which("make") is None:
-        pytest.skip("no C compiler or make")
     with NativeBoard(run_dir=tmp_path) as board:
         yield board
 

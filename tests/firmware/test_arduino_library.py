@@ -1,14 +1,13 @@
 """The Arduino library against a stand-in for the Arduino interface. No real Arduino core compiles it here."""
 
 import importlib.util
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from lsm_sim._build import firmware_folder
+from lsm_sim._build import Toolchain, firmware_folder
 
 pytestmark = pytest.mark.firmware
 
@@ -34,8 +33,7 @@ def library(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def core_objects(library: Path):
-    if shutil.which("gcc") is None or shutil.which("g++") is None:
-        pytest.skip("no C and C++ compiler: apt-get install gcc g++")
+    Toolchain(packages="gcc g++ libc6-dev", programs=("gcc", "g++")).check()
     folder = library.parent / "objects"
     folder.mkdir()
     for source in sorted((library / "src" / "lsm").glob("*.c")):

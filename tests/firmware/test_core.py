@@ -1,6 +1,5 @@
 """The C core alone: its unit tests, the shared vectors, and a short fuzz."""
 
-import shutil
 import subprocess
 import sys
 from binascii import crc32
@@ -10,7 +9,7 @@ import pytest
 
 from lsm.led._constants import Command
 from lsm.led.protocol import crc16, encode_request
-from lsm_sim._build import firmware_folder
+from lsm_sim._build import firmware_folder, native_toolchain
 
 FIRMWARE = firmware_folder()
 VECTORS = [
@@ -21,12 +20,8 @@ FUZZ_S = 15  # for each of the two variants
 
 @pytest.mark.firmware
 def test_the_units_of_the_core_pass_under_sanitizers(tmp_path: Path):
-    make = shutil.which("make")
-    if shutil.which("cc") is None or make is None:
-        pytest.skip("no C compiler or make: apt-get install gcc make")
-    run = subprocess.run(
-        [make, "-s", "-C", str(FIRMWARE), "unit", f"BUILD={tmp_path}"], capture_output=True, text=True, check=False
-    )
+    command = [native_toolchain().find("make"), "-s", "-C", str(FIRMWARE), "unit", f"BUILD={tmp_path}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "0 failures" in run.stdout
 

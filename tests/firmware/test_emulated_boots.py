@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,22 +32,15 @@ BOARDS = {
 }
 
 
-def started(make: Callable[[], AvrBoard | Stm32Board]):
-    try:
-        return make()
-    except ToolMissing as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(params=BOARDS)
 def board(request: pytest.FixtureRequest, tmp_path: Path):
-    with started(lambda: BOARDS[request.param](run_dir=tmp_path)) as emulated:
+    with BOARDS[request.param](run_dir=tmp_path) as emulated:
         yield emulated
 
 
 @pytest.fixture
 def avr(tmp_path: Path):
-    with started(lambda: AvrBoard(run_dir=tmp_path, realtime=False)) as emulated:
+    with AvrBoard(run_dir=tmp_path, realtime=False) as emulated:
         yield emulated
 
 
@@ -176,7 +168,7 @@ def test_saved_settings_outlive_a_reset_and_light_does_not(board: AvrBoard | Stm
 
 def test_the_eeprom_file_outlives_the_board(tmp_path: Path):
     eeprom = tmp_path / "eeprom.bin"
-    with started(lambda: AvrBoard(eeprom_path=eeprom)) as board, client(board, limit_ma=4000) as illuminator:
+    with AvrBoard(eeprom_path=eeprom) as board, client(board, limit_ma=4000) as illuminator:
         illuminator.save_settings()
     assert eeprom.stat().st_size == 4096
     with AvrBoard(eeprom_path=eeprom) as board, client(board) as illuminator:
@@ -198,7 +190,7 @@ def test_a_program_that_hangs_with_its_light_on_is_reset_by_the_chip(avr: AvrBoa
 
 
 def test_virtual_time_of_the_avr_board_does_not_pass_the_wall_clock(tmp_path: Path):
-    with started(lambda: AvrBoard(run_dir=tmp_path)) as board:
+    with AvrBoard(run_dir=tmp_path) as board:
         start_s, start_ns = time.monotonic(), board.now_ns()
         time.sleep(0.5)
         passed_ns = board.now_ns() - start_ns

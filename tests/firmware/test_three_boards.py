@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsm.errors import ToolMissing
 from lsm.illum import LedBoard, Pattern, dark
 from lsm.led import Edge, LedBoardClient, SequencePlan, SequenceState
-from lsm_sim.board import NativeBoard, read_led_frames
+from lsm_sim.board import Board, NativeBoard, read_led_frames
 from lsm_sim.emulators import AvrBoard, Stm32Board
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300)]  # a loaded machine compiles and emulates slowly
 
-Board = NativeBoard | AvrBoard | Stm32Board
 GRID = LedBoard.grid(rows=32, columns=32, pitch_mm=3.0, distance_mm=50.0)
 PATTERNS = 64
 EDGES = 1000
@@ -38,11 +36,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def board(kind: str, tmp_path: Path) -> Iterator[Board]:
-    try:
-        made = MAKERS[kind](tmp_path)
-    except ToolMissing as error:
-        pytest.skip(str(error))
-    with made as started:
+    with MAKERS[kind](tmp_path) as started:
         yield started
 
 

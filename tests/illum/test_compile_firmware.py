@@ -1,6 +1,5 @@
 """Compiled light on the real firmware: it shows every frame as it is, at the current that was predicted."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ pytestmark = pytest.mark.firmware
 BOARD = LedBoard.grid(rows=13, columns=13, pitch_mm=3.0, distance_mm=50.0)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None or shutil.which("make") is None, reason="no C compiler or make")
 @pytest.mark.parametrize("changes", [{}, {"level_bits": 1, "max_patterns": 30}], ids=["8 bits", "1 bit"])
 def test_the_board_shows_each_frame_without_scaling_it(tmp_path: Path, changes: dict[str, int]):
     weights = np.random.default_rng(11).uniform(-0.3, 1.0, size=(169, 3))

@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,5 @@ from lsm_sim.board import NativeBoard
 @pytest.fixture
 def native(tmp_path: Path) -> Iterator[NativeBoard]:
     """A freshly booted board with the default 13 x 13 grid."""
-    if shutil.which("cc") is None or shutil.which("make") is None:
-        pytest.skip("no C compiler or make")
     with NativeBoard(run_dir=tmp_path) as board:
         yield board

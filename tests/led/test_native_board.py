@@ -24,7 +24,7 @@ def test_a_missing_tool_is_named_with_what_to_install(tmp_path: Path, monkeypatc
         (present / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(present))
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(ToolMissing, match=f"'{missing}'.*apt-get install gcc make"):
+    with pytest.raises(ToolMissing, match=f"'{missing}'.*apt-get install gcc libc6-dev make"):
         NativeBoard(build_dir=tmp_path)
 
 
