@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -23,13 +24,23 @@ PRINTED_MAX: Final = 60
 FULL_16: Final = 257  # a 16-bit board stores 8-bit level v as 257 v
 
 
+class SilentBoard(IlluminatorTimeout):
+    """The port is there, but nothing answers on it."""
+
+
+class RefusedCommand(IlluminatorError):
+    """The board answered with an error."""
+
+
 class TextLine:
     """Commands and answers over `transport`, strictly one after the other: such boards drop what comes early.
 
     reply_s: the longest silence within an answer.
+    no_watchdog: whether the board is known to leave its light on when nobody asks anything of it.
     """
 
     def __init__(self, transport: Transport, *, reply_s: float) -> None:
+        self.no_watchdog = False
         self._transport = transport
         self._reply_s = reply_s
 
@@ -41,14 +52,15 @@ class TextLine:
         """The answer to `command`, without its end mark.
 
         Written in one piece, since a board takes a pause within a command for the end of a number.
-        Raises IlluminatorTimeout when no whole answer comes, IlluminatorError when the board refuses.
+        Raises SilentBoard when no whole answer comes, IlluminatorTimeout when the port is gone, RefusedCommand
+        when the board answers with an error.
         """
         self._discard()
         self._transport.write(command.encode("ascii") + b"\n")
         data = self._await_answer(command)
         text = data.removesuffix(END).decode("ascii", errors="replace").strip()
         if not data.endswith(END) or REFUSAL.search(text):
-            raise IlluminatorError(
+            raise RefusedCommand(
                 f"The LED board on {self.name} refused '{shorten(command)}': {shorten(text)}.",
                 hint="update its firmware, or give the dialect it speaks",
             )
@@ -95,10 +107,36 @@ class TextLine:
                 return data
             if not piece:
                 break
-        raise IlluminatorTimeout(
+        warning = "; this kind of board does not go dark by itself" if self.no_watchdog else ""
+        raise SilentBoard(
             f"The LED board on {self.name} did not answer '{shorten(command)}' within {self._reply_s:g} s.",
-            hint="check cable and power; this kind of board does not go dark by itself",
+            hint=f"check baud rate, cable and power{warning}",
         )
+
+
+def ask_properties(line: TextLine, words: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """The first of `words` that the board knows for its properties, and what it tells with it.
+
+    Raises SilentBoard, IlluminatorTimeout, or IlluminatorError where it knows none of them or is no LED board.
+    """
+    refusal = ""
+    for word in words:
+        try:
+            answer = line.ask(word)
+        except RefusedCommand as error:
+            refusal = error.message
+            continue
+        try:
+            properties = parse_object(answer)
+            int(properties["led_count"])
+            len(properties["color_channels"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise line.nonsense(word, answer) from error
+        return word, properties
+    raise IlluminatorError(
+        f"The board on {line.name} does not tell its properties: {refusal}",
+        hint="check the port's name and the dialect",
+    )
 
 
 def parse_values(text: str, n_leds: int, n_colours: int) -> DutyLevels:

@@ -9,12 +9,12 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from lsm.devices import Shown
-from lsm.errors import ConfigError, IlluminatorError, IlluminatorTimeout, LimitExceeded, WrongFormat
+from lsm.errors import ConfigError, IlluminatorError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.led._constants import WATCHDOG_CEILING_MS, WATCHDOG_DEFAULT_MS
 from lsm.led._illuminate_dialects import DIALECTS, Dialect, DialectName
 from lsm.led._illuminate_plan import groups_of, led_commands, quantise
-from lsm.led._illuminate_text import TextLine, parse_object, parse_positions, parse_values
+from lsm.led._illuminate_text import TextLine, ask_properties, parse_positions, parse_values
 from lsm.led.transport import Transport
 from lsm.types import DutyLevels
 
@@ -210,28 +210,10 @@ class IlluminateClient:
 
     def _identify(self, dialect: str) -> tuple[Dialect, dict[str, Any]]:
         """Which dialect is spoken, told by the word that a board knows for its properties."""
-        refusal = ""
-        for spoken in DIALECTS:
-            if dialect not in ("auto", spoken.name):
-                continue
-            try:
-                answer = self._line.ask(spoken.properties_word)
-            except IlluminatorTimeout:
-                raise
-            except IlluminatorError as error:
-                refusal = error.message
-                continue
-            try:
-                properties = parse_object(answer)
-                int(properties["led_count"])
-                len(properties["color_channels"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise self._line.nonsense(spoken.properties_word, answer) from error
-            return spoken(self._line), properties
-        raise IlluminatorError(
-            f"The board on {self._line.name} does not tell its properties: {refusal}",
-            hint="check the port's name and the dialect",
-        )
+        spoken = {each.properties_word: each for each in DIALECTS if dialect in ("auto", each.name)}
+        word, properties = ask_properties(self._line, spoken)
+        self._line.no_watchdog = True
+        return spoken[word](self._line), properties
 
     def _check_board(self) -> None:
         if "lsm" in self._properties:
