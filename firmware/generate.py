@@ -63,6 +63,9 @@ def python_module(table: dict) -> str:
         base = "IntFlag" if group == "flag" else "IntEnum"
         lines += ["", "", f"class {name}({base}):", f'    """Table [{group}] of protocol.toml."""', ""]
         lines += [f"    {key} = {_number(group, value)}" for key, value in _codes(table, group).items()]
+    changing = [f"        Command.{name}," for name, entry in _requests(table).items() if entry.get("changes")]
+    lines += ["", "", "# executed at most once for one number", "CHANGING: Final = frozenset("]
+    lines += ["    {", *changing, "    }", ")"]
     return "\n".join([*lines, ""])
 
 

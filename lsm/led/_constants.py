@@ -111,3 +111,24 @@ class TextError(IntEnum):
     NOT_TEXT = 6
     BUSY = 7
     MEMORY = 8
+
+
+# executed at most once for one number
+CHANGING: Final = frozenset(
+    {
+        Command.FB_WRITE,
+        Command.SHOW,
+        Command.FB_FILL,
+        Command.FB_SPARSE,
+        Command.SET_LIMIT,
+        Command.WATCHDOG,
+        Command.CFG_SAVE,
+        Command.SEQ_BEGIN,
+        Command.SEQ_DATA,
+        Command.SEQ_COMMIT,
+        Command.SEQ_ARM,
+        Command.SEQ_STEP,
+        Command.TRIG_IN,
+        Command.TRIG_OUT,
+    }
+)

@@ -73,6 +73,9 @@ class Link:
         self._reply_s = reply_s
         self._retries = retries
         self._patience_s = (1 + retries) * reply_s
+        self._forgotten_s = max(
+            reply_s, 2 * STREAM_IDLE_MS / 1000
+        )  # what is unfinished, the board has forgotten by then
         self._stray = 0  # text answers that may still come
         self._decoder = Decoder()
         self._seq = 0
@@ -95,7 +98,7 @@ class Link:
         """End the line that an earlier program left unfinished, so that it is refused, and drop what it left unread."""
         with self._lock:
             self._write(encode_line(SPOILER))
-            self._texts(lambda text: True)
+            self._texts(lambda text: True, self._reply_s)
             deadline = time.monotonic() + DRAIN_S
             while self._read(QUIET_S) and time.monotonic() < deadline:
                 pass
@@ -111,13 +114,14 @@ class Link:
         """
         with self._lock:
             if self._stray:
-                self._texts(lambda text: False)
+                self._texts(lambda text: False, self._forgotten_s)
                 self._stray = 0
             other = None
-            for _ in range(1 + self._retries):
+            for attempt in range(1 + self._retries):
                 self._write(encode_line(line))
                 self._stray += 1
-                for text in self._texts(is_answer):
+                silence_s = self._forgotten_s if attempt else self._reply_s
+                for text in self._texts(lambda text: is_answer(text) or text.startswith("ERROR"), silence_s):
                     self._stray -= 1
                     if is_answer(text):
                         return text
@@ -212,10 +216,9 @@ class Link:
             item.deadline = now + self._reply_s
             self._write(item.wire)
 
-    def _texts(self, is_last: Callable[[str], bool]) -> list[str]:
+    def _texts(self, is_last: Callable[[str], bool], silence_s: float) -> list[str]:
         """Text answers up to the first that is the last, or to a silence; a long answer may take its time."""
         texts: list[str] = []
-        silence_s = max(self._reply_s, 2 * STREAM_IDLE_MS / 1000)
         most = time.monotonic() + LONGEST_TEXT_S
         while time.monotonic() < most and (data := self._read(silence_s)):
             texts += [answer.text for answer in self._decoder.feed(data) if isinstance(answer, TextReply)]

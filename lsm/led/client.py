@@ -66,7 +66,6 @@ class LedBoardClient:
         self._sequences = SequenceControl(self._link, board, self._recovered)
         try:
             self._properties = self._identify()
-            self._check_count(int(self._properties["led_count"]))
             self._hello = self._greet()
             self._check_count(self._hello.n_leds)
             self._check_pose(pose_tolerance_mm)
@@ -254,10 +253,13 @@ class LedBoardClient:
     def _find_again(self) -> None:
         self._link.reopen()
         self._properties = self._identify()
-        try:
-            self._check_count(int(self._properties["led_count"]))
-        except ConfigError as error:
-            raise IlluminatorError(error.message, hint="plug in the board that was there before") from error
+        last, behind = (struct.pack("<HB", led, 1) for led in (self._board.n_leds - 1, self._board.n_leds))
+        there, missing = self._link.call_all([(Command.GEOM_READ, last), (Command.GEOM_READ, behind)])
+        if there.status != Status.OK or missing.status != Status.RANGE:
+            raise IlluminatorError(
+                f"Another board is on {self._link.name} now: it has not {self._board.n_leds} LEDs as the one before.",
+                hint="plug in the board that was there before",
+            )
 
     def _check_count(self, n_leds: int) -> None:
         if n_leds != self._board.n_leds:

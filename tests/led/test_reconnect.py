@@ -62,7 +62,7 @@ def test_another_board_on_the_port_is_refused(rebooting: list[NativeBoard], tmp_
     with LedBoardClient(rebooting[0].open_transport(), BOARD, reply_s=REPLY_S) as client:
         rebooting[0].close()
         rebooting.append(NativeBoard(rows=5, columns=5, run_dir=tmp_path))
-        with pytest.raises(IlluminatorError, match="25 LEDs"):
+        with pytest.raises(IlluminatorError, match="Another board"):
             client.show(CENTRE, hold_ms=10.0)
         assert not rebooting[-1].lit().any()
 
