@@ -16,8 +16,6 @@ PlaneLevels = Int[np.ndarray, "plane led colour"]
 ROUNDING = 1e-9
 # of exposures computed in different orders, relative
 SLACK = 1e-9
-# full scales tried below the largest that the current allows: all of them for a board of 8 bits
-SCALES_TRIED = 255
 # finer than the most sensitive camera can tell, and exact in float64
 MOST_STEPS = 2**24
 
@@ -41,7 +39,7 @@ class Means:
     total_ms: float
 
     def draw(self, levels: Levels) -> Levels:
-        """Current of each channel in microamperes times the full level."""
+        """Current of each channel in microamperes times the level of full drive."""
         drawn: Levels = levels * self.channel_ua
         return drawn
 
@@ -167,9 +165,7 @@ def _planes(want: Want, means: Means, n: int, top: int, tolerance: float, *, div
     The largest full scale up to `top` that is within tolerance, else the one of least error.
     """
     best: Encoding | None = None
-    if means.full_level > SCALES_TRIED:
-        top = _largest_scale(want, means, n, top, divided=divided)
-    for scale in range(top, max(top - SCALES_TRIED, 0), -1):
+    for scale in range(top, 0, -1):
         encoding = _digits(want, n, scale)
         good = encoding.error <= tolerance + ROUNDING
         if not good and best is not None and encoding.error >= best.error - ROUNDING:
@@ -179,17 +175,6 @@ def _planes(want: Want, means: Means, n: int, top: int, tolerance: float, *, div
             return fitted
         best = fitted or best
     return best
-
-
-def _largest_scale(want: Want, means: Means, n: int, top: int, *, divided: bool) -> int:
-    low, high = 0, top + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _count(_digits(want, n, middle).levels, means, divided=divided) is not None:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def _fitted(encoding: Encoding, want: Want, means: Means, *, divided: bool) -> Encoding | None:

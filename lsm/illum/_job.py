@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from lsm.errors import ConfigError, LimitExceeded, WrongFormat
 from lsm.illum._encode import Encoding, Means, Want, choose, top_level
 from lsm.illum.board import LedBoard
 from lsm.illum.drive import Drive
-from lsm.types import Duty, PerLed
+from lsm.types import Duty
 
 Weights = Float[np.ndarray, "led colour"]
 ChannelMask = Bool[np.ndarray, "led colour"]
@@ -104,8 +105,9 @@ def job_of(
     return Job(board, drive, wanted, efficacy, sound, exposure_ms, limits_ms, room_ua)
 
 
-def as_asked(board: LedBoard, weights: PerLed | Duty, colour: int) -> Weights:
+def as_asked(board: LedBoard, given: ArrayLike, colour: int) -> Weights:
     """The weights [led, colour]. Raises WrongFormat or ConfigError when they do not fit the board."""
+    weights = _real_numbers(given)
     if weights.ndim == 1 and not 0 <= colour < board.n_colours:
         raise ConfigError(
             f"Colour channel {colour} does not exist on board '{board.name}'.",
@@ -123,6 +125,22 @@ def as_asked(board: LedBoard, weights: PerLed | Duty, colour: int) -> Weights:
     else:
         asked[:] = weights
     return asked
+
+
+def _real_numbers(given: ArrayLike) -> Float[np.ndarray, "*axes"]:
+    fault: Exception | None = None
+    try:
+        array = np.asarray(given)
+    # lists of unequal length, and tensors that numpy cannot or must not read
+    except (RuntimeError, TypeError, ValueError) as error:
+        array, fault = np.array(None), error
+    if array.dtype.kind not in "biuf":
+        raise WrongFormat(
+            f"Weights given as {type(given).__name__} are not an array of real numbers.",
+            hint="give a numpy array or a list of numbers; of a torch tensor, weights.detach().cpu().double().numpy()",
+        ) from fault
+    numbers: Float[np.ndarray, "*axes"] = array.astype(np.float64)
+    return numbers
 
 
 def encode(

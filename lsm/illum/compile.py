@@ -13,6 +13,13 @@ on a board whose levels are too coarse. What was asked is the sum of all frames,
     >>> light.peak_current_ma <= 500, light.scale, light.lost_leds
     (True, 1.0, (3,))
 
+Levels and a camera's images are unsigned integers, in which -1 times 3 is 253 or 65533. Add frames up as
+`signed_drive`, and images only once they are floating-point numbers:
+
+    >>> shown = sum(frame.signed_drive for frame in light.frames)
+    >>> bool(np.allclose(shown, light.predicted_light))
+    True
+
 Light is LED power times exposure. Its unit is a channel of balance 1 at full drive for the exposure asked
 for; where each LED stands does not enter unless the weights are meant `at_sample`.
 """
@@ -21,16 +28,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
+from lsm.errors import ConfigError, LimitExceeded
 from lsm.illum._encode import Encoding, Want, split
 from lsm.illum._job import Job, Part, Weights, as_asked, encode, job_of
 from lsm.illum.board import LedBoard
 from lsm.illum.drive import LEVELS, Drive
 from lsm.illum.pattern import GREEN, Pattern, dark
-from lsm.types import Duty, PerLed
 
 HALF_LEVEL = 0.5 / LEVELS
 EXPOSURE_LIMITS_MS = (0.01, 1000.0)
+# whatever the errors are, light so near to what was asked still correlates with it to 0.995 (sqrt(1 - 0.1^2))
+RMS_ERROR_LIMIT = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,24 @@ class LitFrame:
 
     sign: -1 where the frame is subtracted.
     current_ma: predicted supply current, stuck LEDs included.
+    asked_ms: the exposure for which weight 1 is full drive.
     """
 
     pattern: Pattern
     exposure_ms: float
     sign: int
     current_ma: float
+    asked_ms: float
+
+    @property
+    def signed_drive(self) -> Weights:
+        """What the frame adds to the sum [led, colour], 1 being full drive for the exposure asked for.
+
+        Without stuck LEDs, the sum of all frames times each channel's `colour_balance` (and, where weights are
+        meant at the sample, each LED's `relative_irradiance`) is `CompiledLight.predicted_light`.
+        """
+        drive: Weights = self.pattern.levels * (self.sign * self.exposure_ms / self.asked_ms / LEVELS)
+        return drive
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +80,7 @@ class CompiledLight:
     noise_light: the same without signs: its image, in electrons, is the shot noise variance of the sum,
     to which every frame adds the camera's read noise.
     half_step: how far from `scale * asked` rounding alone can take each LED [led, colour]; 0 where all is exact.
-    max_error: largest deviation of a sound LED from `scale * asked`, relative to the largest light asked of any.
+    max_error: largest deviation of a sound LED from `scale * asked`, relative to the largest asked of any of them.
     rms_error: root mean square of the deviations, relative to that of the light asked.
     lost_leds: those asked to shine that cannot; no other makes up for them, since none lights from their
     direction. lost_share: their share of all light asked for, signs aside.
@@ -97,7 +119,7 @@ class CompiledLight:
 
 def compile_light(
     board: LedBoard,
-    weights: PerLed | Duty,
+    weights: ArrayLike,
     drive: Drive,
     *,
     exposure_ms: float,
@@ -105,6 +127,7 @@ def compile_light(
     keep_exposure: bool = False,
     at_sample: bool = False,
     tolerance: float = HALF_LEVEL,
+    max_rms_error: float = RMS_ERROR_LIMIT,
     exposure_limits_ms: tuple[float, float] = EXPOSURE_LIMITS_MS,
 ) -> CompiledLight:
     """What the board shows for signed or non-negative weights of any size, [led] in one colour or [led, colour].
@@ -116,14 +139,19 @@ def compile_light(
     at_sample: weights are irradiance at the sample, so that the board's `relative_irradiance` is made up for.
     tolerance: error, relative to the largest weight, up to which few patterns, and among those a short exposure,
     are preferred to exactness.
+    max_rms_error: largest `rms_error` accepted; math.inf accepts any, and the result tells it.
     exposure_limits_ms: shortest and longest frame of the camera. Too little light for the shortest raises
     `scale` above 1, too much for the longest lowers it, for both captures alike.
 
     A current limit never makes the board scale a pattern: levels are chosen below it, and where even the
     lowest is too much (or a board of 1 bit would draw too much) the LEDs take turns.
     Raises WrongFormat for weights that do not fit the board, ConfigError for a drive or exposure that does
-    not, LimitExceeded when no `max_patterns` patterns give the light within the current.
+    not, LimitExceeded when no `max_patterns` patterns give the light within the current, or none within
+    `max_rms_error`.
     """
+    for key, value in (("tolerance", tolerance), ("max_rms_error", max_rms_error)):
+        if not value >= 0:
+            raise ConfigError(f"{key} = {value:g} is impossible.", hint="an error accepted is 0 or more")
     asked = as_asked(board, weights, colour)
     job = job_of(board, drive, asked, exposure_ms, exposure_limits_ms, at_sample=at_sample)
     parts = [Part(sign, part) for sign, part in zip((1, -1), split_signed(job.wanted), strict=True) if part.any()]
@@ -131,7 +159,10 @@ def compile_light(
     captures = [_capture(job, part.sign, *pair) for part, pair in zip(parts, pairs, strict=True)]
     if not any(capture.frames for capture in captures):
         captures.append(_dark(job))
-    return _result(job, asked, scale, captures)
+    light = _result(job, asked, scale, captures)
+    if light.rms_error > max_rms_error:
+        raise _too_wrong(job, light, max_rms_error, keep_exposure=keep_exposure, tolerance=tolerance)
+    return light
 
 
 def split_signed(weights: Float[np.ndarray, "*axes"]) -> tuple[Float[np.ndarray, "*axes"], Float[np.ndarray, "*axes"]]:
@@ -163,10 +194,13 @@ def _capture(job: Job, sign: int, want: Want, encoding: Encoding) -> _Capture:
     name = "negative" if sign < 0 else "positive"
     frames, light = [], np.zeros_like(job.wanted)
     for count, (levels, exposure_ms) in enumerate(shown, start=1):
-        duty = levels / means.full_level
-        pattern = Pattern.of(job.board, duty, name=name if len(shown) == 1 else f"{name} {count} of {len(shown)}")
-        current_ma = job.stuck_ma + int(means.draw(levels).sum()) / means.full_level / 1000
-        frames.append(LitFrame(pattern, exposure_ms, sign, current_ma))
+        title = name if len(shown) == 1 else f"{name} {count} of {len(shown)}"
+        pattern = Pattern.of(job.board, levels / means.full_level, name=title)
+        # all that is told follows from the levels that are sent
+        sent = pattern.levels.astype(np.int64)
+        current_ma = job.stuck_ma + int(means.draw(sent).sum()) / LEVELS / 1000
+        frames.append(LitFrame(pattern, exposure_ms, sign, current_ma, job.exposure_ms))
+        duty = sent / LEVELS
         duty[[*job.drive.stuck_leds]] = 1.0
         light += duty * job.efficacy * (exposure_ms / job.exposure_ms)
     step = encoding.step * want.full_ms / job.exposure_ms
@@ -177,14 +211,17 @@ def _dark(job: Job) -> _Capture:
     exposure_ms = float(np.clip(job.exposure_ms, *job.limits_ms))
     light = np.zeros_like(job.wanted)
     light[[*job.drive.stuck_leds]] = job.efficacy[[*job.drive.stuck_leds]] * (exposure_ms / job.exposure_ms)
-    return _Capture(1, (LitFrame(dark(job.board), exposure_ms, 1, job.stuck_ma),), light, np.zeros_like(light))
+    frame = LitFrame(dark(job.board), exposure_ms, 1, job.stuck_ma, job.exposure_ms)
+    return _Capture(1, (frame,), light, np.zeros_like(light))
 
 
 def _result(job: Job, asked: Weights, scale: float, captures: list[_Capture]) -> CompiledLight:
     light = np.sum([capture.sign * capture.light for capture in captures], axis=0)
     wanted = np.where(job.sound, scale * asked, 0)
     off = np.where(job.sound, light - wanted, 0)
-    size, power = float(np.abs(wanted).max()), float((wanted**2).sum())
+    size = float(np.abs(wanted).max())
+    # squares of what is small beside 1 may be 0 in float64
+    relative, relative_off = (wanted / size, off / size) if size else (wanted, np.zeros_like(off))
     lost = np.where(job.sound, 0, np.abs(asked))
     lost[[*job.drive.stuck_leds]] = 0
     total = float(np.abs(asked).sum())
@@ -195,10 +232,30 @@ def _result(job: Job, asked: Weights, scale: float, captures: list[_Capture]) ->
         predicted_light=light,
         noise_light=np.sum([capture.light for capture in captures], axis=0),
         half_step=np.sum([capture.half_step for capture in captures], axis=0),
-        max_error=float(np.abs(off).max()) / size if size else 0.0,
-        rms_error=float(np.sqrt((off**2).sum() / power)) if power else 0.0,
+        max_error=float(np.abs(relative_off).max()),
+        rms_error=float(np.linalg.norm(relative_off) / np.linalg.norm(relative)) if size else 0.0,
         lost_leds=tuple(int(led) for led in np.flatnonzero(lost.any(axis=1))),
         lost_share=float(lost.sum()) / total if total else 0.0,
         stuck_leds=job.drive.stuck_leds,
         latch_ms=job.drive.latch_ms,
+    )
+
+
+def _too_wrong(
+    job: Job, light: CompiledLight, max_rms_error: float, *, keep_exposure: bool, tolerance: float
+) -> LimitExceeded:
+    ways = []
+    if light.max_error <= tolerance:
+        ways.append(f"lower tolerance (now {tolerance:g})")
+    if keep_exposure:
+        ways.append("do without keep_exposure")
+    if any(frame.exposure_ms <= job.limits_ms[0] for frame in light.frames):
+        ways.append(f"ask for more light than {job.exposure_ms:g} ms give")
+    ways.append(f"raise max_patterns of the drive (now {job.drive.patterns_allowed})")
+    if job.drive.max_ma is not None:
+        ways.append(f"raise its max_ma (now {job.drive.max_ma:g})")
+    return LimitExceeded(
+        f"Board '{job.board.name}' would show this light with an rms error of {light.rms_error:.3g}, "
+        f"above the {max_rms_error:g} accepted.",
+        hint=f"{', '.join(ways)}, or accept the error with a larger max_rms_error",
     )

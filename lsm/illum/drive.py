@@ -1,7 +1,7 @@
 """What drives the LEDs of a board: levels, currents, colours, faulty LEDs, and the time that a pattern takes."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, MinLen
@@ -15,12 +15,26 @@ from lsm.illum.board import LedBoard
 LEVELS = 255
 """Full drive of a frame buffer of 8 bits."""
 
+EXACT_BITS: Final = (1, 2, 4, 8)
+"""Resolutions whose levels are all levels of 8 bits: 255 is a multiple of 1, 3, 15 and 255, of no other 2^n - 1."""
+
+# the firmware as it starts: firmware/core/config.h
+FIRMWARE_CHANNEL_MA = 20.0
+FIRMWARE_SHARE = 0.3
+FIRMWARE_CHANNELS = (1, 3)
+
 UNLIMITED_UA = 2**40
 """Stands for no limit: more than any board draws."""
 
 
 def _sorted(leds: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(leds)))
+
+
+def _exact(bits: int) -> int:
+    if bits not in EXACT_BITS:
+        raise ValueError("a pattern carries levels of 1, 2, 4 or 8 bits exactly, no others")
+    return bits
 
 
 Leds = Annotated[tuple[Annotated[int, Ge(0)], ...], AfterValidator(_sorted)]
@@ -31,9 +45,11 @@ PerChannel = Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)]
 
 
 class Drive(Config):
-    """How a given board drives its LEDs, as it may stand in a rig file.
+    """How a given board drives its LEDs.
 
-    level_bits: resolution of one channel's drive; 1 is on or off, 8 our own firmware, up to 16.
+    level_bits: resolution of one channel's drive: 1 (on or off), 2, 4 or 8 (our own firmware). A Pattern is sent
+    to every board as levels of 8 bits, so only these are shown as they were compiled; a board that resolves
+    more than 8 bits is driven with 8, one of 3 with 2, one of 5 to 7 with 4.
     channel_ma: supply current of one LED channel at full drive.
     max_ma: what the whole board may draw; None is no limit.
     colour_balance: radiant power of each colour channel at full drive; the unit is that of the weights.
@@ -44,7 +60,7 @@ class Drive(Config):
     latch_ms: from asking for a pattern until it has latched.
     """
 
-    level_bits: Annotated[int, Ge(1), Le(16)] = 8
+    level_bits: Annotated[int, AfterValidator(_exact)] = 8
     channel_ma: PerChannel = (20.0,)
     max_ma: Annotated[float, Gt(0)] | None = None
     colour_balance: PerChannel = (1.0,)
@@ -62,10 +78,23 @@ class Drive(Config):
         return self
 
     @classmethod
-    def of_firmware(cls, board: LedBoard) -> "Drive":
-        """The project's own firmware as it starts: 8 bits, 20 mA per channel, 30 % of the current of full white."""
-        full_white_ma = 20 * board.n_leds * board.n_colours
-        return cls(channel_ma=(20.0,), max_ma=float(max(1, full_white_ma * 3 // 10)))
+    def of_firmware(cls, board: LedBoard, *, limit_ma: float | None = None, frame_channels: int = 3) -> "Drive":
+        """The project's own firmware: 8 bits, and by default as it starts, 30 % of the current of full white.
+
+        limit_ma: current limit of the connected board, `client.status().limit_ma`.
+        frame_channels: `client.hello.frame_channels`; 1 is a small board that shows one colour at a time.
+        Raises ConfigError for a limit that is not positive and for other numbers of channels.
+        """
+        if frame_channels not in FIRMWARE_CHANNELS:
+            raise ConfigError(
+                f"Frames of {frame_channels} channels are none of the firmware of board '{board.name}'.",
+                hint="frame_channels is 3, or 1 on a small board: take it from the client's hello",
+            )
+        if limit_ma is None:
+            full_white_ma = FIRMWARE_CHANNEL_MA * board.n_leds * board.n_colours
+            limit_ma = max(1, math.floor(round(full_white_ma * FIRMWARE_SHARE, 6)))
+        table = {"channel_ma": (FIRMWARE_CHANNEL_MA,), "max_ma": limit_ma, "one_colour": frame_channels == 1}
+        return cls.from_table(table, source="the firmware's drive")
 
     @property
     def full_level(self) -> int:

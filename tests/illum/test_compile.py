@@ -1,6 +1,7 @@
 """Learned weights become frames that the board shows as predicted, whatever is asked and whatever it can do."""
 
 import doctest
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 import lsm.illum.compile
 from lsm.errors import ConfigError, LimitExceeded, WrongFormat
 from lsm.illum import LEVELS, CompiledLight, Drive, LedBoard, compile_light, split_signed
+from lsm.illum.drive import EXACT_BITS
 
 BOARD = LedBoard.grid(rows=4, columns=5, pitch_mm=3.0, distance_mm=50.0)
 LIMITS_MS = (0.05, 400.0)
@@ -31,7 +33,7 @@ leds = st.lists(st.integers(0, 19), max_size=3, unique=True)
 # built in the tests: the type checker of the tests picks at random, which strategies must not
 drives = st.fixed_dictionaries(
     {
-        "level_bits": st.sampled_from([1, 2, 3, 4, 8, 12, 16]),
+        "level_bits": st.sampled_from(EXACT_BITS),
         "channel_ma": st.sampled_from([(20.0,), (20.0, 12.5, 7.1)]),
         "max_ma": st.one_of(st.none(), st.floats(100, 1500)),
         "colour_balance": st.sampled_from([(1.0,), (1.0, 0.62, 1.7)]),
@@ -45,7 +47,9 @@ Options = dict[str, Any]
 
 
 def compiled(asked: np.ndarray, drive: Drive, exposure_ms: float = 10.0, **more: float | bool) -> CompiledLight:
-    return compile_light(BOARD, asked, drive, exposure_ms=exposure_ms, exposure_limits_ms=LIMITS_MS, **more)
+    """With any error: what is told must be true of the worst light, too."""
+    given = {"max_rms_error": np.inf, "exposure_limits_ms": LIMITS_MS} | more
+    return compile_light(BOARD, asked, drive, exposure_ms=exposure_ms, **given)
 
 
 def sound(drive: Drive) -> np.ndarray:
@@ -53,9 +57,9 @@ def sound(drive: Drive) -> np.ndarray:
 
 
 def summed(light: CompiledLight, drive: Drive, exposure_ms: float) -> np.ndarray:
-    """Signed light of the frames, from nothing but their patterns, signs and exposures."""
-    duty = sum(f.sign * f.pattern.duty.astype(np.float64) * f.exposure_ms for f in light.frames)
-    return np.asarray(duty) * np.array(drive.colour_balance) / exposure_ms
+    """Signed light of the frames, from nothing but the levels that are sent, their signs and exposures."""
+    drives = [f.sign * (f.pattern.levels / 255) * f.exposure_ms for f in light.frames]
+    return np.sum(drives, axis=0) * np.array(drive.colour_balance) / exposure_ms
 
 
 @thoroughly
@@ -64,11 +68,30 @@ def test_light_is_as_asked_up_to_half_a_step(asked: np.ndarray, options: Options
     drive = Drive(**options)
     light = compiled(asked, drive, exposure_ms, keep_exposure=keep)
     live = sound(drive)
-    size = light.scale * np.abs(asked).max()
+    size = light.scale * np.abs(asked[live]).max()
     off = np.abs(light.predicted_light - light.scale * asked)[live]
     assert (off <= light.half_step[live] + ROUNDING * size).all()
-    # float32 duties
-    np.testing.assert_allclose(summed(light, drive, exposure_ms), light.predicted_light, atol=1e-6 * size)
+    assert light.max_error == pytest.approx(off.max(initial=0) / size if size else 0, abs=ROUNDING)
+
+
+@thoroughly
+@given(weights, drives, exposures)
+def test_what_is_predicted_follows_from_the_levels_that_are_sent(
+    asked: np.ndarray, options: Options, exposure_ms: float
+):
+    drive = Drive(**options)
+    light = compiled(asked, drive, exposure_ms)
+    size = np.abs(light.predicted_light).max()
+    signed = [summed(replace(light, frames=(frame,)), drive, exposure_ms) for frame in light.frames]
+    np.testing.assert_allclose(np.sum(signed, axis=0), light.predicted_light, rtol=0, atol=ROUNDING * size)
+    np.testing.assert_allclose(np.sum(np.abs(signed), axis=0), light.noise_light, rtol=0, atol=ROUNDING * size)
+    drives = np.sum([frame.signed_drive for frame in light.frames], axis=0)
+    np.testing.assert_allclose(
+        drives * np.array(drive.colour_balance), light.predicted_light, rtol=0, atol=ROUNDING * size
+    )
+    channel_ma = np.broadcast_to(np.array(drive.channel_ma), 3)
+    for frame in light.frames:
+        assert frame.current_ma == pytest.approx(float((frame.pattern.levels / 255 * channel_ma).sum()), rel=ROUNDING)
 
 
 @thoroughly
@@ -90,7 +113,7 @@ def test_limits_hold_whatever_is_asked(asked: np.ndarray, options: Options, expo
 
 
 @thoroughly
-@given(weights, st.sampled_from([1, 2, 4, 8]), st.integers(100, 1500))
+@given(weights, st.sampled_from(EXACT_BITS), st.integers(100, 1500))
 def test_the_firmware_shows_the_levels_as_they_are(asked: np.ndarray, bits: int, limit_ma: int):
     light = compiled(asked, Drive(level_bits=bits, max_ma=limit_ma, max_patterns=50))
     for frame in light.frames:
@@ -101,8 +124,9 @@ def test_the_firmware_shows_the_levels_as_they_are(asked: np.ndarray, bits: int,
         np.testing.assert_array_equal(levels * scale // SCALE_ONE, levels)
         reported_ma = -(-drawn // LEVELS)
         assert reported_ma - 1 < frame.current_ma <= reported_ma <= limit_ma
-        # 255 is a multiple of the full level of 1, 2, 4 and 8 bits: nothing is rounded once more
+        # nothing is rounded once more
         np.testing.assert_allclose(levels / LEVELS, frame.pattern.duty, atol=1e-7)
+        np.testing.assert_array_equal(levels % (LEVELS // (2**bits - 1)), 0)
 
 
 @settings(thoroughly, max_examples=15)
@@ -301,7 +325,7 @@ def test_weights_too_small_for_any_level_are_dark_and_wrong_by_all_they_are():
         compiled(np.full(20, 1e-300), Drive()),
     ):
         assert [frame.pattern.total_duty for frame in light.frames] == [0.0]
-        assert (light.scale, light.max_error, light.lost_leds) == (1.0, 1.0, ())
+        assert (light.scale, light.max_error, light.rms_error, light.lost_leds) == (1.0, 1.0, pytest.approx(1.0), ())
 
 
 def test_requests_that_do_not_fit_are_refused():
@@ -321,7 +345,7 @@ def test_requests_that_do_not_fit_are_refused():
         Drive.from_table({"dead_leds": [3], "stuck_leds": [3]})
 
 
-def test_a_drive_reads_from_a_rig_file_and_names_leds_once():
+def test_a_drive_reads_from_a_table_and_names_leds_once():
     table = {"level_bits": 1, "dead_leds": [5, 3, 5], "max_ma": 900}
     assert Drive.from_table(table) == Drive(level_bits=1, dead_leds=(3, 5), max_ma=900.0)
 
