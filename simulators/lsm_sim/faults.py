@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,11 +44,11 @@ class Fault:
     late_s: float = 0.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, pieces: int, late_s: float) -> "Fault":
-        """A random fault in one of the first `pieces` pieces; LATE by up to `late_s`."""
+    def drawn(cls, rng: np.random.Generator, *, way: Way, pieces: int, late_s: float) -> "Fault":
+        """A random fault in one of the first `pieces` pieces that travel this way; LATE by up to `late_s`."""
         return cls(
             kind=list(Kind)[rng.integers(len(Kind))],
-            way=list(Way)[rng.integers(2)],
+            way=way,
             piece=int(rng.integers(pieces)),
             at=int(rng.integers(2**20)),
             size=int(rng.integers(1, 9)),
@@ -57,21 +56,17 @@ class Fault:
         )
 
 
-Listener = Callable[[bytes], None]
-
-
 class FaultyLine:
     """A Transport that is sound until a fault is armed. One written frame, or one read, is a piece.
 
-    hit_at: time.monotonic() at which the armed fault changed something; None before.
+    hit_at: time.monotonic() at which the armed fault changed something; None before. hit: the piece that it hit.
     seen: way and length of every piece since arm().
-    on_write: is told every piece that the program writes, before any fault.
     """
 
     def __init__(self, transport: Transport, rng: np.random.Generator) -> None:
         self.hit_at: float | None = None
+        self.hit = b""
         self.seen: list[tuple[Way, int]] = []
-        self.on_write: Listener = lambda piece: None
         self._transport = transport
         self._rng = rng
         self._fault: Fault | None = None
@@ -91,7 +86,6 @@ class FaultyLine:
 
     def write(self, data: bytes) -> None:
         for piece in pieces_of(data):
-            self.on_write(piece)
             first, late_s, rest = self._pass(piece, Way.TO_BOARD)
             self._transport.write(first)
             if rest:
@@ -132,6 +126,7 @@ class FaultyLine:
         first, rest = self._changed(data, fault, at)
         if (first, rest) != (data, b""):
             self.hit_at = time.monotonic()
+            self.hit = data
         return first, fault.late_s, rest
 
     def _changed(self, data: bytes, fault: Fault, at: int) -> tuple[bytes, bytes]:

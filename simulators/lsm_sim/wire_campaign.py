@@ -8,12 +8,13 @@ frames and from the requests that really left the client:
 
 - wrong: an LED frame that is neither dark nor one of the lights asked for in this round, another light than the asked
   one at its end, or an answer that is not true;
-- twice: more lit frames than there were requests to light or step that differ in number, command or content;
+- twice: requests that change something and were executed again, by the firmware's own trace of what it executes;
 - recovery: from the moment of the fault to the end of the next light that was verified.
 """
 
 import argparse
 import json
+import struct
 import sys
 import tempfile
 import time
@@ -31,16 +32,16 @@ from lsm.bench.machine import this_machine
 from lsm.errors import IlluminatorError
 from lsm.illum import LedBoard, Pattern
 from lsm.led import Edge, LedBoardClient, SequencePlan, When
-from lsm.led._constants import Command
+from lsm.led._constants import CHANGING, Command
 from lsm.types import DutyLevels
-from lsm_sim.board import HEADER, LED_FRAME, NativeBoard, decode_lane
+from lsm_sim.board import EXECUTED, HEADER, LED_FRAME, NativeBoard, decode_lane
 from lsm_sim.faults import Fault, FaultyLine, Kind, Way
 
 ROUNDS_PER_BOARD = 400
 LATE_S = 0.03
-PIECES = 4  # a random fault hits one of the first so many pieces of a task
 RECOVERY_S = 10.0
-LIT = (Command.SHOW, Command.SEQ_ARM, Command.SEQ_STEP)
+REQUEST = struct.Struct("<BBH")  # of a trace record
+LIMIT_MA = 3000  # of 13 x 13 LEDs; no light of the campaign needs more
 
 
 class WrongLightError(Exception):
@@ -49,9 +50,14 @@ class WrongLightError(Exception):
 
 @dataclass
 class Tally:
-    """What came of the faults. recovery_s: of each fault; infinite where the next light never came."""
+    """What came of the faults.
+
+    by_command: what was on the wire to the board when it was hit. recovery_s: of each fault; infinite where the next
+    light never came.
+    """
 
     by_kind: Counter[str] = field(default_factory=Counter)
+    by_command: Counter[str] = field(default_factory=Counter)
     raised: int = 0
     wrong: int = 0
     twice: int = 0
@@ -68,6 +74,7 @@ class Tally:
         return {
             "faults": self.faults,
             "by_kind": dict(sorted(self.by_kind.items())),
+            "by_command": dict(sorted(self.by_command.items())),
             "tasks_that_raised": self.raised,
             "lit_frames": self.lit_frames,
             "wrong_light_without_error": self.wrong,
@@ -88,13 +95,14 @@ class Bench:
 
     def __init__(self, native: NativeBoard, board: LedBoard, rng: np.random.Generator, *, reply_s: float) -> None:
         self.rng = rng
-        self._board = board
-        self._greetings = 0
         self.asked: list[DutyLevels] = []
-        self.requests: set[tuple[int, bytes]] = set()
+        self.pieces: Counter[tuple[str, Way]] = Counter()
+        self._board = board
+        self._reply_s = reply_s
+        self._greetings = 0
+        self._executed: Counter[tuple[int, int, int, int]] = Counter()
         self.line = FaultyLine(native.open_transport(), rng)
-        self.line.on_write = self._note
-        self.client = LedBoardClient(self.line, board, reply_s=reply_s, retries=5)
+        self._client: LedBoardClient | None = self._connected()
         self._log = native.frames_path.open("rb")
 
     def close(self) -> None:
@@ -102,14 +110,33 @@ class Bench:
         self._log.close()
 
     def fresh_frames(self) -> list[DutyLevels]:
-        """LED frames emitted since the last call."""
+        """LED frames emitted since the last call; notes what was executed."""
         frames = []
         while len(head := self._log.read(HEADER.size)) == HEADER.size:
             magic, _, count = HEADER.unpack(head)
             data = self._log.read(count)
             if magic == LED_FRAME:
                 frames.append(decode_lane(data))
+            elif magic == EXECUTED:
+                self._note(*REQUEST.unpack(data))
         return frames
+
+    def executed_twice(self) -> int:
+        """Changes that the board has made more than once since the last call."""
+        twice = sum(count - 1 for count in self._executed.values())
+        self._executed.clear()
+        return twice
+
+    @property
+    def client(self) -> LedBoardClient:
+        """A new one after a greeting that failed, and closed the port."""
+        if self._client is None:
+            self.line.reopen()
+            self._client = self._connected()
+        return self._client
+
+    def _connected(self) -> LedBoardClient:
+        return LedBoardClient(self.line, self._board, reply_s=self._reply_s, retries=5)
 
     def light(self) -> None:
         pattern = self._pattern()
@@ -155,11 +182,25 @@ class Bench:
                 levels[:] = self.rng.integers(0, 60, levels.shape)
         return Pattern.of(self._board, levels / 255)
 
-    def _note(self, piece: bytes) -> None:
-        body = cobs.decode(piece[1:-1]) if piece.startswith(b"\0") else bytes(2)
-        self._greetings += body[1] == Command.HELLO  # behind it, numbers begin again
-        if body[1] in LIT:
-            self.requests.add((self._greetings, body))
+    def greeting(self) -> None:
+        """A new program takes over."""
+        self._client = None
+        self._client = self._connected()
+
+    def settings(self) -> None:
+        self.client.limit(int(self.rng.integers(LIMIT_MA, self.client.hello.limit_ma)))
+        self.client.dark()
+        self.client.forget_settings()
+
+    def text(self) -> None:
+        """Nothing protects a text answer, so it is not judged; what a line lights is."""
+        self.client.text("version")
+        self.client.text("l.3")
+
+    def _note(self, seq: int, command: int, crc: int) -> None:
+        self._greetings += command == Command.HELLO  # behind it, numbers begin again
+        if command in CHANGING:
+            self._executed[self._greetings, seq, command, crc] += 1
 
 
 TASKS: dict[str, Callable[[Bench], None]] = {
@@ -167,8 +208,11 @@ TASKS: dict[str, Callable[[Bench], None]] = {
     "darkness": Bench.darkness,
     "questions": Bench.questions,
     "sequence": Bench.sequence,
+    "greeting": Bench.greeting,
+    "settings": Bench.settings,
+    "text": Bench.text,
 }
-WEIGHTS = (0.6, 0.1, 0.1, 0.2)
+WEIGHTS = (0.45, 0.08, 0.08, 0.25, 0.04, 0.06, 0.04)
 
 
 def random_faults(count: int, *, seed: int, reply_s: float, rows: int, folder: Path) -> Tally:
@@ -179,8 +223,10 @@ def random_faults(count: int, *, seed: int, reply_s: float, rows: int, folder: P
         with _bench(rows, rng, reply_s, folder) as bench:
             for _ in range(ROUNDS_PER_BOARD):
                 if tally.faults < count:
-                    task = TASKS[str(rng.choice(list(TASKS), p=WEIGHTS))]
-                    _round(bench, tally, Fault.drawn(rng, pieces=PIECES, late_s=LATE_S), task)
+                    task = str(rng.choice(list(TASKS), p=WEIGHTS))
+                    way = list(Way)[rng.integers(2)]
+                    pieces = max(bench.pieces[task, way], 1)
+                    _round(bench, tally, Fault.drawn(rng, way=way, pieces=pieces, late_s=LATE_S), task)
     return tally
 
 
@@ -189,15 +235,18 @@ def cuts(*, seed: int, reply_s: float, rows: int, folder: Path, every: int = 1) 
     rng = np.random.default_rng(seed)
     tally = Tally()
     with _bench(rows, rng, reply_s, folder) as bench:
-        for task in TASKS.values():
+        for task in TASKS:
+            bench.rng = np.random.default_rng(seed)
             bench.line.arm(None)
-            task(bench)
+            TASKS[task](bench)
             seen = list(bench.line.seen)
             bench.fresh_frames()
+            bench.executed_twice()
             for way in Way:
                 lengths = [length for direction, length in seen if direction is way]
                 places = [(piece, at) for piece, length in enumerate(lengths) for at in range(length)]
                 for piece, at in places[::every]:
+                    bench.rng = np.random.default_rng(seed)  # the same bytes as those that were counted
                     _round(bench, tally, Fault(Kind.CUT, way, piece, at), task)
     return tally
 
@@ -207,7 +256,7 @@ def _bench(rows: int, rng: np.random.Generator, reply_s: float, folder: Path) ->
     board = LedBoard.grid(rows=rows, columns=rows, pitch_mm=2.0, distance_mm=50.0)
     with (
         tempfile.TemporaryDirectory(dir=folder) as run_dir,
-        NativeBoard(rows=rows, columns=rows, pitch_mm=2.0, run_dir=Path(run_dir)) as native,
+        NativeBoard(rows=rows, columns=rows, pitch_mm=2.0, run_dir=Path(run_dir), trace=True) as native,
     ):
         bench = Bench(native, board, rng, reply_s=reply_s)
         try:
@@ -216,11 +265,14 @@ def _bench(rows: int, rng: np.random.Generator, reply_s: float, folder: Path) ->
             bench.close()
 
 
-def _round(bench: Bench, tally: Tally, fault: Fault, task: Callable[[Bench], None]) -> None:
-    bench.asked, bench.requests = [], set()
+def _round(bench: Bench, tally: Tally, fault: Fault, task: str) -> None:
+    bench.asked = []
     bench.line.arm(fault)
-    raised, wrong = _try(task, bench)
-    hit_at = bench.line.hit_at
+    raised, wrong = _try(TASKS[task], bench)
+    hit_at, hit = bench.line.hit_at, bench.line.hit
+    if not raised:
+        for way in Way:
+            bench.pieces[task, way] = sum(direction is way for direction, _ in bench.line.seen)
     bench.line.arm(None)
     deadline = time.monotonic() + RECOVERY_S
     again = True
@@ -235,10 +287,19 @@ def _round(bench: Bench, tally: Tally, fault: Fault, task: Callable[[Bench], Non
     tally.wrong += wrong
     tally.raised += raised
     tally.lit_frames += len(lit)
-    tally.twice += max(0, len(lit) - len(bench.requests))
+    tally.twice += bench.executed_twice()
     if hit_at is not None:
         tally.by_kind[fault.kind] += 1
+        tally.by_command[_named(hit, fault.way)] += 1
         tally.recovery_s.append(recovered_s)
+
+
+def _named(piece: bytes, way: Way) -> str:
+    if way is Way.FROM_BOARD:
+        return "an answer"
+    if not piece.startswith(b"\0"):
+        return "a text line"
+    return Command(cobs.decode(piece[1:-1])[1]).name
 
 
 def _try(task: Callable[[Bench], None], bench: Bench) -> tuple[bool, bool]:

@@ -31,14 +31,14 @@ def settings(tmp_path: Path):
 
 
 def test_no_fault_shows_a_wrong_light_or_executes_twice(settings: dict):
-    cut = wire_campaign.cuts(**settings, every=29)
-    drawn = wire_campaign.random_faults(600, **settings)
+    cut = wire_campaign.cuts(**settings, every=53)
+    drawn = wire_campaign.random_faults(400, **settings)
     for tally in (cut, drawn):
         assert tally.faults > 100
         assert (tally.wrong, tally.twice) == (0, 0)
         assert max(tally.recovery_s) <= 1.0
     assert len(drawn.by_kind) == 7
-    assert drawn.lit_frames > 600
+    assert drawn.lit_frames > 400
 
 
 @pytest.mark.parametrize("fault", CARELESS)
@@ -52,5 +52,5 @@ def test_a_careless_board_is_noticed(settings: dict, monkeypatch: pytest.MonkeyP
             text = text.replace(before, after)
         (careless / name).write_text(text)
     monkeypatch.setattr(_build, "firmware_folder", lambda: careless)
-    tally = wire_campaign.random_faults(300, **settings)
+    tally = wire_campaign.random_faults(150, **settings)
     assert tally.wrong + tally.twice > 0
