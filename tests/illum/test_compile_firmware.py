@@ -1,20 +1,18 @@
 """Compiled light on the real firmware: it shows every frame as it is, at the current that was predicted."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lsm.errors import WrongFormat
 from lsm.illum import Drive, LedBoard, compile_light
 from lsm.illum.drive import EXACT_BITS
 from lsm.led import LedBoardClient
 from lsm_sim.board import NativeBoard
+from lsm_sim.emulators import AvrBoard
 
-pytestmark = [
-    pytest.mark.firmware,
-    pytest.mark.skipif(shutil.which("cc") is None or shutil.which("make") is None, reason="no C compiler or make"),
-]
+pytestmark = pytest.mark.firmware
 
 BOARD = LedBoard.grid(rows=13, columns=13, pitch_mm=3.0, distance_mm=50.0)
 
@@ -64,3 +62,24 @@ def test_a_drive_of_the_connected_board_keeps_its_limit(tmp_path: Path):
         # what the limit at start allows is too much for this board
         unaware = compile_light(BOARD, weights, Drive.of_firmware(BOARD), exposure_ms=10.0).frames[0]
         assert client.show(unaware.pattern, hold_ms=100.0).limited
+
+
+@pytest.mark.timeout(300)  # a loaded machine compiles and emulates slowly
+def test_a_board_of_one_channel_is_given_one_colour_at_a_time(tmp_path: Path):
+    board = LedBoard.grid(rows=32, columns=32, pitch_mm=3.0, distance_mm=50.0)
+    weights = np.random.default_rng(13).uniform(0.0, 1.0, size=(1024, 3)) * [1.0, 0.0, 0.7]
+    with (
+        AvrBoard(mono=True, run_dir=tmp_path) as small,
+        LedBoardClient(small.open_transport(), board, reply_s=5.0) as client,
+    ):
+        drive = Drive.of_firmware(board, limit_ma=client.status().limit_ma, frame_channels=client.hello.frame_channels)
+        two_colours = drive.model_copy(update={"max_patterns": 2})
+        light = compile_light(board, weights, two_colours, exposure_ms=10.0)
+        assert len(light.frames) == 2
+        for frame in light.frames:
+            shown = client.show(frame.pattern, hold_ms=1000.0)
+            assert not shown.limited
+            np.testing.assert_array_equal(shown.levels, frame.pattern.levels)
+        colourful = compile_light(board, weights, Drive.of_firmware(board), exposure_ms=10.0).frames[0]
+        with pytest.raises(WrongFormat, match="one colour"):
+            client.show(colourful.pattern, hold_ms=1000.0)
