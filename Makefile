@@ -6,8 +6,10 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 # What the optics kernel and the simulated LED board are compiled with.
 DEBIAN_PACKAGES := gcc libc6-dev make
-# What the tests run the firmware of other boards with (2.5 GB, most of it the ARM compiler's libraries), and fuzz it.
+# What the tests run the firmware of other boards with (2.5 GB, most of it the ARM compiler's libraries), compile the
+# Arduino library with, and fuzz the firmware with; `make -C firmware fuzz` also wants afl++.
 EMULATORS := gcc-avr avr-libc libsimavr-dev libelf-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+ARDUINO := g++
 FUZZERS := clang libclang-rt-dev
 
 .PHONY: help setup demo test lint unit coverage bench lock clean
@@ -37,7 +39,7 @@ debian:
 	@$(call INSTALL,$(DEBIAN_PACKAGES),the LED board's simulator and all that needs it; the optics runs on torch and is several times slower)
 
 debian-test:
-	@$(call INSTALL,$(EMULATORS) $(FUZZERS),the tests of the AVR and ARM firmware and the fuzzing)
+	@$(call INSTALL,$(EMULATORS) $(ARDUINO) $(FUZZERS),the tests of the AVR and ARM firmware and of the Arduino library and the fuzzing)
 
 # uv from PATH, or a private copy of it in .tools.
 define UV
@@ -67,10 +69,10 @@ lint: setup
 	@$(VENV)/bin/lint-imports
 
 unit: debian-test setup
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -rs
 
 test: debian-test lint
-	@$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
+	@$(PYTHON) -m pytest -rs --cov --cov-report=term:skip-covered
 
 lock:
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv

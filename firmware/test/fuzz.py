@@ -23,7 +23,10 @@ from pathlib import Path
 
 FIRMWARE = Path(__file__).resolve().parents[1]
 CORPUS = FIRMWARE / "test" / "corpus.txt"
-PACKAGES = "clang libclang-rt-14-dev afl++"
+PACKAGES = {"libfuzzer": "clang libclang-rt-dev", "afl": "clang libclang-rt-dev afl++"}
+COMPILERS = {"libfuzzer": "clang", "afl": "afl-clang-fast"}
+SANITIZE = "-fsanitize=fuzzer,address,undefined"
+EMPTY_TARGET = "int LLVMFuzzerTestOneInput(const char *bytes, unsigned long count) { return bytes && count; }"
 SMALL = ["-DLSM_MAX_LEDS=64u", "-DLSM_MAX_FRAME=256u", "-DLSM_SEQUENCE_BYTES=512u"]
 FLAGS = ["-std=c99", "-O1", "-g", "-fno-sanitize-recover=all", "-Icore", "-Ihal", "-Itest", *SMALL]
 VARIANTS = {"with_crc": [], "without_crc": ["-DLSM_FUZZ_WITHOUT_CRC"]}
@@ -44,10 +47,10 @@ def main(arguments: list[str]) -> int:
         write_corpus()
         return 0
     engines = ["libfuzzer", "afl"] if options.engine == "both" else [options.engine]
-    missing = [tool for tool in ("clang", *(["afl-fuzz"] if "afl" in engines else [])) if shutil.which(tool) is None]
-    if missing:
-        print(f"{' and '.join(missing)} not installed: apt-get install {PACKAGES}")
-        return 2
+    for engine in engines:
+        if reason := _missing(engine):
+            print(f"{engine}: {reason}: apt-get install {PACKAGES[engine]}")
+            return 2
     with tempfile.TemporaryDirectory(prefix="lsm-fuzz-") as scratch:
         folder = (options.out or Path(scratch)).resolve()
         runs = [
@@ -72,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 def libfuzzer(variant: str, seconds: int, seed: int, folder: Path) -> dict:
     """One run of libFuzzer."""
-    program, corpus = _prepared("clang", f"libfuzzer-{variant}", variant, folder)
+    program, corpus = _prepared(COMPILERS["libfuzzer"], f"libfuzzer-{variant}", variant, folder)
     command = [str(program), str(corpus), f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=4096", "-timeout=10"]
     command += [f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1", f"-artifact_prefix={corpus.parent}/crash-"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -91,7 +94,7 @@ def libfuzzer(variant: str, seconds: int, seed: int, folder: Path) -> dict:
 
 def afl(variant: str, seconds: int, seed: int, folder: Path) -> dict:
     """One run of AFL++."""
-    program, corpus = _prepared("afl-clang-fast", f"afl-{variant}", variant, folder)
+    program, corpus = _prepared(COMPILERS["afl"], f"afl-{variant}", variant, folder)
     found = corpus.parent / "found"
     quiet = {"AFL_SKIP_CPUFREQ": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "AFL_NO_UI": "1"}
     command = ["afl-fuzz", "-i", str(corpus), "-o", str(found), "-V", str(seconds), "-s", str(seed), "-m", "none"]
@@ -114,6 +117,18 @@ def afl(variant: str, seconds: int, seed: int, folder: Path) -> dict:
 RUN = {"libfuzzer": libfuzzer, "afl": afl}
 
 
+def _missing(engine: str) -> str:
+    """What keeps an engine from running; empty where nothing does."""
+    tools = ("clang", COMPILERS[engine], *(["afl-fuzz"] if engine == "afl" else []))
+    missing = [tool for tool in dict.fromkeys(tools) if shutil.which(tool) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed"
+    # a package of its own holds the libraries of fuzzer and sanitizers
+    command = [COMPILERS[engine], SANITIZE, "-x", "c", "-", "-o", os.devnull]
+    probe = subprocess.run(command, input=EMPTY_TARGET, capture_output=True, text=True, check=False)
+    return "" if probe.returncode == 0 else f"an empty program does not link, {' '.join(probe.stderr.split())[:300]}"
+
+
 def _prepared(compiler: str, name: str, variant: str, folder: Path) -> tuple[Path, Path]:
     """The instrumented program, and the corpus as files."""
     place = folder / name
@@ -125,7 +140,7 @@ def _prepared(compiler: str, name: str, variant: str, folder: Path) -> tuple[Pat
         (corpus / title).write_bytes(bytes.fromhex(data))
     sources = sorted(str(path) for path in (FIRMWARE / "core").glob("*.c"))
     sources += ["test/bench.c", "test/fuzz.c"]
-    command = [compiler, *FLAGS, *VARIANTS[variant], "-fsanitize=fuzzer,address,undefined", *sources]
+    command = [compiler, *FLAGS, *VARIANTS[variant], SANITIZE, *sources]
     subprocess.run([*command, "-o", str(place / "fuzz")], cwd=FIRMWARE, check=True, capture_output=True)
     return place / "fuzz", corpus
 
