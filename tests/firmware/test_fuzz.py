@@ -9,8 +9,8 @@ import pytest
 from cobs import cobs
 from wire import Wire
 
-from lsm.led import Hello, Reply
-from lsm.led._constants import Command
+from lsm.led import Hello, Reply, TextReply
+from lsm.led._constants import Command, Status
 from lsm.led.protocol import crc16, encode_request
 from lsm_sim.board import NativeBoard, read_led_frames
 
@@ -68,17 +68,32 @@ def meaningful_words(rng: np.random.Generator):
         yield encode_request(step % 256, command, payloads[command])
 
 
-@pytest.mark.parametrize("source", [random_bytes, valid_frames, text_words, meaningful_words])
-def test_the_board_survives_and_answers(native: NativeBoard, wire: Wire, source: Source):
-    ceiling_ma = Hello.parse(wire.hello().payload).ceiling_ma
-    rng = np.random.default_rng(20)
-    sent = 0
-    for data in source(rng):
+def outcome(answer: Reply | TextReply):
+    if isinstance(answer, Reply):
+        return Status(answer.status)
+    return "line refused" if answer.is_error else "line obeyed"
+
+
+@pytest.mark.parametrize(
+    ("source", "reached"),
+    [
+        (random_bytes, {Status.CRC, "line refused"}),
+        (valid_frames, {Status.OK, Status.UNKNOWN, Status.LENGTH, Status.RANGE}),
+        (text_words, {"line obeyed", "line refused", "light"}),
+        (meaningful_words, {Status.OK, Status.LIMITED, "light"}),
+    ],
+)
+def test_the_board_survives_and_answers(native: NativeBoard, wire: Wire, source: Source, reached: set[Status | str]):
+    if source is not text_words:  # which lights nothing while a program holds the board
+        wire.hello()
+    answers = []
+    requests = 0
+    for data in source(np.random.default_rng(20)):
         wire.send(data)
-        sent += len(data)
-        wire.transport.read(0.0)
-    while wire.transport.read(0.3):
-        pass
+        requests += 1
+        answers += wire.decoder.feed(wire.transport.read(0.0))
+    while more := wire.transport.read(0.3):
+        answers += wire.decoder.feed(more)
     assert native.running, (native.frames_path.parent / "board.log").read_text()
     wire.decoder.clear()
     wire.send(encode_request(200, Command.PING, b"still there"))
@@ -88,6 +103,12 @@ def test_the_board_survives_and_answers(native: NativeBoard, wire: Wire, source:
         assert answer is not None
         replies += [answer] if isinstance(answer, Reply) else []
     assert replies[-1].payload == b"still there"
-    drawn_ma = max(int(levels.sum(dtype=np.int64)) * 20 / 255 for _, levels in read_led_frames(native.frames_path))
-    assert drawn_ma <= ceiling_ma
-    assert sent > 20_000
+    ceiling_ma = Hello.parse(wire.hello().payload).ceiling_ma  # no command changes it
+    frames = [levels for _, levels in read_led_frames(native.frames_path)]
+    assert max(int(levels.sum(dtype=np.int64)) * 20 / 255 for levels in frames) <= ceiling_ma
+    outcomes = {outcome(answer) for answer in answers} | (
+        {"light"} if any(levels.any() for levels in frames) else set()
+    )
+    assert reached <= outcomes
+    if source in (valid_frames, meaningful_words):
+        assert len(answers) == requests
