@@ -1,5 +1,6 @@
 """LED boards as processes: what all of them share, and the real firmware compiled for this machine."""
 
+import contextlib
 import os
 import select
 import shutil
@@ -97,7 +98,8 @@ class Board(ABC):
                 process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with contextlib.suppress(BrokenPipeError):  # what a dead process has not read
+                        stream.close()
         if self._own_dir is not None:
             shutil.rmtree(self._own_dir, ignore_errors=True)
 
@@ -110,7 +112,8 @@ class Board(ABC):
     def _switch_off(self, process: subprocess.Popen[str]) -> None:
         """Ask the process to end; emulators end with their standard input."""
         if process.stdin is not None:
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
     def _start(self, command: list[str], *, pass_fds: tuple[int, ...] = ()) -> None:
         with self._log_path.open("wb") as log:
@@ -134,8 +137,11 @@ class Board(ABC):
         stdin = self._started().stdin
         if stdin is None or not self.running:
             raise self._failure("is gone")
-        stdin.write(line + "\n")
-        stdin.flush()
+        try:
+            stdin.write(line + "\n")
+            stdin.flush()
+        except OSError as error:
+            raise self._failure("is gone") from error
 
     def _answer(self, word: str, timeout_s: float) -> str:
         """What follows `word` on the next line of the program's standard output."""

@@ -70,6 +70,13 @@ def test_power_on_is_dark(board: Board):
     assert not frames[0][1].any()
 
 
+def test_the_log_keeps_the_board_s_own_time(kind: str, board: Board, client: LedBoardClient):
+    before_ns = board.now_ns()
+    client.show(random_frame(client, most=70), hold_ms=10.0)
+    assert before_ns <= read_led_frames(board.frames_path)[-1][0] <= board.now_ns()
+    assert board.virtual_time == (kind != "native")
+
+
 def test_every_led_of_a_random_frame_is_emitted_as_uploaded(board: Board, client: LedBoardClient):
     pattern = random_frame(client, most=70)
     shown = client.show(pattern, hold_ms=10.0)

@@ -1,6 +1,8 @@
 """The simulated board's housekeeping."""
 
+import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -9,10 +11,20 @@ import pytest
 
 from lsm.errors import DeviceError, ToolMissing, WrongFormat
 from lsm.illum import LedBoard
-from lsm.led import LedBoardClient
+from lsm.led import Decoder, LedBoardClient
+from lsm.led._constants import PROTOCOL_VERSION, Command
+from lsm.led.protocol import crc16, encode_request
 from lsm_sim import _build
 from lsm_sim._build import build_board, firmware_folder
-from lsm_sim.board import NativeBoard, dark_delay_s, decode_apa102, last_led_frame, read_led_frames
+from lsm_sim.board import (
+    HEADER,
+    NativeBoard,
+    dark_delay_s,
+    decode_apa102,
+    last_led_frame,
+    read_executed,
+    read_led_frames,
+)
 
 
 @pytest.mark.parametrize("missing", ["make", "cc"])
@@ -118,6 +130,56 @@ def test_a_log_cut_anywhere_gives_its_whole_frames(native: NativeBoard, tmp_path
         assert len(frames) == length // size
         assert last_led_frame(cut)[0] == frames[-1][0] == whole[length // size - 1][0]
     assert dark_delay_s(native.frames_path, whole[1][0]) == float("inf")
+
+
+@pytest.mark.firmware
+@pytest.mark.parametrize("count", [0, 200, 20_000])
+def test_the_last_frame_is_found_behind_any_number_of_trigger_records(native: NativeBoard, tmp_path: Path, count: int):
+    frame = native.frames_path.read_bytes()
+    edge = HEADER.pack(b"LSMT", 1, 2) + b"\0\1"
+    log = tmp_path / "log"
+    for before in (b"", frame, edge):
+        log.write_bytes(before + frame + edge * count)
+        t_ns, levels = last_led_frame(log)
+        assert t_ns == read_led_frames(native.frames_path)[0][0]
+        assert levels.shape == (169, 3)
+    log.write_bytes(edge * count)
+    with pytest.raises(WrongFormat):
+        last_led_frame(log)
+
+
+@pytest.mark.firmware
+def test_executed_requests_are_logged_where_asked(tmp_path: Path):
+    """A request that is repeated is answered again and not executed again."""
+    bodies = [bytes([7, Command.HELLO, PROTOCOL_VERSION]), bytes([8, Command.WATCHDOG]) + (500).to_bytes(4, "little")]
+    with NativeBoard(run_dir=tmp_path, trace=True) as native:
+        transport, decoder = native.open_transport(), Decoder()
+        for body in (bodies[0], bodies[1], bodies[1]):
+            transport.write(encode_request(body[0], Command(body[1]), body[2:]))
+            assert decoder.feed(transport.read(5.0))
+        transport.close()
+        executed = read_executed(native.frames_path)
+        assert [entry[1:] for entry in executed] == [(body[0], body[1], crc16(body)) for body in bodies]
+        assert executed[0][0] < executed[1][0] < native.now_ns()
+        assert native.lit().shape == (169, 3)
+        assert len(read_led_frames(native.frames_path)) > 0
+
+
+@pytest.mark.firmware
+def test_requests_are_not_logged_otherwise(native: NativeBoard):
+    transport = native.open_transport()
+    transport.write(encode_request(1, Command.HELLO, bytes([PROTOCOL_VERSION])))
+    assert transport.read(5.0)
+    transport.close()
+    assert read_executed(native.frames_path) == []
+
+
+@pytest.mark.firmware
+def test_a_board_that_died_takes_no_edges(native: NativeBoard):
+    os.kill(native.pid, signal.SIGKILL)
+    with pytest.raises(DeviceError, match=r"simulated LED board"):
+        native.inject_edges(3, period_us=0)
+    assert not native.running
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 40, b"\0\0\0\0\xef\1\2\3\0\0\0\0", b"\1\0\0\0\xff\1\2\3"])
