@@ -52,6 +52,9 @@ def led(
     port: Annotated[
         str, typer.Option(help="Port of a real board; default: the firmware compiled for this computer.")
     ] = "",
+    baud: Annotated[
+        int | None, typer.Option(min=1, help="Rate of its UART; default: 115200, then 1000000 where that is silent.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the patterns.")] = 0,
     json_file: JsonFile = None,
     quick: Quick = False,
@@ -63,7 +66,7 @@ def led(
     Example: lsm bench led --quick
     """
     _check(json_file)
-    with _board(port) as board, _show.progress(quiet=False) as bars:
+    with _board(port, baud) as board, _show.progress(quiet=False) as bars:
         if not isinstance(board, LedBoardClient):
             raise InputError(f"The board on {port} runs illuminate.", hint="give one with this project's firmware")
         task = bars.add_task("", total=None, loss="")
@@ -74,9 +77,9 @@ def led(
     _report(show_led(comparison), comparison.plain(), json_file)
 
 
-def _board(port: str) -> Any:
+def _board(port: str, baud: int | None) -> Any:
     if port:
-        return find_board(port)
+        return find_board(port, baud=baud)
     rig = RigConfig.from_file(find_rig("simulated"))
     grid = rig.led.board.model_copy(update={"rows": 32, "columns": 32})
     simulator = rig.simulator and rig.simulator.model_copy(

@@ -2,8 +2,8 @@
 
 import json
 import time
+from contextlib import ExitStack
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,16 +13,19 @@ from rich.live import Live
 from rich.table import Table
 
 from lsm.cli import _show
+from lsm.cli._led_input import check_pin, leds_named, opened, own_board, planned, rig_behind
 from lsm.devices import Illuminator, Shown
-from lsm.errors import FileMissing, IlluminatorError, InputError
+from lsm.errors import IlluminatorError, InputError
 from lsm.illum import LedBoard, Pattern, annulus, bright_field, dark, dark_field, half_disc, single_led
-from lsm.led import Edge, IlluminateClient, LedBoardClient, SequencePlan, SequenceState, When, find_board
-from lsm.scope import RigConfig, find_rig, open_light
+from lsm.led import Edge, IlluminateClient, LedBoardClient, SequenceState, SequenceStatus, When
+from lsm.led.watch import Sight, Watcher
+from lsm.scope import open_light
 
 COLOURS = {"red": (0,), "green": (1,), "blue": (2,), "white": (0, 1, 2)}
 RUNNING = (SequenceState.ARMED, SequenceState.UPDATING, SequenceState.EXPOSING)
 KEEP_ALIVE_S = 0.5
 FULL = 255
+MODERATE = 64
 
 app = typer.Typer(
     help="Try an LED board on the bench: what it is, a light, a triggered sequence.", no_args_is_help=True
@@ -33,9 +36,21 @@ Where = Annotated[
     typer.Argument(help="Serial port (COM5, /dev/ttyACM0), tcp:HOST:PORT, rig file, or a shipped rig: simulated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-Na = Annotated[float, typer.Option(help="Numerical aperture of bright-field, dark-field and dpc.")]
-Colour = Annotated[str, typer.Option(help="red, green, blue or white.")]
-Level = Annotated[int, typer.Option(min=1, max=FULL, help="Drive of each LED, 1 to 255.")]
+Baud = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="115200, then 1000000 where that is silent; a rig file's own",
+        help="Rate of a UART, also of one behind a USB plug (Arduino Mega, ESP32); native USB has none.",
+    ),
+]
+Na = Annotated[float, typer.Option(help="Numerical aperture of bright-field, dark-field, dpc; outer one of annulus.")]
+Colour = Annotated[
+    str, typer.Option(show_default="green, or the only one", help="red, green, blue or white, where there is a choice.")
+]
+Level = Annotated[
+    int, typer.Option(min=1, max=FULL, help="Drive of each LED, 1 to 255; the default is moderate, a quarter.")
+]
 
 
 class Light(StrEnum):
@@ -58,20 +73,20 @@ def _group() -> None:
 
 
 @app.command()
-def info(where: Where, as_json: AsJson = False) -> None:
+def info(where: Where, baud: Baud = None, as_json: AsJson = False) -> None:
     """Say what board this is: firmware, LEDs, current limits, memory, and whether anything went wrong.
 
     The board is dark afterwards.
 
     Example: lsm led info simulated
     """
-    with _opened(where) as board:
+    with opened(where, baud=baud) as board:
         facts = _facts(board)
     if as_json:
         typer.echo(json.dumps(facts))
         return
     table = Table(title=f"LED board on {where}", title_justify="left", show_header=False)
-    for name, value in facts.items():
+    for name, value in _readable(facts).items():
         table.add_row(name, str(value))
     Console().print(table)
 
@@ -83,16 +98,17 @@ def show(
     na: Na = 0.1,
     na_min: Annotated[float, typer.Option(help="Inner numerical aperture of the annulus.")] = 0.0,
     led: Annotated[int, typer.Option(help="Which LED, for `led`.")] = 0,
-    colour: Colour = "green",
-    level: Level = FULL,
+    colour: Colour = "",
+    level: Level = MODERATE,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long; then the board goes dark.")] = 5.0,
+    baud: Baud = None,
     as_json: AsJson = False,
 ) -> None:
     """Light a pattern for some seconds and say what the board reads back as lit. Ctrl-C ends it, dark.
 
     Example: lsm led show simulated dark-field --na 0.1 --colour blue --seconds 1
     """
-    with _opened(where) as board:
+    with opened(where, baud=baud) as board:
         pattern = _tinted(board.board, _pattern(board.board, light, na, na_min, led), colour, level)
         shown = board.show(pattern, hold_ms=2000.0)
         facts = {"light": light.value, **_lit(board, shown)}
@@ -107,16 +123,17 @@ def show(
 def sequence(
     where: Where,
     leds: Annotated[str, typer.Option(help="LEDs to step through, as 0-24 or 3,7,9; default: all inside --na.")] = "",
-    na: Na = 0.1,
-    colour: Colour = "green",
-    level: Level = FULL,
-    rounds: Annotated[int, typer.Option(min=0, help="How often; 0 until Ctrl-C or --longest.")] = 1,
-    period_ms: Annotated[float, typer.Option(min=0.0, help="A step so often; 0 waits for trigger edges.")] = 100.0,
+    na: Annotated[float, typer.Option(help="Without --leds, step through the LEDs inside this aperture.")] = 0.1,
+    colour: Colour = "",
+    level: Level = MODERATE,
+    rounds: Annotated[int, typer.Option(min=0, max=65535, help="How often; 0 until Ctrl-C or --longest.")] = 1,
+    period_ms: Annotated[float, typer.Option(help="A step so often, from 0.001; 0 waits for trigger edges.")] = 100.0,
     trigger_in: Annotated[int, typer.Option(min=0, help="Input pin whose edges step, with --period-ms 0.")] = 0,
     edge: Annotated[Edge, typer.Option(help="Which of its edges.")] = Edge.RISING,
     trigger_out: Annotated[int, typer.Option(min=0, help="Output pin with a pulse at each settled pattern.")] = 0,
-    settle_ms: Annotated[float, typer.Option(min=0.0, help="From latched LEDs to that pulse.")] = 0.0,
-    longest: Annotated[float, typer.Option(min=0.001, help="Seconds after which it is dark in any case.")] = 60.0,
+    settle_ms: Annotated[float, typer.Option(help="From latched LEDs to that pulse; less than the period.")] = 0.0,
+    longest: Annotated[float, typer.Option(help="Seconds, to 3600, after which it is dark in any case.")] = 60.0,
+    baud: Baud = None,
     as_json: AsJson = False,
 ) -> None:
     """Store one pattern per LED on the board and step through them by its clock or by a camera's trigger.
@@ -125,27 +142,14 @@ def sequence(
 
     Example: lsm led sequence simulated --leds 0-24 --period-ms 20
     """
-    with _opened(where) as board:
-        if not isinstance(board, LedBoardClient):
-            raise InputError(f"The board on {where} cannot store checked sequences.", hint="it runs illuminate")
-        chosen = _numbers(leds, board.board) if leds else np.flatnonzero(board.board.na <= na).tolist()
-        patterns = [_tinted(board.board, single_led(board.board, i), colour, level) for i in chosen]
-        control = board.sequences
-        if period_ms == 0:
-            control.trigger_in(trigger_in, edge)
-        control.trigger_out(trigger_out, When.PATTERN)
-        bits = control.load(patterns)
-        plan = SequencePlan(
-            rounds=rounds, period_us=round(period_ms * 1000), settle_us=round(settle_ms * 1000), longest_s=longest
-        )
-        armed = control.arm(plan)
-        total = len(patterns) * rounds
-        with _show.progress(quiet=as_json) as bars:
-            task = bars.add_task("patterns shown", total=total or None, loss="")
-            while (status := control.status()).state in RUNNING:
-                bars.update(task, completed=status.steps)
-                time.sleep(0.05)
-            bars.update(task, completed=status.steps)
+    plan = planned(rounds=rounds, period_ms=period_ms, settle_ms=settle_ms, longest_s=longest)
+    with opened(where, baud=baud) as opened_board:
+        board = own_board(opened_board, where)
+        patterns = _one_by_one(board.board, leds, na, colour, level)
+        _set_up_pins(board, trigger_in if period_ms == 0 else None, edge, trigger_out)
+        bits = board.sequences.load(patterns)
+        armed = board.sequences.arm(plan)
+        status = _followed(board, len(patterns) * rounds, quiet=as_json)
     facts = {
         "patterns": len(patterns),
         "bits_per_led": bits,
@@ -170,41 +174,87 @@ def sequence(
 def watch(
     where: Where,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long; 0 until Ctrl-C.")] = 0.0,
+    baud: Baud = None,
 ) -> None:
-    """Show what the board says of itself, twice a second, while something else steps or resets it.
+    """Show what the board says of itself, twice a second, without changing what it does.
 
-    The board is dark at first, and lights only what a trigger or its text commands make it.
+    It asks in text only. That does not put the light out and does not feed
+    the watchdog: the light of a program that has died goes out on time, and a
+    stored sequence steps on. Only a light made by text commands, which goes
+    out after a minute without any, is kept on by watching.
+
+    A serial port has one program at a time, so the one that made the light has
+    ended. A board that restarts when its port is opened (Arduino Mega, ESP32)
+    is dark from then on, and `simulated` is always a new, dark board.
 
     Example: lsm led watch simulated --seconds 1
     """
     began = time.monotonic()
-    with _opened(where) as board, Live(_table(board), auto_refresh=False) as live:
+    with ExitStack() as stack:
+        watcher = _watcher(where, baud, stack)
+        live = stack.enter_context(Live(_table(watcher.look()), auto_refresh=False))
         while seconds == 0 or time.monotonic() - began < seconds:
             time.sleep(KEEP_ALIVE_S)
-            live.update(_table(board), refresh=True)
+            live.update(_table(watcher.look()), refresh=True)
 
 
-def _opened(where: str) -> Any:
-    """A board that closes itself, from a rig or a port."""
-    if where.endswith(".toml") or not (where.startswith("tcp:") or "/" in where or _is_port(where)):
-        try:
-            rig = find_rig(where)
-        except FileMissing as error:
-            raise FileMissing(
-                f"'{where}' is no port and no rig.",
-                hint="give a serial port (COM5, /dev/ttyACM0), tcp:HOST:PORT, a rig file, or: simulated",
-            ) from error
-        return open_light(RigConfig.from_file(rig))
-    return find_board(where)
+def _watcher(where: str, baud: int | None, stack: ExitStack) -> Watcher:
+    rig = rig_behind(where, baud=baud)
+    if rig is None or rig.simulator is None:
+        place, rate = (where, baud) if rig is None else (rig.led.port, rig.led.baud)
+        watcher, transport = Watcher.on_port(place, baud=rate)
+        stack.callback(transport.close)
+        return watcher
+    board = stack.enter_context(own_board(open_light(rig), where))
+    said = f"'{where}' is a new board of its own: it is dark, and nothing else can light it."
+    Console(stderr=True).print(said, soft_wrap=True)
+    return Watcher(board.text, board.board, own=True, name=where)
 
 
-def _is_port(where: str) -> bool:
-    return where.upper().startswith("COM") or Path(where).exists()
+def _one_by_one(board: LedBoard, leds: str, na: float, colour: str, level: int) -> list[Pattern]:
+    chosen = leds_named(leds, board) if leds else np.flatnonzero(board.na <= na).tolist()
+    if not chosen:
+        raise InputError(
+            f"No LED of the board lies inside --na {na:g}.",
+            hint=f"they reach from {board.na.min():.3f} to {board.na.max():.3f}; or name some with --leds",
+        )
+    return [_tinted(board, single_led(board, led, colour=0), colour, level) for led in chosen]
+
+
+def _set_up_pins(board: LedBoardClient, trigger_in: int | None, edge: Edge, trigger_out: int) -> None:
+    if trigger_in is not None:
+        check_pin(board, "--trigger-in", trigger_in, "trigger_input_count")
+    check_pin(board, "--trigger-out", trigger_out, "trigger_output_count")
+    if trigger_in is not None:
+        board.sequences.trigger_in(trigger_in, edge)
+    board.sequences.trigger_out(trigger_out, When.PATTERN)
+
+
+def _followed(board: LedBoardClient, total: int, *, quiet: bool) -> SequenceStatus:
+    """How the sequence ended. Raises IlluminatorError where something else has ended it."""
+    control = board.sequences
+    with _show.progress(quiet=quiet) as bars:
+        task = bars.add_task("patterns shown", total=total or None, loss="")
+        while (status := control.status()).state in RUNNING:
+            bars.update(task, completed=status.steps)
+            time.sleep(0.05)
+        bars.update(task, completed=status.steps)
+    if status.state not in (SequenceState.DONE, SequenceState.FAULT):
+        raise IlluminatorError(
+            f"The sequence was ended from outside; the board now counts {status.steps} patterns shown.",
+            hint="the board was reset, or something else sent it a command; it is dark",
+        )
+    return status
 
 
 def _facts(board: Illuminator) -> dict[str, Any]:
     geometry = board.board
-    facts: dict[str, Any] = {"LEDs": geometry.n_leds, "NA": f"{geometry.na.min():.3f} to {geometry.na.max():.3f}"}
+    facts: dict[str, Any] = {
+        "leds": geometry.n_leds,
+        "colours": geometry.n_colours,
+        "na_min": round(float(geometry.na.min()), 4),
+        "na_max": round(float(geometry.na.max()), 4),
+    }
     if isinstance(board, IlluminateClient):
         return {"firmware": f"illuminate {board.dialect}", **facts, "properties": board.properties}
     if not isinstance(board, LedBoardClient):
@@ -212,37 +262,66 @@ def _facts(board: Illuminator) -> dict[str, Any]:
     hello, status, properties = board.hello, board.status(), board.properties
     return {
         "device": properties["device_name"],
-        "firmware": f"lsm {properties['interface_version']}, protocol {hello.version}",
+        "firmware": f"lsm {properties['interface_version']}",
+        "protocol": hello.version,
         **facts,
-        "current limit": f"{hello.limit_ma} mA, at most {hello.ceiling_ma} mA",
-        "watchdog": f"dark after {hello.watchdog_ms / 1000:g} s of silence",
-        "frame": f"{hello.frame_channels} levels per LED, requests up to {hello.max_frame} bytes",
-        "sequence memory": f"{hello.sequence_bytes} bytes: {hello.sequence_bytes * 8 // hello.n_leds} on/off patterns",
-        "trigger pins": f"{properties['trigger_input_count']} in, {properties['trigger_output_count']} out",
-        "put out by silence": f"{status.dark_by_watchdog} times since power-on",
-        "damaged frames": status.damaged_frames,
+        "limit_ma": hello.limit_ma,
+        "ceiling_ma": hello.ceiling_ma,
+        "watchdog_ms": hello.watchdog_ms,
+        "watchdog_ceiling_ms": hello.watchdog_ceiling_ms,
+        "frame_channels": hello.frame_channels,
+        "max_frame_bytes": hello.max_frame,
+        "receive_window_bytes": hello.rx_window,
+        "sequence_bytes": hello.sequence_bytes,
+        "trigger_inputs": int(properties["trigger_input_count"]),
+        "trigger_outputs": int(properties["trigger_output_count"]),
+        "put_out_by_silence": status.dark_by_watchdog,
+        "damaged_frames": status.damaged_frames,
     }
 
 
-def _table(board: Illuminator) -> Table:
+def _readable(facts: dict[str, Any]) -> dict[str, Any]:
+    rows = {
+        "firmware": facts.get("firmware", "unknown"),
+        "LEDs": f"{facts['leds']}, colours: {facts['colours']}",
+        "NA": f"{facts['na_min']:.3f} to {facts['na_max']:.3f}",
+    }
+    if "properties" in facts:
+        return rows | {"properties": json.dumps(facts["properties"])}
+    if "device" not in facts:
+        return rows
+    on_off = facts["sequence_bytes"] // -(-facts["leds"] // 8)
+    return {
+        "device": facts["device"],
+        **rows,
+        "protocol": facts["protocol"],
+        "current limit": f"{facts['limit_ma']} mA, at most {facts['ceiling_ma']} mA",
+        "watchdog": f"dark after {facts['watchdog_ms'] / 1000:g} s of silence",
+        "frame": f"{facts['frame_channels']} levels per LED, requests up to {facts['max_frame_bytes']} bytes",
+        "sequence memory": f"{facts['sequence_bytes']} bytes: {on_off} on/off patterns",
+        "trigger pins": f"{facts['trigger_inputs']} in, {facts['trigger_outputs']} out",
+        "put out by silence": f"{facts['put_out_by_silence']} times since power-on",
+        "damaged frames": facts["damaged_frames"],
+    }
+
+
+def _table(sight: Sight | None) -> Table:
     table = Table(show_header=False)
-    if isinstance(board, LedBoardClient):
-        status, running = board.status(), board.sequences.status()
-        levels = board.latched()
-        rows = {
-            "LEDs lit": int(levels.any(axis=1).sum()),
-            "strongest level": int(levels.max()),
-            "current": f"{status.current_ma} of {status.limit_ma} mA",
-            "LED frames since power-on": status.latch,
-            "sequence": SequenceState(running.state).name.lower(),
-            "pattern on": "none" if running.index is None else running.index,
-            "patterns shown": running.steps,
-            "trigger edges missed": running.missed,
-            "put out by silence": status.dark_by_watchdog,
-            "damaged frames": status.damaged_frames,
+    if sight is None:
+        table.add_row("board", "silent")
+        return table
+    unknown = "not told while its patterns step"
+    levels, sequence, state = sight.levels, sight.sequence, sight.state
+    rows: dict[str, Any] = {
+        "LEDs lit": unknown if levels is None else int(levels.any(axis=1).sum()),
+        "strongest level": unknown if levels is None else int(levels.max()),
+    }
+    if sequence is not None and state is not None:
+        rows |= {
+            "sequence": f"{state.name.lower()}, {sequence['patterns']} patterns stored",
+            "patterns shown": sequence["steps"],
+            "trigger edges missed": sequence["missed"],
         }
-    else:
-        rows = {"LEDs": board.board.n_leds}
     for name, value in rows.items():
         table.add_row(name, str(value))
     return table
@@ -250,39 +329,36 @@ def _table(board: Illuminator) -> Table:
 
 def _pattern(board: LedBoard, light: Light, na: float, na_min: float, led: int) -> Pattern:
     def half(degrees: float) -> Pattern:
-        return half_disc(board, na=na, angle_rad=np.radians(degrees))
+        return half_disc(board, na=na, angle_rad=np.radians(degrees), colour=0)
 
     choices = {
-        Light.BRIGHT_FIELD: lambda: bright_field(board, na=na),
-        Light.DARK_FIELD: lambda: dark_field(board, na=na),
-        Light.ANNULUS: lambda: annulus(board, na_min=na_min, na_max=na),
+        Light.BRIGHT_FIELD: lambda: bright_field(board, na=na, colour=0),
+        Light.DARK_FIELD: lambda: dark_field(board, na=na, colour=0),
+        Light.ANNULUS: lambda: annulus(board, na_min=na_min, na_max=na, colour=0),
         Light.DPC_RIGHT: lambda: half(0),
         Light.DPC_TOP: lambda: half(90),
         Light.DPC_LEFT: lambda: half(180),
         Light.DPC_BOTTOM: lambda: half(270),
-        Light.LED: lambda: single_led(board, led),
+        Light.LED: lambda: single_led(board, led, colour=0),
         Light.DARK: lambda: dark(board),
     }
     return choices[light]()
 
 
 def _tinted(board: LedBoard, pattern: Pattern, colour: str, level: int) -> Pattern:
-    if colour not in COLOURS:
-        raise InputError(f"There is no colour '{colour}'.", hint=f"choose {', '.join(COLOURS)}")
     duty = np.zeros_like(pattern.duty)
-    duty[:, COLOURS[colour]] = pattern.duty.max(axis=1, keepdims=True) * level / FULL
+    duty[:, _channels(board, colour)] = pattern.duty.max(axis=1, keepdims=True) * level / FULL
     return Pattern.of(board, duty, name=pattern.name)
 
 
-def _numbers(text: str, board: LedBoard) -> list[int]:
-    try:
-        parts = [part.split("-") for part in text.split(",")]
-        chosen = [i for part in parts for i in range(int(part[0]), int(part[-1]) + 1)]
-    except ValueError as error:
-        raise InputError(f"--leds '{text}' is no list of LEDs.", hint="write 0-24 or 3,7,9") from error
-    if not chosen or max(chosen) >= board.n_leds:
-        raise InputError(f"--leds '{text}' does not fit the board.", hint=f"its LEDs are 0 to {board.n_leds - 1}")
-    return chosen
+def _channels(board: LedBoard, colour: str) -> tuple[int, ...]:
+    if colour and colour not in COLOURS:
+        raise InputError(f"There is no colour '{colour}'.", hint=f"choose {', '.join(COLOURS)}")
+    if board.n_colours == 1:
+        if colour:
+            raise InputError(f"--colour {colour}: the board has one colour only.", hint="leave --colour out")
+        return (0,)
+    return COLOURS[colour or "green"]
 
 
 def _lit(board: Illuminator, shown: Shown) -> dict[str, Any]:

@@ -68,8 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            Console(stderr=True).print("Interrupted: the light is off, what was recorded is kept.")
+            Console(stderr=True).print(_farewell(words))
         raise
+
+
+def _farewell(words: Sequence[str]) -> str:
+    command, *rest = [*words, ""]
+    if command == "led" and "watch" in rest[:1]:
+        return "Interrupted: the board was only watched, its light is as it was."
+    kept = ", what was recorded is kept" if command == "demo" else ""
+    return f"Interrupted: the light is off{kept}."
 
 
 def _interrupt(signal_number: int, stack: FrameType | None) -> None:

@@ -36,7 +36,8 @@ class LedConfig(Config):
 
     kind: "serial" is a board with this project's firmware, "illuminate" one with the illuminate firmware.
     port: the serial port (COM5, /dev/ttyACM0) or tcp:HOST:PORT; the simulator fills it in itself.
-    baud: of a real serial line; USB ports ignore it.
+    baud: of a UART, also of one behind a USB plug: this project's builds for the Arduino Mega and ESP32 talk at
+    1000000. Boards with USB of their own (Teensy, RP2040) ignore it.
     hold_margin_ms: how long beyond the exposure the board holds the light when it hears nothing.
     limit_ma: ceiling for the board's current, below its own; None keeps the board's default.
     """
@@ -146,11 +147,13 @@ class RigConfig(Config):
 
 
 def find_rig(name: str) -> Path:
-    """The rig file of that path, or the one of that name which the package ships. Raises FileMissing."""
-    if Path(name).is_file():
-        return Path(name)
+    """The rig file that the package ships under that bare name, or the one of that path. Raises FileMissing."""
     shipped = Path(str(resources.files("lsm"))) / "configs" / "rigs"
     candidate = shipped / f"{Path(name).stem}.toml"
+    if candidate.is_file() and name == candidate.stem:
+        return candidate
+    if Path(name).is_file():
+        return Path(name)
     if candidate.is_file() and Path(name).name in (candidate.name, candidate.stem):
         return candidate
     known = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
