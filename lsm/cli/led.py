@@ -138,7 +138,8 @@ def sequence(
 ) -> None:
     """Store one pattern per LED on the board and step through them by its clock or by a camera's trigger.
 
-    Tells how many patterns were shown and how many trigger edges came too early.
+    Tells how many patterns were shown, how many trigger edges came too early, and
+    how many pulses of the trigger output the next step cut off.
 
     Example: lsm led sequence simulated --leds 0-24 --period-ms 20
     """
@@ -155,6 +156,7 @@ def sequence(
         "bits_per_led": bits,
         "shown": status.steps,
         "missed_edges": status.missed,
+        "lost_pulses": status.lost_pulses,
         "limited_to": round(armed.scale_q16 / 65536, 3),
         "ended": SequenceState(status.state).name.lower(),
     }
@@ -164,7 +166,7 @@ def sequence(
     ended = "all rounds are over" if status.state == SequenceState.DONE else f"--longest {longest:g} s is over"
     Console().print(
         f"{status.steps} patterns shown ({len(patterns)} stored, {bits} bit per LED), "
-        f"{status.missed} trigger edges missed; dark: {ended}.",
+        f"{status.missed} trigger edges missed, {status.lost_pulses} output pulses lost; dark: {ended}.",
         soft_wrap=True,
         highlight=False,
     )

@@ -116,6 +116,7 @@ def test_a_sequence_runs_by_the_boards_clock():
         "bits_per_led": 1,
         "shown": 18,
         "missed_edges": 0,
+        "lost_pulses": 0,
         "limited_to": 1.0,
         "ended": "done",
     }
