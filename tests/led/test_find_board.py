@@ -189,6 +189,18 @@ def test_a_silent_port_is_not_taken_for_a_kind_of_board(deaf_port: str):
         assert word in silent.value.hint
 
 
+def test_what_a_light_does_in_silence_is_said_of_known_boards_only(deaf_port: str):
+    with pytest.raises(IlluminatorTimeout) as silent:
+        IlluminateClient(open_port(deaf_port), RGB, reply_s=0.1, retries=0)
+    assert "by itself" not in silent.value.hint
+    firmware = FirmwareV2(Lamps(RGB))
+    with EmulatedBoard(firmware) as emulated, IlluminateClient(emulated.open_transport(), RGB, retries=0) as client:
+        firmware.receive(b"l." + b".".join([b"1"] * 300) + b"\n", pause_s=0.0)  # hangs it
+        with pytest.raises(IlluminatorTimeout) as known:
+            client.latched()
+    assert "does not go dark by itself" in known.value.hint
+
+
 @pytest.mark.parametrize("where", ["tcp:", "tcp:localhost", "tcp:host:port"])
 def test_a_bad_address_is_explained(where: str):
     with pytest.raises(ConfigError, match="no network address"):
