@@ -264,7 +264,7 @@ def _facts(board: Illuminator) -> dict[str, Any]:
     hello, status, properties = board.hello, board.status(), board.properties
     return {
         "device": properties["device_name"],
-        "firmware": f"lsm {properties['interface_version']}",
+        "firmware": f"lsm {properties['lsm']['firmware']}",
         "protocol": hello.version,
         **facts,
         "limit_ma": hello.limit_ma,
