@@ -118,6 +118,8 @@ class Link:
                 self._stray = 0
             other = None
             for attempt in range(1 + self._retries):
+                if attempt > 1:  # so long a silence has passed that no earlier answer can come
+                    self._stray = 0
                 self._write(encode_line(line))
                 self._stray += 1
                 silence_s = self._forgotten_s if attempt else self._reply_s
@@ -220,7 +222,11 @@ class Link:
         """Text answers up to the first that is the last, or to a silence; a long answer may take its time."""
         texts: list[str] = []
         most = time.monotonic() + LONGEST_TEXT_S
-        while time.monotonic() < most and (data := self._read(silence_s)):
+        while time.monotonic() < most:
+            data = self._read(silence_s)
+            if not data:
+                self._decoder.clear()  # the rest of what was begun will not come
+                break
             texts += [answer.text for answer in self._decoder.feed(data) if isinstance(answer, TextReply)]
             if any(is_last(text) for text in texts):
                 break

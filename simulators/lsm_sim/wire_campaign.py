@@ -20,8 +20,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ class Tally:
     """What came of the faults.
 
     by_command: what was on the wire to the board when it was hit. recovery_s: of each fault; infinite where the next
-    light never came.
+    light never came. notes: what was wrong, in words.
     """
 
     by_kind: Counter[str] = field(default_factory=Counter)
@@ -63,10 +65,14 @@ class Tally:
     twice: int = 0
     lit_frames: int = 0
     recovery_s: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> int:
         return len(self.recovery_s)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,6 +85,7 @@ class Tally:
             "lit_frames": self.lit_frames,
             "wrong_light_without_error": self.wrong,
             "executed_twice": self.twice,
+            "notes": self.notes,
             "recovery_ms": {
                 "median": round(float(np.median(times_ms)), 1),
                 "p99": round(float(np.quantile(times_ms, 0.99)), 1),
@@ -111,15 +118,19 @@ class Bench:
 
     def fresh_frames(self) -> list[DutyLevels]:
         """LED frames emitted since the last call; notes what was executed."""
-        frames = []
-        while len(head := self._log.read(HEADER.size)) == HEADER.size:
-            magic, _, count = HEADER.unpack(head)
+        frames: list[DutyLevels] = []
+        while True:
+            start = self._log.tell()
+            head = self._log.read(HEADER.size)
+            magic, _, count = HEADER.unpack(head) if len(head) == HEADER.size else (b"", 0, 1)
             data = self._log.read(count)
+            if len(data) < count:  # still being written
+                self._log.seek(start)
+                return frames
             if magic == LED_FRAME:
                 frames.append(decode_lane(data))
             elif magic == EXECUTED:
                 self._note(*REQUEST.unpack(data))
-        return frames
 
     def executed_twice(self) -> int:
         """Changes that the board has made more than once since the last call."""
@@ -193,9 +204,9 @@ class Bench:
         self.client.forget_settings()
 
     def text(self) -> None:
-        """Nothing protects a text answer, so it is not judged; what a line lights is."""
-        self.client.text("version")
-        self.client.text("l.3")
+        """Nothing protects a text answer, so it is not judged; none of these lines may light anything."""
+        for line in ("version", "na", "pvals.0.3"):
+            self.client.text(line)
 
     def _note(self, seq: int, command: int, crc: int) -> None:
         self._greetings += command == Command.HELLO  # behind it, numbers begin again
@@ -213,6 +224,14 @@ TASKS: dict[str, Callable[[Bench], None]] = {
     "text": Bench.text,
 }
 WEIGHTS = (0.45, 0.08, 0.08, 0.25, 0.04, 0.06, 0.04)
+
+
+def many_random_faults(count: int, *, workers: int, seed: int, reply_s: float, rows: int, folder: Path) -> Tally:
+    """As random_faults, shared among processes with the seeds from `seed` on."""
+    with ProcessPoolExecutor(workers) as pool:
+        share = partial(random_faults, -(-count // workers), reply_s=reply_s, rows=rows, folder=folder)
+        jobs = [pool.submit(share, seed=seed + worker) for worker in range(workers)]
+        return sum((job.result() for job in jobs), Tally())
 
 
 def random_faults(count: int, *, seed: int, reply_s: float, rows: int, folder: Path) -> Tally:
@@ -282,9 +301,14 @@ def _round(bench: Bench, tally: Tally, fault: Fault, task: str) -> None:
     recovered_s = float("inf") if again else time.monotonic() - (hit_at or 0.0)
     frames = bench.fresh_frames()
     lit = [levels for levels in frames if levels.any()]
-    wrong |= any(not any(np.array_equal(levels, asked) for asked in bench.asked) for levels in lit)
-    wrong |= not (frames and np.array_equal(frames[-1], bench.asked[-1]))
-    tally.wrong += wrong
+    strange = [levels for levels in lit if not any(np.array_equal(levels, asked) for asked in bench.asked)]
+    ended_right = bool(frames) and np.array_equal(frames[-1], bench.asked[-1])
+    if wrong or strange or not ended_right:
+        tally.wrong += 1
+        tally.notes.append(
+            f"{task}, {fault}, hit {hit[:24]!r}: an untrue answer: {wrong}, strange frames: {len(strange)} of "
+            f"{len(frames)}, ended right: {ended_right}"
+        )
     tally.raised += raised
     tally.lit_frames += len(lit)
     tally.twice += bench.executed_twice()
@@ -321,6 +345,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--reply-ms", type=float, default=20.0, help="the client's patience (its default is 500)")
     parser.add_argument("--every", type=int, default=1, help="cut at every so-many-th byte (default 1)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with a board and a seed of its own")
     parser.add_argument("--json", type=Path, help="also write the result here")
     options = parser.parse_args(arguments)
     began = time.monotonic()
@@ -331,7 +356,10 @@ def main(arguments: list[str]) -> int:
             "rows": options.rows,
             "folder": Path(folder),
         }
-        tallies = {"cuts": cuts(**shared, every=options.every), "random": random_faults(options.faults, **shared)}
+        tallies = {
+            "cuts": cuts(**shared, every=options.every),
+            "random": many_random_faults(options.faults, workers=options.workers, **shared),
+        }
     good = all(not (each.wrong or each.twice) and max(each.recovery_s) <= 1.0 for each in tallies.values())
     result = {
         "machine": asdict(this_machine()),

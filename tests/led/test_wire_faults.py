@@ -35,7 +35,7 @@ def test_no_fault_shows_a_wrong_light_or_executes_twice(settings: dict):
     drawn = wire_campaign.random_faults(400, **settings)
     for tally in (cut, drawn):
         assert tally.faults > 100
-        assert (tally.wrong, tally.twice) == (0, 0)
+        assert (tally.wrong, tally.twice) == (0, 0), tally.notes
         assert max(tally.recovery_s) <= 1.0
     assert len(drawn.by_kind) == 7
     assert drawn.lit_frames > 400
