@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
-from lsm.errors import FileMissing, IlluminatorError, IlluminatorTimeout, PortBusy
-from lsm.led.transport import Transport
+from lsm.errors import IlluminatorError, IlluminatorTimeout
+from lsm.led.transport import Transport, find_again
 from lsm.types import DutyLevels
 
 END: Final = b"-==-\n"
@@ -74,12 +74,7 @@ class TextLine:
 
     def reopen(self) -> None:
         """The same port once more, after the board was away. Raises IlluminatorTimeout while it still is."""
-        try:
-            self._transport.reopen()
-        except (PortBusy, FileMissing) as error:
-            raise IlluminatorTimeout(
-                f"The LED board on {self.name} is gone: {error.message}", hint=error.hint
-            ) from error
+        find_again(self._transport)
 
     def drain(self) -> None:
         """Wait until the board is quiet and drop what it said."""

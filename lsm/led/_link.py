@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lsm.errors import FileMissing, IlluminatorError, IlluminatorTimeout, PortBusy
+from lsm.errors import IlluminatorError, IlluminatorTimeout
 from lsm.led._constants import HISTORY, MAX_FRAME, STREAM_IDLE_MS, Command, Status
 from lsm.led.protocol import Decoder, Reply, TextReply, encode_line, encode_request, status_name
-from lsm.led.transport import Transport
+from lsm.led.transport import Transport, find_again
 
 QUIET_S = 0.02
 DRAIN_S = 1.0
@@ -87,12 +87,7 @@ class Link:
 
     def reopen(self) -> None:
         """The same port once more, after the board was away. Raises IlluminatorTimeout while it still is."""
-        try:
-            self._transport.reopen()
-        except (PortBusy, FileMissing) as error:
-            raise IlluminatorTimeout(
-                f"The LED board on {self.name} is gone: {error.message}", hint=error.hint
-            ) from error
+        find_again(self._transport)
 
     def drain(self) -> None:
         """End the line that an earlier program left unfinished, so that it is refused, and drop what it left unread."""
@@ -235,5 +230,5 @@ class Link:
     def _silent(self, request: str) -> IlluminatorTimeout:
         return IlluminatorTimeout(
             f"The LED board on {self.name} did not answer {request} within {self._patience_s:g} s.",
-            hint="check cable and power; the board goes dark by itself",
+            hint="check baud rate, cable and power; the board goes dark by itself",
         )

@@ -142,6 +142,16 @@ class SocketTransport:
         self._socket.close()
 
 
+def find_again(transport: Transport) -> None:
+    """The same port once more, after the board was away. Raises IlluminatorTimeout while it still is."""
+    try:
+        transport.reopen()
+    except (PortBusy, FileMissing) as error:
+        raise IlluminatorTimeout(
+            f"The LED board on {transport.name} is gone: {error.message}", hint=error.hint
+        ) from error
+
+
 def _refusal(port: str, error: OSError) -> PortBusy | FileMissing:
     if error.errno in (errno.EAGAIN, errno.EBUSY):
         return PortBusy(f"Another program holds the serial port {port}.", hint="close it and try again")
