@@ -22,6 +22,23 @@ class Observe:
     z_um: float | None = None
 
 
+@dataclass(frozen=True)
+class Burst:
+    """Captures at one place, one pattern after the other at one exposure, in the camera's own rhythm.
+
+    xy_um, z_um: where; None leaves the axis where it is.
+    """
+
+    patterns: tuple[Pattern, ...]
+    exposure_ms: float
+    xy_um: tuple[float, float] | None = None
+    z_um: float | None = None
+
+    def requests(self) -> tuple[Observe, ...]:
+        """The same captures one by one: what each frame of the burst answers."""
+        return tuple(Observe(pattern, self.exposure_ms, self.xy_um, self.z_um) for pattern in self.patterns)
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
     """The light that was really on, as the board itself reports it.
@@ -115,3 +132,22 @@ class Microscope(Protocol):
     def close(self) -> None:
         """Light off, devices released; may be called twice."""
         ...
+
+
+@runtime_checkable
+class BurstMicroscope(Microscope, Protocol):
+    """A microscope whose camera and board step through patterns together, without the host in between."""
+
+    def burst(self, request: Burst) -> tuple[Frame, ...]:
+        """One frame per pattern, in their order, each with the light that was really on; then dark.
+
+        All or none: when a frame is missing, doubled or lit by another pattern it raises as observe() does.
+        """
+        ...
+
+
+def observe_all(microscope: Microscope, request: Burst) -> tuple[Frame, ...]:
+    """The frames of a burst, by `burst` where the microscope has it, else one by one with `observe`."""
+    if isinstance(microscope, BurstMicroscope):
+        return microscope.burst(request)
+    return tuple(microscope.observe(single) for single in request.requests())

@@ -5,7 +5,8 @@ LsmError                  exit status 1: the work failed
 │   ├── ConfigError       a key or value in a configuration
 │   ├── FileMissing       a file or folder that is not there
 │   ├── WrongFormat       a file, image or array of the wrong kind or shape
-│   └── ToolMissing       a program this work needs is not installed
+│   ├── ToolMissing       a program this work needs is not installed
+│   └── NotMeasured       a recorded stack does not hold what a request asks for
 ├── DeviceError           a device failed; its light is off
 │   ├── PortBusy          another program holds the serial port
 │   ├── IlluminatorError  the LED board refused or answered nonsense
@@ -58,6 +59,10 @@ class WrongFormat(InputError):
 
 class ToolMissing(InputError):
     """A program that this work needs is not installed."""
+
+
+class NotMeasured(InputError):
+    """A replayed stack does not hold the light, place or exposure that was asked for."""
 
 
 class DeviceError(LsmError):
