@@ -27,6 +27,7 @@ class SimulatorOptions(Config):
     sample_pixel_um, sample_px, margin_px, led_flux_e_per_ms: see lsm.optics.ImagingSystem and lsm.twin.TwinConfig.
     smear: the sample where `connect` is given none.
     repeatability_um, move_ms, stage, exposure_takes_time, colours: see lsm_sim.world.World.
+    shutter: a shutter in front of the camera, which Micro-Manager opens for every image by itself.
     sanitize: compile the firmware with address and undefined-behaviour sanitizers.
     """
 
@@ -41,6 +42,7 @@ class SimulatorOptions(Config):
     stage: StageErrors | None = None
     exposure_takes_time: bool = False
     colours: tuple[int, ...] = (1,)
+    shutter: bool = False
     sanitize: bool = True
 
 
@@ -98,7 +100,7 @@ def simulated(
         world = None
         if rig.cfg is None:
             world = _world(rig, options, board, renderer or _twin(rig, options, sample, seed), seed)
-            rig = rig.model_copy(update={"cfg": _publish(world, rig, undo)})
+            rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
         client = LedBoardClient(board.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
         microscope = open_microscope(rig, client)
         undo.callback(microscope.close)
@@ -160,18 +162,20 @@ def _world(rig: RigConfig, options: SimulatorOptions, board: NativeBoard, render
     )
 
 
-def _publish(world: World, rig: RigConfig, undo: ExitStack) -> Path:
+def _publish(world: World, rig: RigConfig, undo: ExitStack, *, shutter: bool) -> Path:
     """Register the world and write the Micro-Manager configuration whose devices look it up."""
     name = uuid.uuid4().hex
     put_world(name, world)
     undo.callback(drop_world, name)
     folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lsm-rig-")))
     rows, columns = rig.camera.shape_px or (192, 192)
-    devices = {"Camera": "SimCamera", "XY": "SimXYStage", "Z": "SimFocus"}
+    devices = {"Camera": "mmcamera,SimCamera", "XY": "mmstage,SimXYStage", "Z": "mmstage,SimFocus"}
     roles = {"Camera": "Camera", "XYStage": "XY", "Focus": "Z"}
+    if shutter:
+        devices["Shutter"], roles["Shutter"] = "mmstage,SimShutter", "Shutter"
     lines = [
         "Property,Core,Initialize,0",
-        *(f"#py pyDevice,{label},lsm_sim.mmdevices,{kind}" for label, kind in devices.items()),
+        *(f"#py pyDevice,{label},lsm_sim.{kind}" for label, kind in devices.items()),
         *(f"#py Property,{label},World,{name}" for label in devices),
         f"#py Property,Camera,Rows,{rows}",
         f"#py Property,Camera,Columns,{columns}",

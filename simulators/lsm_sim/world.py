@@ -38,6 +38,7 @@ class World:
     """The state that the simulated stage, focus and camera act on. Safe to use from several threads.
 
     lit: the levels [led, colour] that are on now; asked at the start of every exposure.
+    shutter_open: whether that light reaches the camera; closed by a simulated shutter, where the rig has one.
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
     where it stopped, like a stage with encoders.
     move_ms: how long a stage is busy after a move.
@@ -76,6 +77,7 @@ class World:
         self._colours = colours
         self._exposure_takes_time = exposure_takes_time
         self._still_at_s = 0.0
+        self.shutter_open = True
         self._lock = threading.RLock()
 
     @property
@@ -105,7 +107,9 @@ class World:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
         with self._lock, _one_torch_thread():
             x_um, y_um, z_um = mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
-            image = self._renderer.image(self._lit(), (x_um, y_um), z_um, exposure_ms, self._noise)
+            levels = self._lit()
+            light = levels if self.shutter_open else np.zeros_like(levels)
+            image = self._renderer.image(light, (x_um, y_um), z_um, exposure_ms, self._noise)
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
         return image
@@ -130,6 +134,9 @@ def _one_torch_thread() -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
 
+
+WORLD = "World"
+"""Name of the property by which a simulated device finds its world."""
 
 _worlds: dict[str, World] = {}
 

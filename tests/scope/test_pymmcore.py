@@ -96,7 +96,7 @@ def test_python_devices_load_beside_adapters_and_their_names_are_found(tmp_path:
         assert core.get_tagged_image(0, "Cam", 3, 2).pix.shape == (3, 2)
     finally:
         close_core(core)
-    cfg.write_text("#py pyDevice,Cam,lsm_sim.mmdevices,SimCamera\nProperty,Core,Initialize,1\n")
+    cfg.write_text("#py pyDevice,Cam,lsm_sim.mmcamera,SimCamera\nProperty,Core,Initialize,1\n")
     with pytest.raises(DeviceError, match="no simulated world"):
         open_core(cfg)
 
