@@ -87,6 +87,23 @@ class Settling(Config):
     led: NonNegative = 0.0
 
 
+class Trigger(Config):
+    """How camera and LED board are wired for bursts; a rig without this table takes bursts frame by frame.
+
+    input: the board's trigger input that the camera's exposure output goes to; None: there is no such wire.
+    edge: which edge of that signal ends an exposure, and so steps to the next pattern.
+    output: the board's trigger output that starts the camera's exposures; None: the camera keeps its own rhythm.
+    delay_us: from latched LEDs to the pulse of `output`, and the least time between two steps.
+    camera_properties: [device, property, value] set for a burst, in this order, and set back after it.
+    """
+
+    input: Annotated[int, Field(ge=0, le=255)] | None = None
+    edge: Literal["rising", "falling"] = "falling"
+    output: Annotated[int, Field(ge=0, le=255)] | None = None
+    delay_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    camera_properties: tuple[tuple[str, str, str], ...] = ()
+
+
 class Tolerances(Config):
     """Largest difference between a position asked for and the one read back, in micrometres."""
 
@@ -122,6 +139,7 @@ class RigConfig(Config):
     timeouts_s: Timeouts = Timeouts()
     settle_ms: Settling = Settling()
     tolerance_um: Tolerances = Tolerances()
+    trigger: Trigger = Trigger()
     simulator: Simulator | None = None
 
     @property
