@@ -14,6 +14,7 @@ from lsm import __version__
 from lsm.cli.bench import app as bench_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
+from lsm.cli.diagnose import diagnose
 from lsm.cli.led import app as led_app
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("demo")(demo)
+app.command("diagnose")(diagnose)
 app.command("design")(design)
 app.command("train-policy")(train_policy)
 app.command("simulate")(simulate)
@@ -76,8 +78,8 @@ def _farewell(words: Sequence[str]) -> str:
     command, *rest = [*words, ""]
     if command == "led" and "watch" in rest[:1]:
         return "Interrupted: the board was only watched, its light is as it was."
-    kept = ", what was recorded is kept" if command == "demo" else ""
-    return f"Interrupted: the light is off{kept}."
+    kept = {"demo": ", what was recorded is kept", "diagnose": "; go on with --resume and the run's folder"}
+    return f"Interrupted: the light is off{kept.get(command, '')}."
 
 
 def _interrupt(signal_number: int, stack: FrameType | None) -> None:

@@ -5,39 +5,27 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from lsm.agent import (
-    Codebook,
-    FixedScan,
-    Policy,
-    SearchConfig,
-    SearchPlan,
-    SlideRun,
-    TrainedPolicy,
-    run_slide,
-)
-from lsm.agent.pipeline import design_of, search_config_of
+from lsm.agent import SlideRun, run_slide
+from lsm.agent.pipeline import design_of
 from lsm.config import Config
 from lsm.devices import Frame, Microscope
 from lsm.diagnose.compare import ComparisonRow
+from lsm.diagnose.provenance import report_provenance, run_header, run_summary
 from lsm.diagnose.report import ReportContent, write_report
 from lsm.diagnose.score import score_run
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
+from lsm.diagnose.ways import Way, search_of
 from lsm.errors import InputError
 from lsm.record import Recorder, open_record
 from lsm.samples import CellCrops, CellImageSmear, ProceduralSmear, Smear
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
 from lsm.sensing.slides import split_crops
-from lsm.stats import ScoreCalibration
-from lsm.vision import FieldReader
-
-BASELINE = "fixed scan, bright field"
 
 OnStep = Callable[[str, int, int, dict[str, Any]], None]
 """Called after every capture: policy, captures so far, captures at most, the decision."""
@@ -72,14 +60,6 @@ class DemoResult:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """One way to search the slide."""
-
-    policy: Policy
-    plan: SearchPlan
-
-
 def run_demo(
     config: DemoConfig, folder: Path, *, cells: Path | None = None, on_step: OnStep = lambda *_: None
 ) -> DemoResult:
@@ -94,18 +74,20 @@ def run_demo(
     bundle = Bundle.named(config.model or ("nih" if cells else "procedural"))
     rig = RigConfig.from_file(find_rig(config.rig))
     smear = _slide(config, bundle, cells)
-    search = _search_config(config, bundle)
-    agent = _agent(bundle, rig, search)
+    search = search_of(bundle, config.captures)
+    agent = Way.of_agent(bundle, rig, search)
+    drawn_from = cells.name if cells else "procedural"
+    header = run_header("lsm demo", config, rig, bundle, seed=config.seed, cells=drawn_from)
     record, board_folder = folder / "record.h5", folder / "board"
     board_folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.callback(_tidy, folder, record)
         microscope = stack.enter_context(connect(rig, sample=smear, seed=config.seed, board_folder=board_folder))
-        recorder = stack.enter_context(Recorder(record, _header(config, rig, bundle, cells)))
+        recorder = stack.enter_context(Recorder(record, header))
         run = _run(microscope, agent, recorder, "agent", on_step)
-        baseline = _baseline(bundle, rig, search, run.captures)
+        baseline = Way.of_bright_field(bundle, rig, search, run.captures)
         other = _run(microscope, baseline, recorder, "baseline", on_step)
-        recorder.finish({"agent": _summary(run), "baseline": _summary(other)})
+        recorder.finish({"agent": run_summary(run), "baseline": run_summary(other)})
     verdict = judge(run, config.verdict, calibration=agent.plan.calibration)
     truth = smear.truth()
     rows = (ComparisonRow.of(run, score_run(run, truth)), ComparisonRow.of(other, score_run(other, truth)))
@@ -127,33 +109,7 @@ def _slide(config: DemoConfig, bundle: Bundle, cells: Path | None) -> Smear:
     return CellImageSmear(split_crops(CellCrops.from_path(cells), design, "test"), smear, config.seed)
 
 
-def _search_config(config: DemoConfig, bundle: Bundle) -> SearchConfig:
-    search = search_config_of(bundle)
-    if config.captures is None:
-        return search
-    return search.model_copy(update={"capture_budget": config.captures, "action_budget": 3 * config.captures + 2})
-
-
-def _agent(bundle: Bundle, rig: RigConfig, search: SearchConfig) -> _Way:
-    codebook = Codebook.from_bundle(bundle, rig.led.board.build())
-    rules = codebook.rules(search)
-    calibration = ScoreCalibration.from_arrays(bundle.arrays("calibration"))
-    plan = SearchPlan(FieldReader(bundle), codebook, rules, calibration, rig.camera_pixel_um)
-    return _Way(TrainedPolicy.of(bundle.select("policy"), rules, name="agent"), plan)
-
-
-def _baseline(bundle: Bundle, rig: RigConfig, search: SearchConfig, captures: int) -> _Way:
-    """The serpentine in bright field with its own classifier, allowed as many captures as the agent took."""
-    codebook = Codebook.from_bundle(bundle, rig.led.board.build()).first(1)
-    budget = {"capture_budget": captures, "action_budget": 2 * captures + 1}
-    rules = codebook.rules(search.model_copy(update=budget))
-    calibration = ScoreCalibration.from_arrays(bundle.arrays("baseline_calibration"))
-    reader = FieldReader(bundle, baseline=True)
-    plan = SearchPlan(reader, codebook, rules, calibration, rig.camera_pixel_um)
-    return _Way(FixedScan(rules, (0,), name=BASELINE), plan)
-
-
-def _run(microscope: Microscope, way: _Way, recorder: Recorder, label: str, on_step: OnStep) -> SlideRun:
+def _run(microscope: Microscope, way: Way, recorder: Recorder, label: str, on_step: OnStep) -> SlideRun:
     most = way.plan.rules.capture_budget
     taken = 0
 
@@ -166,40 +122,12 @@ def _run(microscope: Microscope, way: _Way, recorder: Recorder, label: str, on_s
     return run_slide(microscope, way.policy, way.plan, on_capture=keep)
 
 
-def _header(config: DemoConfig, rig: RigConfig, bundle: Bundle, cells: Path | None) -> dict[str, Any]:
-    return {
-        "made_by": "lsm demo",
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        "config_digest": config.digest(),
-        "rig": rig.name,
-        "rig_digest": rig.digest(),
-        "board_digest": bundle.card.board_digest,
-        "model": bundle.card.name,
-        "model_digest": bundle.card.weights_digest,
-        "cells": cells.name if cells else "procedural",
-    }
-
-
-def _summary(run: SlideRun) -> dict[str, Any]:
-    return {
-        "policy": run.policy,
-        "captures": run.captures,
-        "fields": len(run.visits),
-        "light_dose_led_ms": run.light_dose,
-        "prevalence": run.estimate.prevalence,
-        "interval": [run.estimate.low, run.estimate.high],
-        "cells": run.estimate.cells,
-    }
-
-
 def _report(
     folder: Path,
     config: DemoConfig,
     rig: RigConfig,
     bundle: Bundle,
-    agent: _Way,
+    agent: Way,
     run: SlideRun,
     other: SlideRun,
     verdict: Verdict,
@@ -217,35 +145,6 @@ def _report(
             na=rig.objective.na,
             comparison=rows,
             other=other,
-            provenance=_provenance(config, rig, bundle, recording.header),
+            provenance=report_provenance(rig, bundle, recording.header),
         )
         return write_report(folder / "report.html", content)
-
-
-def _provenance(
-    config: DemoConfig, rig: RigConfig, bundle: Bundle, header: dict[str, Any]
-) -> dict[str, dict[str, str]]:
-    card = bundle.card
-    return {
-        "Slide": {
-            "Cells": str(header["cells"]),
-            "Seed": str(config.seed),
-            "Recorded": str(header["started"]),
-            "Configuration": config.digest(),
-        },
-        "Rig": {
-            "Name": rig.name,
-            "Objective": f"{rig.objective.magnification:g}x / NA {rig.objective.na:.2f}",
-            "Camera pixel at the sample": f"{rig.camera_pixel_um:g} um",
-            "Digest": rig.digest(),
-            "Simulated": "sample, optics, camera, stage; firmware, protocol and Micro-Manager core are real",
-        },
-        "Model": {
-            "Name": card.name,
-            "Trained on": card.data,
-            "Commit": card.commit,
-            "Seed": str(card.seed),
-            "Configuration": card.config_digest,
-            "Weights": card.weights_digest[:16],
-        },
-    }

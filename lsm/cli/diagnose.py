@@ -1,0 +1,119 @@
+"""`lsm diagnose`: one slide on one rig, from the first light to the verdict."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from lsm.cli import _show
+from lsm.diagnose.slide import DiagnoseConfig, DiagnoseResult, resume
+from lsm.diagnose.slide import diagnose as diagnose_slide
+from lsm.errors import InputError
+
+DEFAULT_CONFIG = _show.shipped_config("diagnose.toml")
+
+
+def diagnose(
+    rig: Annotated[
+        str | None, typer.Argument(help="Rig file (TOML), or the name of a shipped one; default: simulated.")
+    ] = None,
+    resume_folder: Annotated[
+        Path | None, typer.Option("--resume", help="Folder of an interrupted run, to go on after its last frame.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a model, or the name of a shipped one.")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="'agent': the model's policy; 'bright field': a fixed scan to compare with.")
+    ] = None,
+    captures: Annotated[int | None, typer.Option(help="Budget; default: what the policy was trained for.")] = None,
+    corner: Annotated[
+        tuple[float, float] | None, typer.Option(help="Stage x and y of the region's corner, in um.")
+    ] = None,
+    z: Annotated[float | None, typer.Option(help="Focus in um; default: where it is.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Slide, stage and noise of a simulated rig.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New or empty folder for record.h5 and report.html.")] = None,
+    config: Annotated[Path, typer.Option(help="TOML file; options win over it.")] = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+) -> None:
+    """Search the slide on a rig, record every frame before the next decision, and report a verdict.
+
+    An interrupted run goes on with --resume: it makes the decisions that it would have made.
+
+    Example: lsm diagnose simulated --out out/slide-1
+    """
+    with _show.progress(quiet=as_json) as bars:
+        if resume_folder is not None:
+            given = {"model": model, "search": search, "captures": captures, "corner": corner, "z": z, "seed": seed}
+            _refuse_new_settings(given | {"out": out})
+            result = resume(resume_folder, rig=rig, on_step=_Bar(bars))
+        else:
+            settings = DiagnoseConfig.from_file(
+                config, rig=rig, model=model, search=search, captures=captures, corner_um=corner, z_um=z, seed=seed
+            )
+            result = diagnose_slide(settings, out or _new_name(), on_step=_Bar(bars))
+    if as_json:
+        typer.echo(json.dumps(_plain(result)))
+        return
+    _print(result)
+
+
+class _Bar:
+    """The captures, with the estimate as it settles."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task: Any = None
+
+    def __call__(self, taken: int, most: int, decision: dict[str, Any]) -> None:
+        if self._task is None:
+            self._task = self._bars.add_task("", total=most, loss="")
+        low, high = 100 * decision["prevalence_low"], 100 * decision["prevalence_high"]
+        text = f"{100 * decision['prevalence']:.2f} % ({low:.2f} to {high:.2f})"
+        self._bars.update(self._task, completed=taken, description=text)
+
+
+def _new_name() -> Path:
+    return Path("out") / f"diagnose-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _refuse_new_settings(given: dict[str, Any]) -> None:
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    if named:
+        raise InputError(
+            f"--resume goes on with the recorded settings, {', '.join(named)} cannot change them.",
+            hint="leave them out, or start a new run",
+        )
+
+
+def _print(result: DiagnoseResult) -> None:
+    run, estimate, console = result.run, result.run.estimate, Console()
+    if result.resumed_after:
+        console.print(f"Resumed after {result.resumed_after} recorded frames.")
+    console.print(
+        f"Infected: [bold]{estimate.prevalence:.2%}[/] of {estimate.cells} red cells "
+        f"({estimate.low:.2%} to {estimate.high:.2%}), {run.captures} captures of {len(run.visits)} fields.",
+        highlight=False,
+    )
+    console.print(f"Verdict:  [bold]{result.verdict.outcome.value}[/]. {result.verdict.reason}", highlight=False)
+    console.print(f"Report:   {result.report}", soft_wrap=True, highlight=False)
+    console.print(f"Record:   {result.record}", soft_wrap=True, highlight=False)
+
+
+def _plain(result: DiagnoseResult) -> dict[str, Any]:
+    run, estimate = result.run, result.run.estimate
+    return {
+        "verdict": result.verdict.outcome.value,
+        "reason": result.verdict.reason,
+        "prevalence": estimate.prevalence,
+        "interval": [estimate.low, estimate.high],
+        "cells": estimate.cells,
+        "captures": run.captures,
+        "fields": len(run.visits),
+        "light_dose_led_ms": run.light_dose,
+        "resumed_after": result.resumed_after,
+        "report": str(result.report),
+        "record": str(result.record),
+    }

@@ -1,0 +1,267 @@
+"""One slide on one rig: searched, recorded frame by frame, judged and reported; and an interrupted run resumed."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from lsm.agent import ScanGrid, SlideRun, run_slide
+from lsm.config import Config
+from lsm.devices import Frame, Microscope
+from lsm.diagnose.provenance import report_provenance, run_header, run_summary
+from lsm.diagnose.report import ReportContent, write_report
+from lsm.diagnose.verdict import Verdict, VerdictRules, judge
+from lsm.diagnose.ways import Way, search_of
+from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
+from lsm.record import ContinuedMicroscope, Recorder, Recording, open_record
+from lsm.safety import Interlock
+from lsm.scope import RigConfig, connect, find_rig
+from lsm.sensing import Bundle
+
+MADE_BY = "lsm diagnose"
+RECORD, REPORT = "record.h5", "report.html"
+RESUMED = "resumed"
+"""Key in the decision of the first frame after an interruption."""
+
+OnStep = Callable[[int, int, dict[str, Any]], None]
+"""Called after every capture, also a recorded one: captures so far, captures at most, the decision."""
+
+
+class DiagnoseConfig(Config):
+    """What `lsm diagnose` does.
+
+    rig: a rig file, or the name of one that is shipped. model: folder or name of a model.
+    search: "agent" is the model's policy, "bright field" the serpentine that it has to beat.
+    captures: budget; None takes what the policy was trained for.
+    corner_um: stage position of the region's corner at smallest x and y; None takes the model's own.
+    z_um: focus of every capture; None leaves it where it is.
+    seed: of a simulated rig's slide, stage and noise; a real rig has none.
+    """
+
+    rig: str = "simulated"
+    model: str = "procedural"
+    search: Literal["agent", "bright field"] = "agent"
+    captures: Annotated[int, Ge(1)] | None = None
+    corner_um: tuple[float, float] | None = None
+    z_um: float | None = None
+    seed: Annotated[int, Ge(0)] = 1
+    verdict: VerdictRules = VerdictRules()
+
+
+@dataclass(frozen=True, eq=False)
+class DiagnoseResult:
+    """What a run leaves behind. resumed_after: recorded frames that the run went on from; 0 of one in one go."""
+
+    run: SlideRun
+    verdict: Verdict
+    report: Path
+    record: Path
+    resumed_after: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    config: DiagnoseConfig
+    rig: RigConfig
+    bundle: Bundle
+    way: Way
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        return self.folder / RECORD
+
+
+def diagnose(
+    config: DiagnoseConfig, folder: Path, *, on_step: OnStep = lambda *_: None, **simulation: Any
+) -> DiagnoseResult:
+    """Search the slide that is on the rig and write record.h5 and report.html into `folder`.
+
+    Every frame is on the disk before the next decision is taken. simulation: passed to a simulated rig (sample, ...).
+    Raises InputError where `folder` already holds something, ModelMismatch for a rig unlike the model's,
+    LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"The folder {folder} is not empty.", hint="name another with --out, or go on with its run by --resume"
+        )
+    job = _job(config, folder)
+    with connect(job.rig, **_simulated(job, simulation)) as microscope:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Recorder(job.record, _header(job)) as recorder:
+            run = _search(microscope, job, recorder.add, on_step)
+            recorder.finish({"run": run_summary(run)})
+    return _report(job, run)
+
+
+def resume(
+    folder: Path, *, rig: str | None = None, on_step: OnStep = lambda *_: None, **simulation: Any
+) -> DiagnoseResult:
+    """Go on with the interrupted run in `folder`, from its last durable frame, to the end.
+
+    The recorded frames are read, not taken again, and lead to the decisions that they led to before; the light
+    that they cost counts. rig: where the rig file is now; None takes the place it had.
+    Raises InputError for a run that is complete, ConfigError or ModelMismatch for another rig or model than
+    recorded, RecordError where a decision is not the recorded one, and what diagnose raises.
+    """
+    with open_record(folder / RECORD) as recording:
+        job = _recorded_job(folder, recording, rig)
+        last = _Past.of(recording)
+        with connect(job.rig, **_simulated(job, simulation), **last.simulation(job.rig)) as microscope:
+            for frame in recording.frames():
+                microscope.charge(frame)
+            run = _go_on(microscope, job, recording, on_step)
+    return _report(job, run, resumed_after=last.frames)
+
+
+def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnStep) -> SlideRun:
+    with ExitStack() as stack:
+        append: list[Recorder] = []
+
+        def begin() -> None:
+            recording.close()
+            append.append(stack.enter_context(Recorder.resume(job.record)))
+
+        frames, seen = recording.n_frames, 0
+
+        def keep(frame: Frame, decision: dict[str, Any]) -> None:
+            nonlocal seen
+            if seen < frames:
+                _refuse_other_decision(decision, recording.decision(seen), seen)
+            else:
+                append[0].add(frame, decision | ({RESUMED: True} if seen == frames else {}))
+            seen += 1
+
+        continued = ContinuedMicroscope(microscope, recording.frames(), on_end=begin)
+        run = _search(continued, job, keep, on_step)
+        if not append:
+            begin()
+        append[0].finish({"run": run_summary(run)})
+        return run
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What a recording says about where its microscope was when it was interrupted."""
+
+    frames: int = 0
+    exposures: int = 0
+    moves: int = 0
+    sent_to_um: tuple[float, float] | None = None
+    xy_um: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, recording: Recording) -> "_Past":
+        past = cls()
+        for frame in recording.frames():
+            sent_to = frame.request.xy_um or past.sent_to_um
+            past = cls(
+                past.frames + 1,
+                past.exposures + int(frame.metadata.get("attempts", "1")),
+                past.moves + (sent_to != past.sent_to_um),
+                sent_to,
+                frame.xy_um,
+            )
+        return past
+
+    def simulation(self, rig: RigConfig) -> dict[str, Any]:
+        """What puts a simulated microscope where a real one would still be; nothing for a real one."""
+        if rig.simulator is None or rig.cfg is not None or not self.frames:
+            return {}
+        return {"exposures": self.exposures, "moves": self.moves, "sent_to_um": self.sent_to_um, "xy_um": self.xy_um}
+
+
+def _job(config: DiagnoseConfig, folder: Path) -> _Job:
+    bundle = Bundle.named(config.model)
+    rig = RigConfig.from_file(find_rig(config.rig))
+    search = search_of(bundle, config.captures)
+    if config.corner_um is not None:
+        grid = ScanGrid(**search.grid.model_dump() | {"corner_um": config.corner_um})
+        search = search.model_copy(update={"grid": grid})
+    if config.search == "agent":
+        way = Way.of_agent(bundle, rig, search, z_um=config.z_um)
+    else:
+        way = Way.of_bright_field(bundle, rig, search, search.capture_budget, z_um=config.z_um)
+    return _Job(config, rig, bundle, way, folder)
+
+
+def _recorded_job(folder: Path, recording: Recording, rig: str | None) -> _Job:
+    header = recording.header
+    if header.get("made_by") != MADE_BY:
+        raise InputError(f"{recording.path} is not a recording of 'lsm diagnose'.", hint="only its runs can be resumed")
+    if recording.complete:
+        raise InputError(f"The run in {folder} is complete.", hint="there is nothing to resume")
+    config = DiagnoseConfig.from_table(header["config"], source=f"the header of {recording.path}")
+    job = _job(config if rig is None else config.model_copy(update={"rig": rig}), folder)
+    if job.rig.digest() != header["rig_digest"]:
+        raise ConfigError(
+            f"Rig '{job.rig.name}' is not as it was when {recording.path} was begun.",
+            hint="resume with the unchanged rig file, or start a new run",
+        )
+    if job.bundle.card.weights_digest != header["model_digest"]:
+        raise ModelMismatch(
+            f"Model '{job.bundle.card.name}' is not the one that {recording.path} was begun with.",
+            hint="resume with the unchanged model, or start a new run",
+        )
+    return job
+
+
+def _refuse_other_decision(decision: dict[str, Any], held: dict[str, Any], index: int) -> None:
+    for key in ("action", "field"):
+        if decision[key] != held.get(key):
+            raise RecordError(
+                f"Frame {index} was recorded with the {key} {held.get(key)}, the resumed run comes to {decision[key]}.",
+                hint="resume with the program that began the recording",
+            )
+
+
+def _search(
+    microscope: Microscope, job: _Job, keep: Callable[[Frame, dict[str, Any]], Any], on_step: OnStep
+) -> SlideRun:
+    most = job.way.plan.rules.capture_budget
+    taken = 0
+
+    def on_capture(frame: Frame, decision: dict[str, Any]) -> None:
+        nonlocal taken
+        keep(frame, decision)
+        taken += 1
+        on_step(taken, most, decision)
+
+    return run_slide(microscope, job.way.policy, job.way.plan, on_capture=on_capture)
+
+
+def _header(job: _Job) -> dict[str, Any]:
+    cells = "computed" if job.rig.simulator is not None and job.rig.cfg is None else "on the stage"
+    return run_header(MADE_BY, job.config, job.rig, job.bundle, seed=job.config.seed, cells=cells)
+
+
+def _simulated(job: _Job, simulation: dict[str, Any]) -> dict[str, Any]:
+    """A simulated rig grows its slide from the seed; a rig with hardware takes no such thing."""
+    return {"seed": job.config.seed} | simulation if job.rig.simulator is not None else simulation
+
+
+def _report(job: _Job, run: SlideRun, *, resumed_after: int = 0) -> DiagnoseResult:
+    verdict = judge(run, job.config.verdict, calibration=job.way.plan.calibration)
+    with open_record(job.record) as recording:
+        content = ReportContent(
+            slide=_slide_name(job),
+            run=run,
+            verdict=verdict,
+            frames=recording.frame,
+            board=job.rig.led.board.build(),
+            patterns=job.way.plan.codebook.patterns,
+            exposures_ms=job.way.plan.codebook.exposures_ms,
+            na=job.rig.objective.na,
+            provenance=report_provenance(job.rig, job.bundle, recording.header),
+        )
+        report = write_report(job.folder / REPORT, content)
+    return DiagnoseResult(run, verdict, report, job.record, resumed_after)
+
+
+def _slide_name(job: _Job) -> str:
+    if job.rig.simulator is not None and job.rig.cfg is None:
+        return f"simulated smear, seed {job.config.seed}"
+    return f"slide on rig '{job.rig.name}'"
