@@ -4,22 +4,28 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic.types import PositiveFloat, PositiveInt
+from pydantic import Field, model_validator
+from pydantic.types import PositiveFloat
 
 from lsm.config import Config
-from lsm.errors import FileMissing
+from lsm.errors import ConfigError, FileMissing
 from lsm.illum import LedBoard
 from lsm.safety import Limits
 
 NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0, le=65_536)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+Micrometres = Annotated[float, Field(gt=0, le=1000)]
+Setting = tuple[str, str]
+DeviceSetting = tuple[str, str, str]
 
 
 class BoardConfig(Config):
     """Geometry of a flat LED board, or of one listed in a CSV file (x_mm,y_mm,z_mm)."""
 
-    rows: PositiveInt = 13
-    columns: PositiveInt = 13
+    rows: Count = 13
+    columns: Count = 13
     pitch_mm: PositiveFloat = 3.0
     distance_mm: PositiveFloat = 50.0
     csv: Path | None = None
@@ -31,10 +37,35 @@ class BoardConfig(Config):
         return LedBoard.grid(rows=self.rows, columns=self.columns, pitch_mm=self.pitch_mm, distance_mm=self.distance_mm)
 
 
+class MmLedConfig(Config):
+    """A LED array that is a device of Micro-Manager: the table [led.micro_manager] of a rig file.
+
+    device: its label in the Micro-Manager configuration.
+    property: for "mm_property", the one that takes the numbers of the lit LEDs, joined by `separator`.
+    first: the number that the device gives to LED 0.
+    show, off: [property, value] set after the list so that it is lit, and to put all LEDs out; without `off` the
+    list is emptied.
+    colours: the colour channels in which a lit LED shines on this device.
+    grey: for "mm_slm", the device shows 256 levels; otherwise its LEDs are on or off.
+    count: the property in which the device tells how many LEDs it has; empty where it does not.
+    """
+
+    device: str = ""
+    property: str = ""
+    separator: str = "."
+    first: Annotated[int, Field(ge=0, le=1)] = 0
+    show: tuple[Setting, ...] = ()
+    off: tuple[Setting, ...] = ()
+    colours: Annotated[tuple[Annotated[int, Field(ge=0, le=2)], ...], Field(min_length=1)] = (1,)
+    grey: bool = False
+    count: str = ""
+
+
 class LedConfig(Config):
     """How the LED board is reached.
 
-    kind: "serial" is a board with this project's firmware, "illuminate" one with the illuminate firmware.
+    kind: "serial" is a board with this project's firmware, "illuminate" one with the illuminate firmware; "mm_property"
+    and "mm_slm" are devices of Micro-Manager, see [led.micro_manager].
     port: the serial port (COM5, /dev/ttyACM0) or tcp:HOST:PORT; the simulator fills it in itself.
     baud: of a UART, also of one behind a USB plug: this project's builds for the Arduino Mega and ESP32 talk at
     1000000. Boards with USB of their own (Teensy, RP2040) ignore it.
@@ -42,26 +73,66 @@ class LedConfig(Config):
     limit_ma: ceiling for the board's current, below its own; None keeps the board's default.
     """
 
-    kind: Literal["serial", "illuminate"] = "serial"
+    kind: Literal["serial", "illuminate", "mm_property", "mm_slm"] = "serial"
     port: str = ""
-    baud: PositiveInt = 115_200
+    baud: Annotated[int, Field(gt=0, le=12_000_000)] = 115_200
     board: BoardConfig = BoardConfig()
-    hold_margin_ms: NonNegative = 500.0
-    limit_ma: PositiveInt | None = None
+    hold_margin_ms: Milliseconds = 500.0
+    limit_ma: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+    micro_manager: MmLedConfig = MmLedConfig()
+
+    @property
+    def in_micro_manager(self) -> bool:
+        """The light is a device of Micro-Manager; there is no port to open."""
+        return self.kind in ("mm_property", "mm_slm")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "LedConfig":
+        """A ConfigError is no ValueError, so that pydantic passes its sentence on as it is."""
+        device = self.micro_manager
+        if self.in_micro_manager and not device.device:
+            raise ConfigError(
+                f"led.kind = '{self.kind}' needs the label of the device in led.micro_manager.device.",
+                hint="it is the name of the LED array in Micro-Manager's device list",
+            )
+        if self.kind == "mm_property" and not device.property:
+            raise ConfigError(
+                f"led.kind = 'mm_property' needs the property of '{device.device}' that takes the list of lit LEDs.",
+                hint="set led.micro_manager.property, for example 'ManualLedList'",
+            )
+        if not self.in_micro_manager and device.device:
+            raise ConfigError(
+                f"led.micro_manager names the device '{device.device}', but led.kind is '{self.kind}'.",
+                hint="set led.kind = 'mm_property' or 'mm_slm', or leave [led.micro_manager] out",
+            )
+        return self
 
 
 class Objective(Config):
-    """na: numerical aperture in air. magnification: as engraved."""
+    """na: numerical aperture. magnification: as engraved.
 
-    na: float = Field(gt=0, lt=1)
-    magnification: PositiveFloat
+    immersion_index: refractive index between objective and sample: 1 in air, 1.33 in water, 1.515 in oil.
+    """
+
+    na: float = Field(gt=0, lt=2)
+    magnification: Annotated[float, Field(gt=0, le=1000)]
+    immersion_index: float = Field(default=1.0, ge=1, lt=2)
+
+    @model_validator(mode="after")
+    def _below_its_index(self) -> "Objective":
+        if self.na >= self.immersion_index:
+            raise ConfigError(
+                f"An objective of NA {self.na:g} in a medium of index {self.immersion_index:g} is impossible.",
+                hint="NA is below objective.immersion_index: 1 in air, 1.33 in water, 1.515 in oil",
+            )
+        return self
 
 
 class CameraConfig(Config):
     """pixel_um: sensor pixel. shape_px: rows and columns of an image; None takes what comes."""
 
-    pixel_um: PositiveFloat
-    shape_px: tuple[PositiveInt, PositiveInt] | None = None
+    pixel_um: Micrometres
+    shape_px: tuple[Count, Count] | None = None
 
 
 class DeviceLabels(Config):
@@ -70,21 +141,33 @@ class DeviceLabels(Config):
     camera: str = ""
     xy_stage: str = ""
     focus: str = ""
+    shutter: str = ""
+    autofocus: str = ""
+
+
+class JavaServer(Config):
+    """The ZMQ server of a running Micro-Manager, for backend = "java".
+
+    port: as Micro-Manager's options tell it. timeout_s: longest wait for it to answer when connecting.
+    """
+
+    port: Annotated[int, Field(gt=0, le=65_535)] = 4827
+    timeout_s: Seconds = 5.0
 
 
 class Timeouts(Config):
     """Seconds after which a wait is an error; the camera's counts from the end of the exposure."""
 
-    stage: PositiveFloat = 10.0
-    camera: PositiveFloat = 5.0
+    stage: Seconds = 10.0
+    camera: Seconds = 5.0
 
 
 class Settling(Config):
     """Milliseconds to wait after a move and after the light has come on."""
 
-    xy: NonNegative = 0.0
-    z: NonNegative = 0.0
-    led: NonNegative = 0.0
+    xy: Milliseconds = 0.0
+    z: Milliseconds = 0.0
+    led: Milliseconds = 0.0
 
 
 class Trigger(Config):
@@ -101,14 +184,14 @@ class Trigger(Config):
     edge: Literal["rising", "falling"] = "falling"
     output: Annotated[int, Field(ge=0, le=255)] | None = None
     delay_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    camera_properties: tuple[tuple[str, str, str], ...] = ()
+    camera_properties: tuple[DeviceSetting, ...] = ()
 
 
 class Tolerances(Config):
     """Largest difference between a position asked for and the one read back, in micrometres."""
 
-    xy: PositiveFloat = 2.0
-    z: PositiveFloat = 0.5
+    xy: Micrometres = 2.0
+    z: Micrometres = 0.5
 
 
 class Simulator(Config):
@@ -121,6 +204,7 @@ class Simulator(Config):
 class RigConfig(Config):
     """A rig. Paths in a rig file are relative to that file.
 
+    backend: "python" loads `cfg` into this process; "java" uses the devices of a Micro-Manager that is running.
     cfg: Micro-Manager's device configuration, beside the rig file or in the Micro-Manager folder.
     micro_manager: folder with the device adapters; None searches MICROMANAGER_PATH and the usual places.
     properties: [device, property, value] set once after loading.
@@ -128,9 +212,10 @@ class RigConfig(Config):
 
     name: str
     backend: Literal["python", "java"] = "python"
+    java: JavaServer = JavaServer()
     micro_manager: Path | None = None
     cfg: Path | None = None
-    properties: tuple[tuple[str, str, str], ...] = ()
+    properties: tuple[DeviceSetting, ...] = ()
     devices: DeviceLabels = DeviceLabels()
     led: LedConfig = LedConfig()
     objective: Objective
@@ -141,6 +226,21 @@ class RigConfig(Config):
     tolerance_um: Tolerances = Tolerances()
     trigger: Trigger = Trigger()
     simulator: Simulator | None = None
+
+    @model_validator(mode="after")
+    def _fitting_its_backend(self) -> "RigConfig":
+        if self.backend == "java" and (self.cfg is not None or self.micro_manager is not None):
+            given = "cfg" if self.cfg is not None else "micro_manager"
+            raise ConfigError(
+                f"Rig '{self.name}' has backend = 'java' and '{given}': a running Micro-Manager has loaded its own.",
+                hint=f"leave '{given}' out, or use backend = 'python' and close Micro-Manager",
+            )
+        if self.backend == "java" and self.simulator is not None:
+            raise ConfigError(
+                f"Rig '{self.name}' has backend = 'java' and is simulated; the simulator works in this process.",
+                hint="use backend = 'python'",
+            )
+        return self
 
     @property
     def camera_pixel_um(self) -> float:
