@@ -1,6 +1,7 @@
 """What a rig may do, and the guard that refuses the rest before anything moves or shines."""
 
 from lsm.safety.interlock import Interlock
-from lsm.safety.limits import Limits
+from lsm.safety.light import Clock
+from lsm.safety.limits import Interval, Limits, Obstacle
 
-__all__ = ["Interlock", "Limits"]
+__all__ = ["Clock", "Interlock", "Interval", "Limits", "Obstacle"]

@@ -1,25 +1,38 @@
 """A microscope that refuses what the rig may not do, whoever asks."""
 
+import math
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
-from lsm.devices import Frame, Microscope, Observe
-from lsm.illum import LedBoard
-from lsm.safety.limits import Limits, requested_dose_led_ms
+from lsm.devices import Burst, BurstMicroscope, Frame, Microscope, Observe
+from lsm.illum import LedBoard, dark
+from lsm.safety.light import Clock, LightBudget
+from lsm.safety.limits import Limits, plain_burst, plain_request, requested_dose_led_ms
+from lsm.safety.travel import Pace, Place, route
 
 
 class Interlock:
-    """The microscope given, behind `limits`: a request outside them reaches no device.
+    """The microscope given, behind `limits`: a request outside them reaches no device and charges nothing.
 
     Also a context manager that closes the microscope. Requests from several threads are served one by one.
     The dose of a capture is charged when it begins, so one that fails half-way is paid in full; attempts that
     the microscope repeated (Frame.metadata["attempts"]) are paid each.
+
+    Where limits depend on the place and it is not known (at first, and after a failure), a dark frame that moves
+    nothing reads it back. What a joystick moves in between is seen in the next frame only.
+    A move by way of safe_z_um ends each of its steps with a dark frame. Devices get plain floats, whatever the
+    request held. clock: to wait for the speed limits, and over which LEDs cool.
     """
 
-    def __init__(self, microscope: Microscope, limits: Limits) -> None:
+    def __init__(self, microscope: Microscope, limits: Limits, *, clock: Clock | None = None) -> None:
         self.limits = limits
         self.microscope = microscope
-        self._spent_led_ms = 0.0
+        clock = clock or Clock()
+        self._light = LightBudget(limits, clock)
+        self._pace = Pace(limits, clock)
+        self._at: Place | None = None
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -29,17 +42,51 @@ class Interlock:
     @property
     def spent_led_ms(self) -> float:
         """Light dose charged so far: LED channels at full drive times milliseconds."""
-        return self._spent_led_ms
+        return self._light.total_led_ms
+
+    def spent_at_led_ms(self, xy_um: tuple[float, float]) -> float:
+        """Most of it that any point seen from this stage position may have had."""
+        return self._light.at_led_ms(xy_um)
+
+    @property
+    def mean_current_ma(self) -> float:
+        """What heats the board: the mean over limits.thermal_s; 0 where mean_current_ma is not limited."""
+        return self._light.mean_current_ma
 
     def observe(self, request: Observe) -> Frame:
-        """The frame of the guarded microscope. Raises LimitExceeded before anything moves or shines."""
+        """The frame of the guarded microscope.
+
+        Raises LimitExceeded, or WrongFormat for what is no request, before anything moves or shines.
+        """
+        plain = plain_request(request)
         with self._one_at_a_time:
-            self.limits.check(request, spent_led_ms=self._spent_led_ms)
-            dose = requested_dose_led_ms(request)
-            self._spent_led_ms += dose
-            frame = self.microscope.observe(request)
-            self._spent_led_ms += dose * (int(frame.metadata.get("attempts", "1")) - 1)
-            return frame
+            last = self._admit((plain,), plain)
+            return _as_asked(self._capture(last), plain)
+
+    def burst(self, request: Burst) -> tuple[Frame, ...]:
+        """The frames of a burst, one by one where the microscope has none; checked as a whole before anything moves.
+
+        A burst of the microscope is charged as it begins, captures one by one each as it begins.
+        Raises as observe does.
+        """
+        plain = plain_burst(request)
+        captures = plain.requests()
+        if not captures:
+            return ()
+        with self._one_at_a_time:
+            last = self._admit(captures, captures[0])
+            if not isinstance(self.microscope, BurstMicroscope):
+                first = self._capture(last)
+                frames = (first, *(self._capture(replace(capture, z_um=last.z_um)) for capture in captures[1:]))
+            else:
+                frames = self._burst(self.microscope, replace(plain, z_um=last.z_um))
+            return tuple(_as_asked(frame, each) for frame, each in zip(frames, captures, strict=True))
+
+    def charge(self, frame: Frame) -> None:
+        """Count the light of a frame from before this rig was connected, such as one of a run that goes on."""
+        dose = max(requested_dose_led_ms(frame.request), frame.light_dose)
+        with self._one_at_a_time:
+            self._light.recall(dose * _attempts(frame), frame.xy_um)
 
     def close(self) -> None:
         self.microscope.close()
@@ -51,3 +98,83 @@ class Interlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _admit(self, captures: Sequence[Observe], first: Observe) -> Observe:
+        """Check everything, then bring the stage to where only the request itself is left; returns that one."""
+        for capture in captures:
+            self.limits.check(capture, spent_led_ms=self._light.total_led_ms)
+        known = self._located(first)
+        self._light.check(captures, self._end_xy(first))
+        if known is None:
+            return first
+        end = Place(
+            known.xy_um if first.xy_um is None else first.xy_um, known.z_um if first.z_um is None else first.z_um
+        )
+        stations = route(self.limits, known, end)
+        for station in stations[:-1]:
+            self._pace.wait(known, station)
+            self._look(station, first.exposure_ms, known)
+            known = station
+        self._pace.wait(known, end)
+        # after a detour the focus has to go back to where it was
+        return replace(first, z_um=end.z_um) if len(stations) > 1 else first
+
+    def _end_xy(self, request: Observe) -> tuple[float, float] | None:
+        if request.xy_um is not None:
+            return request.xy_um
+        return None if self._at is None else self._at.xy_um
+
+    def _located(self, request: Observe) -> Place | None:
+        if not self.limits.depend_on_place:
+            return None
+        if self._at is None:
+            frame = self.microscope.observe(Observe(dark(self.board), request.exposure_ms))
+            self._at = Place(frame.xy_um, frame.z_um)
+        return self._at
+
+    def _look(self, station: Place, exposure_ms: float, before: Place) -> None:
+        """Go to a station in the dark, moving only what has to."""
+        xy_um = None if station.xy_um == before.xy_um else station.xy_um
+        z_um = None if station.z_um == before.z_um else station.z_um
+        if xy_um is None and z_um is None:
+            return
+        self._at = None
+        self.microscope.observe(Observe(dark(self.board), exposure_ms, xy_um, z_um))
+        self._at = station
+
+    def _capture(self, request: Observe) -> Frame:
+        xy_um = self._end_xy(request)
+        self._light.charge(request, xy_um)
+        self._at = None
+        frame = self.microscope.observe(request)
+        self._settle(frame, xy_um)
+        return frame
+
+    def _burst(self, microscope: BurstMicroscope, request: Burst) -> tuple[Frame, ...]:
+        captures = request.requests()
+        xy_um = self._end_xy(captures[0])
+        for capture in captures:
+            self._light.charge(capture, xy_um)
+        self._at = None
+        frames = microscope.burst(request)
+        for frame in frames:
+            self._settle(frame, xy_um)
+        return frames
+
+    def _settle(self, frame: Frame, xy_um: tuple[float, float] | None) -> None:
+        """Pay for repeated attempts, and note where everything is: where it was sent, else what was read back."""
+        for _ in range(_attempts(frame) - 1):
+            self._light.charge(frame.request, xy_um)
+        sent = frame.request
+        xy_um = frame.xy_um if sent.xy_um is None else sent.xy_um
+        z_um = frame.z_um if sent.z_um is None else sent.z_um
+        self._at = Place(xy_um, z_um) if all(math.isfinite(value) for value in (*xy_um, z_um)) else None
+
+
+def _as_asked(frame: Frame, request: Observe) -> Frame:
+    """The frame with the request of the caller, who does not see what the way there needed."""
+    return frame if frame.request == request else replace(frame, request=request)
+
+
+def _attempts(frame: Frame) -> int:
+    return max(1, int(frame.metadata.get("attempts", "1")))
