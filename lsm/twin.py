@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from lsm.devices import Frame, Observe, Shown
 from lsm.errors import IlluminatorError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics import Camera, ImagingSystem, integrate_pixels, led_stack, pattern_image
+from lsm.optics.draws import STAGE, draws, exposure_noise
 from lsm.optics.stage import Position, StageErrors, StageState
 from lsm.samples import Smear
 from lsm.types import DutyLevels, Image
@@ -231,20 +232,35 @@ class Twin:
     """A Microscope whose board latches exactly what is asked and whose stage goes where it is told.
 
     The stage starts at the middle of the sample, the focus at 0. With `TwinConfig.stage` it ends up elsewhere
-    than the frames say: they carry what the controller reports. Its clock counts moves, waits and exposures, not
-    the time that computing takes. The same seed and the same requests give the same images.
+    than the frames say: they carry what the controller reports. It moves first the stage, then the focus, and waits
+    after each; its clock counts moves, waits and exposures, not the time that computing takes.
+
+    The noise of the n-th exposure and the error of the n-th move depend on the seed and n alone, so the same seed
+    and the same requests give the same images. exposures, moves, at: start as if so many of each had been made
+    before, which left stage and focus at this x, y, z; the clock starts at 0 and backlash anew. `relive` continues
+    those too.
     """
 
-    def __init__(self, sample: Smear, config: TwinConfig, seed: int) -> None:
+    def __init__(
+        self,
+        sample: Smear,
+        config: TwinConfig,
+        seed: int,
+        *,
+        exposures: int = 0,
+        moves: int = 0,
+        at: Position | None = None,
+    ) -> None:
         self._config = config
         self._extent_um = sample.extent_um
         self._renderer = FieldRenderer(sample, config.led_board.board(), config)
-        self._generator = torch.Generator().manual_seed(seed)
-        self._xy_um = (self._extent_um[0] / 2, self._extent_um[1] / 2)
-        self._z_um = 0.0
-        # torch takes negative seeds, numpy does not
-        rng = np.random.default_rng([seed % 2**64, 2])
-        self._stage = StageState(config.stage or StageErrors(), rng, xy_um=self._xy_um, z_um=self._z_um)
+        self._seed = seed
+        self._exposures = exposures
+        x_um, y_um, self._z_um = at or (self._extent_um[0] / 2, self._extent_um[1] / 2, 0.0)
+        self._xy_um = (x_um, y_um)
+        self._stage = StageState(
+            config.stage or StageErrors(), draws(seed, STAGE), xy_um=self._xy_um, z_um=self._z_um, moves=moves
+        )
         self._wait_ms = config.stage.wait_ms if config.stage else 0.0
         self._latch = 0
 
@@ -266,13 +282,11 @@ class Twin:
         xy_um = self._xy_um if request.xy_um is None else request.xy_um
         z_um = self._z_um if request.z_um is None else request.z_um
         self._check(request, xy_um, z_um)
-        self._xy_um, self._z_um = xy_um, z_um
-        self._latch += 1
         levels = request.pattern.levels
         started_ns = time.monotonic_ns()
-        arrived_ms = self._stage.move(self._stage.now_ms, xy_um=xy_um, z_um=z_um)
-        path = self._stage.during(arrived_ms + self._wait_ms, request.exposure_ms)
-        image = self._renderer.image_along(levels, path, request.exposure_ms, self._generator)
+        noise = exposure_noise(self._seed, self._exposures)
+        path = self._travel(xy_um, z_um, request.exposure_ms)
+        image = self._renderer.image_along(levels, path, request.exposure_ms, noise)
         return Frame(
             image=image,
             request=request,
@@ -284,8 +298,28 @@ class Twin:
             metadata={"microscope": "twin", "config": self._config.digest()},
         )
 
+    def relive(self, requests: Iterable[Observe]) -> None:
+        """Come to the state that observing these leaves, without computing images. Raises as observe() does."""
+        for request in requests:
+            xy_um = self._xy_um if request.xy_um is None else request.xy_um
+            z_um = self._z_um if request.z_um is None else request.z_um
+            self._check(request, xy_um, z_um)
+            self._travel(xy_um, z_um, request.exposure_ms)
+
     def close(self) -> None:
         """Nothing to release."""
+
+    def _travel(self, xy_um: tuple[float, float], z_um: float, exposure_ms: float) -> list[tuple[float, Position]]:
+        """Where an exposure there spends its time; it counts as made."""
+        start_ms = self._stage.now_ms
+        if xy_um != self._xy_um:
+            start_ms = self._stage.move(start_ms, xy_um=xy_um) + self._wait_ms
+        if z_um != self._z_um:
+            start_ms = self._stage.move(start_ms, z_um=z_um) + self._wait_ms
+        self._xy_um, self._z_um = xy_um, z_um
+        self._latch += 1
+        self._exposures += 1
+        return self._stage.during(start_ms, exposure_ms)
 
     def _check(self, request: Observe, xy_um: tuple[float, float], z_um: float) -> None:
         if request.pattern.board != self.board.digest:

@@ -105,3 +105,35 @@ def test_an_exposure_along_a_path_is_the_mean_of_its_places():
     image = twin.renderer.image_along(levels, path, EXPOSURE_MS, torch.Generator().manual_seed(0))
     truth = sum(share * expected(twin, (x, y), z) for share, (x, y, z) in path)
     assert distance(image, truth) == pytest.approx(1.0, abs=0.2)
+
+
+WORN = StageErrors(
+    xy=AxisErrors(repeatability_um=0.5, backlash_um=3.0),
+    z=AxisErrors(backlash_um=1.0),
+    z_drift_um_per_min=300.0,
+    z_walk_um_per_sqrt_min=20.0,
+    move_ms=80.0,
+    wait_ms=40.0,
+)
+WAY = [{"xy_um": HERE}, {"xy_um": (170.0, 90.0), "z_um": 4.0}, {}, {"z_um": 1.0}, {"xy_um": (140.0, 80.0)}]
+
+
+def test_a_run_that_is_relived_goes_on_to_the_bit():
+    whole = with_stage(WORN)
+    images = [look(whole, **place).image.tobytes() for place in WAY]
+    resumed = with_stage(WORN)
+    pattern = bright_field(resumed.board, na=0.1)
+    resumed.relive(Observe(pattern, EXPOSURE_MS, **place) for place in WAY[:3])
+    assert [look(resumed, **place).image.tobytes() for place in WAY[3:]] == images[3:]
+
+
+def test_a_run_goes_on_from_counts_alone_where_nothing_has_a_history():
+    stage = StageErrors(xy=AxisErrors(repeatability_um=2.0))
+    whole = with_stage(stage)
+    images = [look(whole, **place).image.tobytes() for place in WAY]
+    config = CONFIG.model_copy(update={"stage": stage})
+    # the first capture is where the stage starts, the second moves stage and focus, the fourth the focus
+    resumed = Twin(SMEAR, config, 0, exposures=3, moves=2, at=(170.0, 90.0, 4.0))
+    assert look(resumed, **WAY[4]).image.tobytes() != images[4]
+    resumed = Twin(SMEAR, config, 0, exposures=4, moves=3, at=(170.0, 90.0, 1.0))
+    assert look(resumed, **WAY[4]).image.tobytes() == images[4]

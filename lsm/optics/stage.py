@@ -25,6 +25,7 @@ from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import StageError
+from lsm.optics.draws import draws
 
 NonNegative = Annotated[float, Field(ge=0)]
 Position: TypeAlias = tuple[float, float, float]
@@ -34,6 +35,8 @@ STILL_UM = 0.02
 # positions into which an exposure is divided while the stage still moves, and while it swings once
 BLUR_STEPS, STEPS_PER_SWING = 12, 8
 MS_PER_MIN = 60_000.0
+# the walk of a focus is far slower
+WALK_STEP_MS = 100.0
 
 
 class AxisErrors(Config):
@@ -106,19 +109,27 @@ class StageState:
     """Where the stage is after the moves commanded so far.
 
     Starts at rest, in contact on the side from which targets are met. Times are milliseconds of one clock and never
-    run backwards: drift is drawn as time passes. The same generator state and calls give the same positions.
+    run backwards. The random error of a move depends on `rng` and on how many moves came before, `moves` of them
+    before this start; drift on time alone. Neither depends on how often one asks.
     Raises StageError for a time before the last one asked about, or a target that is not finite.
     """
 
     def __init__(
-        self, errors: StageErrors, rng: np.random.Generator, *, xy_um: tuple[float, float], z_um: float = 0.0
+        self,
+        errors: StageErrors,
+        rng: np.random.Generator,
+        *,
+        xy_um: tuple[float, float],
+        z_um: float = 0.0,
+        moves: int = 0,
     ) -> None:
         self._errors = errors
-        self._rng = rng
+        self._key = int(rng.integers(2**63))
+        self._moves = moves
+        self._walk = _Walk(errors.z_walk_um_per_sqrt_min, draws(self._key, 1))
         self._axes = [AxisState(start, start) for start in (*xy_um, z_um)]
         self._each = (errors.xy, errors.xy, errors.z)
         self._commanded: list[float] = [*xy_um, z_um]
-        self._drift_um = 0.0
         self._now_ms = 0.0
 
     @property
@@ -140,9 +151,11 @@ class StageState:
             raise StageError(f"The stage cannot move to {targets} um.", hint="give finite micrometres")
         moves = [target != before for target, before in zip(targets, self._commanded, strict=True)]
         arrived_ms = time_ms + self._errors.move_ms * any(moves)
+        rng = draws(self._key, 0, self._moves)
+        self._moves += any(moves)
         for axis, goes in enumerate(moves):
             if goes:
-                self._axes[axis] = self._axes[axis].moved(targets[axis], arrived_ms, self._each[axis], self._rng)
+                self._axes[axis] = self._axes[axis].moved(targets[axis], arrived_ms, self._each[axis], rng)
         self._commanded = list(targets)
         self._pass(arrived_ms)
         return arrived_ms
@@ -173,19 +186,42 @@ class StageState:
 
     def _place(self, time_ms: float) -> Position:
         x, y, z = (axis.at(time_ms, errors) for axis, errors in zip(self._axes, self._each, strict=True))
-        return x, y, z + self._drift_um
+        return x, y, z + self._errors.z_drift_um_per_min * self._now_ms / MS_PER_MIN + self._walk.um
 
     def _pass(self, time_ms: float) -> None:
         if not self._now_ms <= time_ms < math.inf:
             raise StageError(
                 f"The stage was asked about {time_ms:g} ms after {self._now_ms:g} ms.", hint="ask in the order of time"
             )
-        minutes = (time_ms - self._now_ms) / MS_PER_MIN
-        errors = self._errors
-        if errors.z_walk_um_per_sqrt_min and minutes:
-            self._drift_um += errors.z_walk_um_per_sqrt_min * math.sqrt(minutes) * float(self._rng.standard_normal())
-        self._drift_um += errors.z_drift_um_per_min * minutes
         self._now_ms = time_ms
+        self._walk.on_to(time_ms)
+
+
+class _Walk:
+    """A random walk in steps of equal time, straight between them: the same however it is asked. um: where it is."""
+
+    def __init__(self, um_per_sqrt_min: float, rng: np.random.Generator) -> None:
+        self._step_um = um_per_sqrt_min * math.sqrt(WALK_STEP_MS / MS_PER_MIN)
+        self._rng = rng
+        self._behind_um, self._steps = 0.0, 0
+        self._next_um = self._drawn(1)[0]
+        self.um = 0.0
+
+    def on_to(self, time_ms: float) -> None:
+        steps = math.floor(time_ms / WALK_STEP_MS)
+        if steps > self._steps:
+            ahead = self._drawn(steps - self._steps)
+            # one by one: the rounding of a sum must not depend on how often one asks
+            for step_um in (self._next_um, *ahead[:-1]):
+                self._behind_um += step_um
+            self._next_um, self._steps = ahead[-1], steps
+        self.um = self._behind_um + self._next_um * (time_ms / WALK_STEP_MS - steps)
+
+    def _drawn(self, count: int) -> list[float]:
+        if not self._step_um:
+            return [0.0] * min(count, 2)
+        steps: list[float] = (self._step_um * self._rng.standard_normal(count)).tolist()
+        return steps
 
 
 def mean_position(path: Sequence[tuple[float, Position]]) -> Position:

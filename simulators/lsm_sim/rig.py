@@ -11,7 +11,7 @@ from pydantic import Field
 from lsm.config import Config
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
-from lsm.optics.stage import StageErrors
+from lsm.optics.stage import Position, StageErrors
 from lsm.samples import ProceduralSmear, Smear, SmearConfig
 from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
@@ -74,6 +74,9 @@ def simulated(
     seed: int = 0,
     renderer: Renderer | None = None,
     board_folder: Path | None = None,
+    exposures: int = 0,
+    moves: int = 0,
+    at: Position | None = None,
 ) -> SimulatedMicroscope:
     """The microscope of a rig whose LED board is the firmware compiled for this computer.
 
@@ -81,6 +84,8 @@ def simulated(
     camera, stage and focus are simulated too, over `sample` (default: the smear of the options, grown from `seed`),
     and the image is lit by what the firmware shows. renderer: computes the images instead of lsm.twin.
     board_folder: where the board leaves its log of all lit frames (frames.bin); default: a temporary folder.
+    exposures, moves, at: start as if so many of each had been made before, which left stage and focus at this x, y, z
+    (as read back); see World for what else a run that goes on needs, and World.relive for the rest of it.
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
     """
@@ -99,7 +104,16 @@ def simulated(
         )
         world = None
         if rig.cfg is None:
-            world = _world(rig, options, board, renderer or _twin(rig, options, sample, seed), seed)
+            world = _world(
+                rig,
+                options,
+                board,
+                renderer or _twin(rig, options, sample, seed),
+                seed=seed,
+                exposures=exposures,
+                moves=moves,
+                at=at,
+            )
             rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
         client = LedBoardClient(board.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
         microscope = open_microscope(rig, client)
@@ -147,13 +161,26 @@ def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed:
     return FieldRenderer(sample or ProceduralSmear(options.smear, seed), rig.led.board.build(), config)
 
 
-def _world(rig: RigConfig, options: SimulatorOptions, board: NativeBoard, renderer: Renderer, seed: int) -> World:
-    middle = (sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2)
+def _world(
+    rig: RigConfig,
+    options: SimulatorOptions,
+    board: NativeBoard,
+    renderer: Renderer,
+    *,
+    seed: int,
+    exposures: int,
+    moves: int,
+    at: Position | None,
+) -> World:
+    x_um, y_um, z_um = at or (sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2, 0.0)
     return World(
         renderer,
         board.lit,
-        xy_um=middle,
+        xy_um=(x_um, y_um),
+        z_um=z_um,
         seed=seed,
+        exposures=exposures,
+        moves=moves,
         repeatability_um=options.repeatability_um,
         move_ms=options.move_ms,
         stage=options.stage,

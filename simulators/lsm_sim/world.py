@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from lsm.devices import Observe
 from lsm.errors import DeviceError
-from lsm.optics.stage import StageErrors, StageState, mean_position
+from lsm.optics.draws import PLAY, STAGE, draws, exposure_noise
+from lsm.optics.stage import Position, StageErrors, StageState, mean_position
 from lsm.types import DutyLevels, Image
 
 
@@ -40,7 +42,7 @@ class World:
     lit: the levels [led, colour] that are on now; asked at the start of every exposure.
     shutter_open: whether that light reaches the camera; closed by a simulated shutter, where the rig has one.
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
-    where it stopped, like a stage with encoders.
+    where it stopped, like a stage with encoders. Where it stands that near already, it stays.
     move_ms: how long a stage is busy after a move.
     stage: errors on top, which neither stage nor focus reports. An exposure sees the mean place it had during it;
     its clock counts moves, waits and exposures, not the time that computing takes.
@@ -48,7 +50,11 @@ class World:
     milliseconds and the LED board's watchdog does not meet the time that the computation takes. Without any,
     LEDs are computed when they are first lit: quicker where few of them are used.
     exposure_takes_time: wait for the exposure as a camera does.
-    The same seed and the same calls give the same images.
+
+    The noise of the n-th exposure and the play of the n-th move depend on the seed and n alone, so the same seed and
+    the same calls give the same images. exposures, moves: how many of each were made before this start, which left
+    stage and focus at `xy_um` and `z_um`. What follows from a history is not continued by them: backlash begins
+    anew and the clock of the drift at 0. `relive` continues that too.
     """
 
     def __init__(
@@ -57,7 +63,10 @@ class World:
         lit: Callable[[], DutyLevels],
         *,
         xy_um: tuple[float, float] = (0.0, 0.0),
+        z_um: float = 0.0,
         seed: int = 0,
+        exposures: int = 0,
+        moves: int = 0,
         repeatability_um: float = 0.5,
         move_ms: float = 0.0,
         stage: StageErrors | None = None,
@@ -67,13 +76,15 @@ class World:
         self._renderer = renderer
         self._lit = lit
         self._xy_um = xy_um
-        self._z_um = 0.0
-        self._noise = torch.Generator().manual_seed(seed)
-        self._play = np.random.default_rng([seed, 1])
+        self._z_um = z_um
+        self._seed = seed
+        self._exposures = exposures
+        self._moves = moves
         self._repeatability_um = repeatability_um
         self._move_ms = move_ms
         self._wait_ms = stage.wait_ms if stage else 0.0
-        self._stage = StageState(stage or StageErrors(), np.random.default_rng([seed, 2]), xy_um=xy_um)
+        self._stage = StageState(stage or StageErrors(), draws(seed, STAGE), xy_um=xy_um, z_um=z_um, moves=moves)
+        self._ready = False
         self._colours = colours
         self._exposure_takes_time = exposure_takes_time
         self._still_at_s = 0.0
@@ -92,36 +103,82 @@ class World:
     def moving(self) -> bool:
         return time.monotonic() < self._still_at_s
 
+    @property
+    def exposures(self) -> int:
+        """How many were made, those before the start included."""
+        return self._exposures
+
+    @property
+    def moves(self) -> int:
+        """How many were made by stage and focus together, those before the start included."""
+        return self._moves
+
     def move_xy(self, x_um: float, y_um: float) -> None:
         """Send the stage to a target; returns when its field is computed."""
         with self._lock:
-            dx, dy = self._play.uniform(-self._repeatability_um, self._repeatability_um, 2)
-            self._arrive((x_um + float(dx), y_um + float(dy)), self._z_um)
+            self._go_xy(x_um, y_um)
+            self._prepare()
 
     def move_z(self, z_um: float) -> None:
         """Send the focus to a target; returns when its field is computed."""
         with self._lock:
-            self._arrive(self._xy_um, z_um)
+            self._go_z(z_um)
+            self._prepare()
 
     def expose(self, exposure_ms: float) -> Image:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
         with self._lock, _one_torch_thread():
-            x_um, y_um, z_um = mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
+            noise = exposure_noise(self._seed, self._exposures)
+            x_um, y_um, z_um = self._exposed_at(exposure_ms)
             levels = self._lit()
             light = levels if self.shutter_open else np.zeros_like(levels)
-            image = self._renderer.image(light, (x_um, y_um), z_um, exposure_ms, self._noise)
+            image = self._renderer.image(light, (x_um, y_um), z_um, exposure_ms, noise)
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
         return image
 
+    def relive(self, requests: Iterable[Observe]) -> None:
+        """Come to the state that these captures leave, drift and backlash included, without computing images.
+
+        A capture that was tried twice stands here twice.
+        """
+        with self._lock:
+            for request in requests:
+                if request.xy_um is not None:
+                    self._go_xy(*request.xy_um)
+                if request.z_um is not None:
+                    self._go_z(request.z_um)
+                self._exposed_at(request.exposure_ms)
+
+    def _go_xy(self, x_um: float, y_um: float) -> None:
+        if max(abs(x_um - self._xy_um[0]), abs(y_um - self._xy_um[1])) <= self._repeatability_um:
+            return
+        dx, dy = draws(self._seed, PLAY, self._moves).uniform(-self._repeatability_um, self._repeatability_um, 2)
+        self._arrive((x_um + float(dx), y_um + float(dy)), self._z_um)
+
+    def _go_z(self, z_um: float) -> None:
+        if z_um != self._z_um:
+            self._arrive(self._xy_um, z_um)
+
     def _arrive(self, xy_um: tuple[float, float], z_um: float) -> None:
-        self._xy_um, self._z_um = xy_um, z_um
         arrived_ms = self._stage.move(self._stage.now_ms, xy_um=xy_um, z_um=z_um)
-        x_um, y_um, z_um = self._stage.at(arrived_ms + self._wait_ms)
-        if self._colours:
+        self._stage.at(arrived_ms + self._wait_ms)
+        self._xy_um, self._z_um = xy_um, z_um
+        self._moves += 1
+        self._ready = False
+        self._still_at_s = time.monotonic() + self._move_ms / 1000
+
+    def _exposed_at(self, exposure_ms: float) -> Position:
+        self._exposures += 1
+        return mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
+
+    def _prepare(self) -> None:
+        if self._colours and not self._ready:
+            x_um, y_um, z_um = self._stage.at(self._stage.now_ms)
             with _one_torch_thread():
                 self._renderer.prepare((x_um, y_um), z_um, self._colours)
-        self._still_at_s = time.monotonic() + self._move_ms / 1000
+            self._still_at_s = time.monotonic() + self._move_ms / 1000
+        self._ready = True
 
 
 @contextmanager
