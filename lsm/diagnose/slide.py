@@ -1,6 +1,6 @@
 """One slide on one rig: searched, recorded frame by frame, judged and reported; and an interrupted run resumed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from lsm.agent import ScanGrid, SlideRun, run_slide
 from lsm.config import Config
-from lsm.devices import Frame, Microscope
+from lsm.devices import Frame, Microscope, Observe
 from lsm.diagnose.provenance import report_provenance, run_header, run_summary
 from lsm.diagnose.report import ReportContent, write_report
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
@@ -109,12 +109,14 @@ def resume(
     """
     with open_record(folder / RECORD) as recording:
         job = _recorded_job(folder, recording, rig)
-        last = _Past.of(recording)
-        with connect(job.rig, **_simulated(job, simulation), **last.simulation(job.rig)) as microscope:
+        frames = recording.n_frames
+        # a simulated microscope was switched off with the run and must come to where a real one still is
+        past = {"history": _history(recording)} if _is_computed(job.rig) else {}
+        with connect(job.rig, **_simulated(job, simulation), **past) as microscope:
             for frame in recording.frames():
                 microscope.charge(frame)
             run = _go_on(microscope, job, recording, on_step)
-    return _report(job, run, resumed_after=last.frames)
+    return _report(job, run, resumed_after=frames)
 
 
 def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnStep) -> SlideRun:
@@ -143,35 +145,10 @@ def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnSt
         return run
 
 
-@dataclass(frozen=True)
-class _Past:
-    """What a recording says about where its microscope was when it was interrupted."""
-
-    frames: int = 0
-    exposures: int = 0
-    moves: int = 0
-    sent_to_um: tuple[float, float] | None = None
-    xy_um: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, recording: Recording) -> "_Past":
-        past = cls()
-        for frame in recording.frames():
-            sent_to = frame.request.xy_um or past.sent_to_um
-            past = cls(
-                past.frames + 1,
-                past.exposures + int(frame.metadata.get("attempts", "1")),
-                past.moves + (sent_to != past.sent_to_um),
-                sent_to,
-                frame.xy_um,
-            )
-        return past
-
-    def simulation(self, rig: RigConfig) -> dict[str, Any]:
-        """What puts a simulated microscope where a real one would still be; nothing for a real one."""
-        if rig.simulator is None or rig.cfg is not None or not self.frames:
-            return {}
-        return {"exposures": self.exposures, "moves": self.moves, "sent_to_um": self.sent_to_um, "xy_um": self.xy_um}
+def _history(recording: Recording) -> Iterator[Observe]:
+    """Every exposure that the recording speaks of, those that were repeated as often as they were tried."""
+    for frame in recording.frames():
+        yield from [frame.request] * int(frame.metadata.get("attempts", "1"))
 
 
 def _job(config: DiagnoseConfig, folder: Path) -> _Job:
@@ -234,7 +211,7 @@ def _search(
 
 
 def _header(job: _Job) -> dict[str, Any]:
-    cells = "computed" if job.rig.simulator is not None and job.rig.cfg is None else "on the stage"
+    cells = "computed" if _is_computed(job.rig) else "on the stage"
     return run_header(MADE_BY, job.config, job.rig, job.bundle, seed=job.config.seed, cells=cells)
 
 
@@ -262,6 +239,11 @@ def _report(job: _Job, run: SlideRun, *, resumed_after: int = 0) -> DiagnoseResu
 
 
 def _slide_name(job: _Job) -> str:
-    if job.rig.simulator is not None and job.rig.cfg is None:
+    if _is_computed(job.rig):
         return f"simulated smear, seed {job.config.seed}"
     return f"slide on rig '{job.rig.name}'"
+
+
+def _is_computed(rig: RigConfig) -> bool:
+    """Whether sample and stage are computed, not only the LED board."""
+    return rig.simulator is not None and rig.cfg is None

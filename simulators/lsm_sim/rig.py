@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lsm.config import Config
+from lsm.devices import Observe
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
 from lsm.optics.stage import Position, StageErrors
@@ -77,6 +79,7 @@ def simulated(
     exposures: int = 0,
     moves: int = 0,
     at: Position | None = None,
+    history: Iterable[Observe] = (),
 ) -> SimulatedMicroscope:
     """The microscope of a rig whose LED board is the firmware compiled for this computer.
 
@@ -85,7 +88,8 @@ def simulated(
     and the image is lit by what the firmware shows. renderer: computes the images instead of lsm.twin.
     board_folder: where the board leaves its log of all lit frames (frames.bin); default: a temporary folder.
     exposures, moves, at: start as if so many of each had been made before, which left stage and focus at this x, y, z
-    (as read back); see World for what else a run that goes on needs, and World.relive for the rest of it.
+    (as read back); see World for what else a run that goes on needs. history: the captures themselves, which World
+    relives instead; a capture that was tried twice stands there twice.
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
     """
@@ -114,6 +118,7 @@ def simulated(
                 moves=moves,
                 at=at,
             )
+            world.relive(history)
             rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
         client = LedBoardClient(board.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
         microscope = open_microscope(rig, client)
