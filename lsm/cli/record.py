@@ -8,11 +8,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsm.cli._record_export import export
 from lsm.record import Recording, open_record
 
 app = typer.Typer(
     help="Look into a recording: every frame, the light that was on, every decision.", no_args_is_help=True
 )
+
+
+app.command("export")(export)
 
 
 @app.callback()
