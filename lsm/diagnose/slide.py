@@ -111,7 +111,7 @@ def resume(
         job = _recorded_job(folder, recording, rig)
         frames = recording.n_frames
         # a simulated microscope was switched off with the run and must come to where a real one still is
-        past = {"history": _history(recording)} if _is_computed(job.rig) else {}
+        past: dict[str, Any] = {"history": _history(recording)} if _is_computed(job.rig) else {}
         with connect(job.rig, **_simulated(job, simulation), **past) as microscope:
             for frame in recording.frames():
                 microscope.charge(frame)

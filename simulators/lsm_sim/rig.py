@@ -5,19 +5,21 @@ import uuid
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lsm.config import Config
 from lsm.devices import Observe
+from lsm.errors import ConfigError
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
 from lsm.optics.stage import Position, StageErrors
 from lsm.samples import ProceduralSmear, Smear, SmearConfig
 from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
-from lsm_sim.board import NativeBoard
+from lsm_sim.board import Board, NativeBoard
+from lsm_sim.emulators import N_LEDS, AvrBoard, Stm32Board
 from lsm_sim.world import Renderer, World, drop_world, put_world
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -30,7 +32,8 @@ class SimulatorOptions(Config):
     smear: the sample where `connect` is given none.
     repeatability_um, move_ms, stage, exposure_takes_time, colours: see lsm_sim.world.World.
     shutter: a shutter in front of the camera, which Micro-Manager opens for every image by itself.
-    sanitize: compile the firmware with address and undefined-behaviour sanitizers.
+    board: "native" compiles the firmware for this computer; "avr_mega" and "stm32f405" run the chips' own binaries on
+    emulated chips, with 32 x 32 LEDs. sanitize: compile the native one with address and undefined-behaviour sanitizers.
     """
 
     sample_pixel_um: Annotated[float, Field(gt=0)] = 0.3
@@ -45,17 +48,19 @@ class SimulatorOptions(Config):
     exposure_takes_time: bool = False
     colours: tuple[int, ...] = (1,)
     shutter: bool = False
+    board: Literal["native", "avr_mega", "stm32f405"] = "native"
     sanitize: bool = True
 
 
 class SimulatedMicroscope:
     """A MicroManagerMicroscope with, for tests and demonstrations, what stands in for its hardware.
 
-    native_board: the firmware's process. world: sample, stage and camera; None where the devices are adapters.
+    native_board: the process that runs the firmware.
+    world: sample, stage and camera; None where the devices are adapters.
     """
 
     def __init__(
-        self, microscope: MicroManagerMicroscope, native_board: NativeBoard, world: World | None, stop: ExitStack
+        self, microscope: MicroManagerMicroscope, native_board: Board, world: World | None, stop: ExitStack
     ) -> None:
         self.native_board = native_board
         self.world = world
@@ -81,7 +86,7 @@ def simulated(
     at: Position | None = None,
     history: Iterable[Observe] = (),
 ) -> SimulatedMicroscope:
-    """The microscope of a rig whose LED board is the firmware compiled for this computer.
+    """The microscope of a rig whose LED board runs the real firmware.
 
     Where the rig names a `cfg`, its Micro-Manager devices are used and only the board is simulated. Otherwise
     camera, stage and focus are simulated too, over `sample` (default: the smear of the options, grown from `seed`),
@@ -95,17 +100,7 @@ def simulated(
     """
     options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=f"rig '{rig.name}'")
     with ExitStack() as undo:
-        geometry = rig.led.board
-        board = undo.enter_context(
-            NativeBoard(
-                rows=geometry.rows,
-                columns=geometry.columns,
-                pitch_mm=geometry.pitch_mm,
-                distance_mm=geometry.distance_mm,
-                run_dir=board_folder,
-                sanitize=options.sanitize,
-            )
-        )
+        board = undo.enter_context(_power_on(rig, options, board_folder))
         world = None
         if rig.cfg is None:
             world = _world(
@@ -120,7 +115,7 @@ def simulated(
             )
             world.relive(history)
             rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
-        client = LedBoardClient(board.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
+        client = LedBoardClient(board.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
         microscope = open_microscope(rig, client)
         undo.callback(microscope.close)
         return SimulatedMicroscope(microscope, board, world, undo.pop_all())
@@ -130,25 +125,38 @@ class SimulatedBoard(LedBoardClient):
     """The LED board of a simulated rig alone; closing it switches the board off."""
 
     def __init__(self, rig: RigConfig) -> None:
-        geometry = rig.led.board
         options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=rig.name)
-        self._native = NativeBoard(
-            rows=geometry.rows,
-            columns=geometry.columns,
-            pitch_mm=geometry.pitch_mm,
-            distance_mm=geometry.distance_mm,
-            sanitize=options.sanitize,
-        )
-        super().__init__(self._native.open_transport(), geometry.build(), limit_ma=rig.led.limit_ma)
+        self._powered = _power_on(rig, options, None)
+        super().__init__(self._powered.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
 
     def close(self) -> None:
         super().close()
-        self._native.close()
+        self._powered.close()
 
 
 def simulated_board(rig: RigConfig) -> SimulatedBoard:
     """The entry point for the LED board of a simulated rig. Raises as simulated() does."""
     return SimulatedBoard(rig)
+
+
+def _power_on(rig: RigConfig, options: SimulatorOptions, folder: Path | None) -> Board:
+    geometry = rig.led.board
+    if options.board == "native":
+        return NativeBoard(
+            rows=geometry.rows,
+            columns=geometry.columns,
+            pitch_mm=geometry.pitch_mm,
+            distance_mm=geometry.distance_mm,
+            run_dir=folder,
+            sanitize=options.sanitize,
+        )
+    if geometry.rows * geometry.columns != N_LEDS:
+        n_leds = geometry.rows * geometry.columns
+        raise ConfigError(
+            f"The board '{options.board}' of rig '{rig.name}' has {N_LEDS} LEDs, not {n_leds}.",
+            hint="set 32 rows and 32 columns in [led.board], or board = 'native'",
+        )
+    return AvrBoard(run_dir=folder) if options.board == "avr_mega" else Stm32Board(run_dir=folder)
 
 
 def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed: int) -> FieldRenderer:
@@ -169,7 +177,7 @@ def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed:
 def _world(
     rig: RigConfig,
     options: SimulatorOptions,
-    board: NativeBoard,
+    board: Board,
     renderer: Renderer,
     *,
     seed: int,
