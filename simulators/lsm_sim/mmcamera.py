@@ -4,13 +4,16 @@ A .cfg file loads such devices beside vendor adapters, in lines that plain Micro
 `#py pyDevice,Camera,lsm_sim.mmcamera,SimCamera` and, before initialisation, `#py Property,Camera,World,NAME`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from pymmcore_plus.experimental.unicore import SimpleCameraDevice
 
+from lsm.types import Image
 from lsm_sim.world import WORLD, get_world
+
+GetBuffer: TypeAlias = Callable[[Sequence[int], Any], np.ndarray]
 
 ROWS, COLUMNS = "Rows", "Columns"
 
@@ -21,6 +24,7 @@ class SimCamera(SimpleCameraDevice):
     def __init__(self) -> None:
         super().__init__()
         self._exposure_ms = 10.0
+        self._last: Image | None = None
         self.register_property(WORLD, default_value="", is_pre_init=True)
         self.register_property(ROWS, default_value=192, is_pre_init=True)
         self.register_property(COLUMNS, default_value=192, is_pre_init=True)
@@ -36,11 +40,34 @@ class SimCamera(SimpleCameraDevice):
         self._exposure_ms = exposure
 
     def sensor_shape(self) -> tuple[int, int]:
-        return self._shape
+        return self._world.faults.camera.shape_px or self._shape
 
     def dtype(self) -> Any:
-        return np.dtype(np.uint16)
+        return np.dtype(self._world.faults.camera.dtype or np.uint16)
+
+    def start_sequence(self, n: int | None, get_buffer: GetBuffer) -> Iterator[Mapping[str, str]]:
+        faults = self._world.faults.camera
+        if n == 1 and faults.drops > 0:
+            # the core then hands out the image before, without a word
+            faults.drops -= 1
+            self._exposed()
+            return
+        yield from super().start_sequence(n, get_buffer)
 
     def snap(self, buffer: np.ndarray) -> Mapping[str, str]:
-        buffer[:] = self._world.expose(self._exposure_ms)
+        faults = self._world.faults.camera
+        before, image = self._last, self._exposed()
+        if faults.repeats > 0 and before is not None:
+            faults.repeats -= 1
+            image = before
+        buffer[:] = np.resize(image, buffer.shape)
         return {}
+
+    def _exposed(self) -> Image:
+        faults = self._world.faults.camera
+        if faults.hangs:
+            self._world.faults.hang()
+        if faults.raises:
+            raise RuntimeError("The camera fails.")
+        self._last = self._world.expose(self._exposure_ms)
+        return self._last

@@ -5,6 +5,7 @@ They are loaded as lsm_sim.mmcamera says.
 
 from pymmcore_plus.experimental.unicore import ShutterDevice, StageDevice, XYStageDevice
 
+from lsm_sim.device_faults import DeviceFaults, DriveFaults
 from lsm_sim.world import WORLD, get_world
 
 
@@ -19,16 +20,21 @@ class SimXYStage(XYStageDevice):
         self._world = get_world(str(self.get_property_value(WORLD)))
 
     def busy(self) -> bool:
-        return self._world.moving
+        _suffer(self._world.faults, self._world.faults.stage, "busy")
+        return self._world.moving("stage")
 
     def set_position_um(self, x: float, y: float) -> None:
+        _suffer(self._world.faults, self._world.faults.stage, "move")
         self._world.move_xy(x, y)
 
     def get_position_um(self) -> tuple[float, float]:
-        return self._world.xy_um
+        faults = self._world.faults.stage
+        _suffer(self._world.faults, faults, "read")
+        x_um, y_um = self._world.xy_um
+        return x_um + faults.misread_um, y_um + faults.misread_um
 
     def home(self) -> None:
-        self._world.move_xy(0.0, 0.0)
+        self.set_position_um(0.0, 0.0)
 
     def stop(self) -> None:
         """A simulated stage arrives at once."""
@@ -51,16 +57,20 @@ class SimFocus(StageDevice):
         self._world = get_world(str(self.get_property_value(WORLD)))
 
     def busy(self) -> bool:
-        return self._world.moving
+        _suffer(self._world.faults, self._world.faults.focus, "busy")
+        return self._world.moving("focus")
 
     def set_position_um(self, val: float) -> None:
+        _suffer(self._world.faults, self._world.faults.focus, "move")
         self._world.move_z(val)
 
     def get_position_um(self) -> float:
-        return self._world.z_um
+        faults = self._world.faults.focus
+        _suffer(self._world.faults, faults, "read")
+        return self._world.z_um + faults.misread_um
 
     def home(self) -> None:
-        self._world.move_z(0.0)
+        self.set_position_um(0.0)
 
     def stop(self) -> None:
         """A simulated focus arrives at once."""
@@ -81,7 +91,17 @@ class SimShutter(ShutterDevice):
         self._world.shutter_open = False
 
     def get_open(self) -> bool:
-        return self._world.shutter_open
+        world = self._world
+        return world.shutter_open if world.faults.shutter.lies else world.light_passes
 
     def set_open(self, open: bool) -> None:
+        if self._world.faults.shutter.hangs:
+            self._world.faults.hang()
         self._world.shutter_open = open
+
+
+def _suffer(faults: DeviceFaults, of_drive: DriveFaults, call: str) -> None:
+    if of_drive.hangs == call:
+        faults.hang()
+    if of_drive.raises and call == "move":
+        raise RuntimeError("The drive refuses to move.")

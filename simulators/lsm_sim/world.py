@@ -2,9 +2,10 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +15,11 @@ from lsm.errors import DeviceError
 from lsm.optics.draws import PLAY, STAGE, draws, exposure_noise
 from lsm.optics.stage import Position, StageErrors, StageState, mean_position
 from lsm.types import DutyLevels, Image
+from lsm_sim.device_faults import DeviceFaults, DriveFaults, Exposed
+
+Drive: TypeAlias = Literal["stage", "focus"]
+
+KEPT_EXPOSURES = 64
 
 
 @runtime_checkable
@@ -40,7 +46,8 @@ class World:
     """The state that the simulated stage, focus and camera act on. Safe to use from several threads.
 
     lit: the levels [led, colour] that are on now; asked at the start of every exposure.
-    shutter_open: whether that light reaches the camera; closed by a simulated shutter, where the rig has one.
+    shutter_open: what a simulated shutter was told last, where the rig has one; without it light always passes.
+    faults: what its devices do wrong now. exposed: the last exposures, as they really were.
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
     where it stopped, like a stage with encoders. Where it stands that near already, it stays.
     move_ms: how long a stage is busy after a move.
@@ -85,23 +92,35 @@ class World:
         self._wait_ms = stage.wait_ms if stage else 0.0
         self._stage = StageState(stage or StageErrors(), draws(seed, STAGE), xy_um=xy_um, z_um=z_um, moves=moves)
         self._ready = False
+        self._moved: Drive = "stage"
         self._colours = colours
         self._exposure_takes_time = exposure_takes_time
-        self._still_at_s = 0.0
+        self._arrived_s = {"stage": 0.0, "focus": 0.0}
         self.shutter_open = True
+        self.faults = DeviceFaults()
+        self.exposed: deque[Exposed] = deque(maxlen=KEPT_EXPOSURES)
         self._lock = threading.RLock()
 
     @property
     def xy_um(self) -> tuple[float, float]:
-        return self._xy_um
+        """Where the stage's encoders have it."""
+        off_um = self._off_um("stage")
+        return self._xy_um[0] + off_um, self._xy_um[1] + off_um
 
     @property
     def z_um(self) -> float:
-        return self._z_um
+        """Where the focus drive's encoder has it."""
+        return self._z_um + self._off_um("focus")
 
     @property
-    def moving(self) -> bool:
-        return time.monotonic() < self._still_at_s
+    def light_passes(self) -> bool:
+        """Whether the shutter is really open."""
+        stuck = self.faults.shutter.stuck
+        return self.shutter_open if stuck is None else stuck
+
+    def moving(self, drive: Drive) -> bool:
+        faults = self._drive_faults(drive)
+        return faults.stalls or time.monotonic() < self._arrived_s[drive] + faults.latency_s
 
     @property
     def exposures(self) -> int:
@@ -128,13 +147,16 @@ class World:
     def expose(self, exposure_ms: float) -> Image:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
         with self._lock, _one_torch_thread():
-            noise = exposure_noise(self._seed, self._exposures)
-            x_um, y_um, z_um = self._exposed_at(exposure_ms)
-            levels = self._lit()
-            light = levels if self.shutter_open else np.zeros_like(levels)
+            number, started_ns = self._exposures, time.monotonic_ns()
+            exposure_ms *= self.faults.camera.exposure_factor
+            x_um, y_um, z_um = place_um = self._exposed_at(exposure_ms)
+            levels = self.faults.light.light(self._lit())
+            light = levels if self.light_passes else np.zeros_like(levels)
+            noise = exposure_noise(self._seed, number)
             image = self._renderer.image(light, (x_um, y_um), z_um, exposure_ms, noise)
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
+        self.exposed.append(Exposed(number, place_um, light, exposure_ms, image, started_ns, time.monotonic_ns()))
         return image
 
     def relive(self, requests: Iterable[Observe]) -> None:
@@ -151,33 +173,46 @@ class World:
                 self._exposed_at(request.exposure_ms)
 
     def _go_xy(self, x_um: float, y_um: float) -> None:
-        if max(abs(x_um - self._xy_um[0]), abs(y_um - self._xy_um[1])) <= self._repeatability_um:
+        faults = self.faults.stage
+        x_um, y_um = x_um + faults.overshoot_um, y_um + faults.overshoot_um
+        if faults.stalls or max(abs(x_um - self._xy_um[0]), abs(y_um - self._xy_um[1])) <= self._repeatability_um:
             return
         dx, dy = draws(self._seed, PLAY, self._moves).uniform(-self._repeatability_um, self._repeatability_um, 2)
-        self._arrive((x_um + float(dx), y_um + float(dy)), self._z_um)
+        self._arrive("stage", (x_um + float(dx), y_um + float(dy)), self._z_um)
 
     def _go_z(self, z_um: float) -> None:
-        if z_um != self._z_um:
-            self._arrive(self._xy_um, z_um)
+        faults = self.faults.focus
+        z_um += faults.overshoot_um
+        if not faults.stalls and z_um != self._z_um:
+            self._arrive("focus", self._xy_um, z_um)
 
-    def _arrive(self, xy_um: tuple[float, float], z_um: float) -> None:
+    def _arrive(self, drive: Drive, xy_um: tuple[float, float], z_um: float) -> None:
         arrived_ms = self._stage.move(self._stage.now_ms, xy_um=xy_um, z_um=z_um)
         self._stage.at(arrived_ms + self._wait_ms)
         self._xy_um, self._z_um = xy_um, z_um
         self._moves += 1
         self._ready = False
-        self._still_at_s = time.monotonic() + self._move_ms / 1000
+        self._moved = drive
+        self._arrived_s[drive] = time.monotonic() + self._move_ms / 1000
 
     def _exposed_at(self, exposure_ms: float) -> Position:
         self._exposures += 1
-        return mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
+        x_um, y_um, z_um = mean_position(self._stage.during(self._stage.now_ms, exposure_ms))
+        xy_off_um = self._off_um("stage") + self.faults.stage.slip_um
+        return x_um + xy_off_um, y_um + xy_off_um, z_um + self._off_um("focus") + self.faults.focus.slip_um
+
+    def _off_um(self, drive: Drive) -> float:
+        return self._drive_faults(drive).off_um(max(time.monotonic() - self._arrived_s[drive], 0.0))
+
+    def _drive_faults(self, drive: Drive) -> DriveFaults:
+        return self.faults.stage if drive == "stage" else self.faults.focus
 
     def _prepare(self) -> None:
         if self._colours and not self._ready:
             x_um, y_um, z_um = self._stage.at(self._stage.now_ms)
             with _one_torch_thread():
                 self._renderer.prepare((x_um, y_um), z_um, self._colours)
-            self._still_at_s = time.monotonic() + self._move_ms / 1000
+            self._arrived_s[self._moved] = time.monotonic() + self._move_ms / 1000
         self._ready = True
 
 
