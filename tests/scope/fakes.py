@@ -62,6 +62,11 @@ class FakeCore:
         self.exposure = 1.0
         self.longest_ms = 1e9
         self.pixels = np.full((4, 5), 7, np.uint16)
+        self.tags: dict[str, str] = {}
+        self.shutter = ""
+        self.shutter_open = False
+        self.shutter_stuck = False
+        self.auto_shutter = True
         self.released = threading.Event()
         self.during: dict[str, Callable[[], object]] = {}
 
@@ -77,6 +82,25 @@ class FakeCore:
 
     def set_property(self, device: str, name: str, value: str) -> None:
         self._happen(f"{device}-{name}={value}")
+
+    def get_property(self, device: str, name: str) -> str:
+        return "before"
+
+    def get_shutter_device(self) -> str:
+        return self.shutter
+
+    def get_auto_shutter(self) -> bool:
+        return self.auto_shutter
+
+    def set_auto_shutter(self, on: bool) -> None:
+        self.auto_shutter = on
+
+    def set_shutter_open(self, label: str, wanted: bool) -> None:
+        self._happen(f"{label} {'open' if wanted else 'closed'}")
+        self.shutter_open = self.shutter_open if self.shutter_stuck else wanted
+
+    def get_shutter_open(self, label: str) -> bool:
+        return self.shutter_open
 
     def get_camera_device(self) -> str:
         return "Camera"
@@ -123,4 +147,4 @@ class FakeCore:
         self._happen("snap")
 
     def get_tagged_image(self, channel: int, camera: str, height: int, width: int) -> SimpleNamespace:
-        return SimpleNamespace(pix=self.pixels, tags={"Camera": camera})
+        return SimpleNamespace(pix=self.pixels, tags={"Camera": camera} | self.tags)

@@ -75,6 +75,27 @@ def test_a_position_that_is_not_a_number_is_an_error(bench: Bench):
         bench.observe(z_um=1.0)
 
 
+@pytest.mark.parametrize("place", [(float("nan"), 20.0), (10.0, float("nan"))])
+def test_no_axis_of_the_stage_may_be_nowhere(bench: Bench, place: tuple[float, float]):
+    def lose() -> None:
+        bench.core.xy = place
+
+    bench.core.during["wait XY"] = lose
+    with pytest.raises(StageError, match="nan"):
+        bench.observe(xy_um=(10.0, 20.0))
+
+
+def test_a_stage_that_calls_itself_idle_while_it_moves_is_waited_for(bench: Bench):
+    steps_um = iter([2.0, 5.0, 9.9])
+
+    def creep(_: FakeCore, label: str) -> float:
+        return next(steps_um, 10.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeCore, "get_x_position", creep)
+        assert bench.observe(xy_um=(10.0, 20.0)).xy_um == (10.0, 20.0)
+
+
 def test_a_stage_that_drifts_away_during_the_exposure_is_an_error(bench: Bench):
     def bump() -> None:
         bench.core.xy = (60.0, 20.0)
@@ -126,7 +147,7 @@ def test_ctrl_c_during_the_exposure_turns_the_light_off(bench: Bench, monkeypatc
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench.microscope, "_snap", interrupt)
+    monkeypatch.setattr(bench.microscope._camera, "snap", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bench.observe()
     assert bench.diary[-1] == "dark"
@@ -167,6 +188,112 @@ def test_a_frame_does_not_change_when_the_camera_reuses_its_buffer(bench: Bench)
     image = bench.observe().image
     bench.core.pixels[:] = 99
     assert (image == 7).all()
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(100, 3, (4, 5)).astype(np.uint16)
+
+
+def test_an_image_that_came_before_is_tried_again_once_and_counted(bench: Bench):
+    images = [noise(0), noise(0), noise(1)]
+    bench.core.during["snap"] = lambda: setattr(bench.core, "pixels", images.pop(0))
+    first, second = bench.observe(), bench.observe()
+    assert (first.metadata["attempts"], second.metadata["attempts"]) == ("1", "2")
+    assert np.array_equal(second.image, noise(1))
+    assert second.shown.latch == 3
+
+
+@pytest.mark.parametrize("back", [1, 2, 3])
+def test_a_camera_that_goes_on_giving_old_images_is_an_error_and_never_an_image(bench: Bench, back: int):
+    """It may have a ring of buffers: the old image need not be the last."""
+    ring = [noise(seed) for seed in range(back)]
+    bench.core.during["snap"] = lambda: setattr(bench.core, "pixels", ring[bench.diary.count("snap") % back])
+    for _ in range(back):
+        bench.observe()
+    with pytest.raises(CameraError, match="given before, 2 times"):
+        bench.observe()
+    assert bench.diary[-1] == "dark"
+
+
+def test_images_without_noise_may_be_equal(bench: Bench):
+    """Black and saturated images are equal for good reason."""
+    for value in (0, 0, 65535, 65535):
+        bench.core.pixels = np.full((4, 5), value, np.uint16)
+        assert bench.observe().metadata["attempts"] == "1"
+
+
+def test_a_camera_that_changes_its_pixels_on_the_way_is_an_error(bench: Bench):
+    bench.observe()
+    bench.core.pixels = np.full((4, 5), 7, np.uint8)
+    with pytest.raises(CameraError, match="uint8.*expects uint16"):
+        bench.observe()
+
+
+def test_flat_images_take_the_shape_that_their_tags_tell(bench: Bench):
+    bench.core.pixels, bench.core.tags = np.arange(20, dtype=np.uint16), {"Height": "4", "Width": "5"}
+    assert np.array_equal(bench.observe().image, np.arange(20).reshape(4, 5))
+    bench.core.tags = {"Height": "4", "Width": "6"}
+    with pytest.raises(CameraError, match="expects"):
+        bench.observe()
+    bench.core.tags = {}
+    with pytest.raises(CameraError, match="Height"):
+        bench.observe()
+
+
+def test_an_exposure_that_somebody_changes_meanwhile_is_an_error(bench: Bench):
+    bench.core.during["snap"] = lambda: setattr(bench.core, "exposure", 9.0)
+    with pytest.raises(CameraError, match="exposes 9 ms where 2 ms"):
+        bench.observe()
+    bench.core.during.clear()
+    assert bench.observe().exposure_ms == bench.core.exposure == 2.0
+
+
+class TestShutter:
+    """Micro-Manager's autoshutter does nothing for Python devices: the driver opens the shutter itself."""
+
+    @pytest.fixture
+    def shuttered(self) -> Iterator[Bench]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FakeCore, "get_shutter_device", lambda _: "Shutter")
+            bench = Bench()
+            yield bench
+            bench.core.released.set()
+            bench.microscope.close()
+
+    def test_it_is_open_during_the_exposure_and_closed_after_it(self, shuttered: Bench):
+        shuttered.observe()
+        done = ["Shutter open", "wait Shutter", "show", "snap", "dark", "Shutter closed", "wait Shutter"]
+        assert shuttered.diary == done
+        assert not shuttered.core.auto_shutter
+        shuttered.microscope.close()
+        assert shuttered.core.auto_shutter
+
+    @pytest.mark.parametrize(("stuck_open", "what"), [(False, "does not open"), (True, "does not close")])
+    def test_one_that_is_stuck_is_an_error(self, shuttered: Bench, stuck_open: bool, what: str):
+        shuttered.core.shutter_open, shuttered.core.shutter_stuck = stuck_open, True
+        with pytest.raises(DeviceError, match=what):
+            shuttered.observe()
+        assert shuttered.diary.count("show") == shuttered.diary.count("dark")
+
+    def test_one_that_closes_during_the_exposure_is_an_error(self, shuttered: Bench):
+        shuttered.core.during["snap"] = lambda: setattr(shuttered.core, "shutter_open", False)
+        with pytest.raises(DeviceError, match="closed during the exposure"):
+            shuttered.observe()
+
+    def test_a_failed_capture_closes_it_and_says_what_failed(self, shuttered: Bench):
+        def fail() -> None:
+            raise RuntimeError("Error 5")
+
+        shuttered.core.during["snap"] = fail
+        with pytest.raises(CameraError, match="Error 5"):
+            shuttered.observe()
+        assert not shuttered.core.shutter_open
+
+    def test_a_light_source_in_the_role_of_the_shutter_is_left_to_the_light(self, shuttered: Bench):
+        rig = make_rig(led={"kind": "mm_slm", "micro_manager": {"device": "Shutter"}})
+        microscope = MicroManagerMicroscope(shuttered.core, shuttered.light, rig)
+        microscope.observe(Observe(PATTERN, 2.0))
+        assert "Shutter open" not in shuttered.diary
 
 
 def test_a_camera_that_exposes_otherwise_is_an_error(bench: Bench):

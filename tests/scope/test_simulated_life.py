@@ -87,6 +87,20 @@ def test_the_same_seed_gives_the_same_run():
     assert run(5) != first
 
 
+def test_a_shutter_is_opened_for_the_image_and_closed_after_it():
+    """Micro-Manager's autoshutter leaves it closed, and the image dark."""
+    assert RIG.simulator is not None
+    options = {**RIG.simulator.options, "shutter": True}
+    rig = RIG.model_copy(update={"simulator": RIG.simulator.model_copy(update={"options": options})})
+    with connect(rig, renderer=Grey()) as scope:
+        frame = scope.observe(Observe(bright_field(scope.board, na=0.1), 50.0))
+        # nine LEDs at full duty for 50 ms give 450, the dark at most 10
+        assert frame.image.mean() > 400
+        assert isinstance(scope.microscope, SimulatedMicroscope)
+        assert scope.microscope.world is not None
+        assert not scope.microscope.world.shutter_open
+
+
 def test_a_board_that_dies_is_an_error_within_seconds():
     with connect(RIG, renderer=Grey()) as scope:
         scope.observe(Observe(single_led(scope.board, 84), 1.0))
