@@ -1,0 +1,149 @@
+"""Autofocus by image sharpness, on any microscope."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from lsm.calibrate._frames import CalibrationFailed, Taker, as_plane
+from lsm.calibrate.sharpness import MEASURES
+from lsm.config import Config
+from lsm.devices import Microscope, Observe
+from lsm.errors import ConfigError
+from lsm.illum import LedBoard, Pattern, annulus, bright_field
+from lsm.safety import Interval
+
+Positive = Annotated[float, Field(gt=0)]
+Samples = Float[np.ndarray, " place"]
+
+# of the largest sharpness above the smallest: the part of the curve that a parabola describes
+CAP = 0.5
+# standard deviations by which the fitted curve must differ from a flat one
+CERTAIN = 4.0
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class FocusFound:
+    """Where the sample is in focus and what it cost to find out.
+
+    sigma_um: standard uncertainty from the scatter of what was seen.
+    frames: all that were taken, dark ones included. dose_led_ms: as Frame.light_dose.
+    seen: positions of the focus and what was measured there, in the order of time.
+    """
+
+    z_um: float
+    sigma_um: float
+    frames: int
+    dose_led_ms: float
+    method: str
+    seen: tuple[tuple[float, float], ...]
+
+
+class FocusSearch(Config):
+    """How to search: `z_um` in steps of `coarse_um`, then a step to each side of the best in steps of `fine_um`.
+
+    measure: one of lsm.calibrate.MEASURES.
+    backlash_um: every position is approached from at least so much below, so that z_um[0] - backlash_um is visited.
+    """
+
+    z_um: Interval
+    coarse_um: Positive
+    fine_um: Positive
+    measure: str = "tenengrad"
+    backlash_um: Annotated[float, Field(ge=0)] = 0.0
+
+    @classmethod
+    def of_objective(
+        cls, z_um: Interval, *, na: float, wavelength_um: float = 0.53, backlash_um: float = 0.0
+    ) -> "FocusSearch":
+        """Steps that suit an objective: 3/4 and 1/5 of its depth of field."""
+        depth_um = depth_of_field_um(na, wavelength_um)
+        return cls(z_um=z_um, coarse_um=0.75 * depth_um, fine_um=0.2 * depth_um, backlash_um=backlash_um)
+
+
+def depth_of_field_um(na: float, wavelength_um: float = 0.53) -> float:
+    """Wavelength over NA squared, in air."""
+    return wavelength_um / na**2
+
+
+def focus_pattern(board: LedBoard, *, na: float) -> Pattern:
+    """The LEDs just outside the objective's aperture, up to 1.5 times it; its bright field where there are none.
+
+    Stained cells in bright field are as sharp a little out of focus, where their phase shows, as in focus.
+    """
+    around = (board.na > na) & (board.na <= 1.5 * na)
+    if around.any():
+        return annulus(board, na_min=float(board.na[around].min()), na_max=float(board.na[around].max()))
+    return bright_field(board, na=na)
+
+
+def sharpness_focus(
+    microscope: Microscope,
+    pattern: Pattern,
+    search: FocusSearch,
+    *,
+    exposure_ms: float,
+    xy_um: tuple[float, float] | None = None,
+) -> FocusFound:
+    """The focus at which images under `pattern` are sharpest; the focus is left there.
+
+    xy_um: where to look; None is here. Raises CalibrationFailed where no position is sharper than others, or the
+    sharpest is at an end of the range, ConfigError for a measure that does not exist, and what the microscope raises.
+    """
+    if search.measure not in MEASURES:
+        raise ConfigError(f"There is no measure '{search.measure}'.", hint=f"one of: {', '.join(sorted(MEASURES))}")
+    taker = Taker(microscope, exposure_ms, z_backlash_um=search.backlash_um)
+    seen: list[tuple[float, float]] = []
+    low_um, high_um = search.z_um
+
+    def scan(from_um: float, to_um: float, step_um: float) -> tuple[Samples, Samples]:
+        places = np.linspace(from_um, to_um, max(2, math.ceil((to_um - from_um) / step_um) + 1))
+        taker.approach(xy_um=xy_um, z_um=float(places[0]))
+        values = []
+        for z_um in places:
+            frame = taker.take(Observe(pattern, exposure_ms, xy_um, float(z_um)))
+            values.append(MEASURES[search.measure](as_plane(frame.image)))
+            seen.append((float(z_um), values[-1]))
+        return places, np.array(values)
+
+    places, values = scan(low_um, high_um, search.coarse_um)
+    best_um = float(places[int(values.argmax())])
+    step_um = float(places[1] - places[0])
+    fine, sharp = scan(max(low_um, best_um - step_um), min(high_um, best_um + step_um), search.fine_um)
+    z_um, sigma_um = _vertex(fine, sharp)
+    if not low_um < z_um < high_um:
+        raise CalibrationFailed(
+            f"Images are sharpest at {z_um:.1f} um, not inside the range [{low_um:g}, {high_um:g}] um.",
+            hint="widen the range, or bring the sample nearer to focus by hand",
+        )
+    taker.approach(z_um=z_um)
+    return FocusFound(z_um, sigma_um, taker.frames, taker.dose_led_ms, f"sharpness ({search.measure})", tuple(seen))
+
+
+def _vertex(places: Samples, values: Samples) -> tuple[float, float]:
+    """Place of the maximum and its standard uncertainty: a parabola through the upper part of the curve."""
+    floor, top = values.min(), values.max()
+    upper = values >= floor + CAP * (top - floor)
+    if upper.sum() < FEWEST:
+        upper = values >= np.sort(values)[-FEWEST:].min()
+    middle, width = float(places.mean()), float(np.ptp(places)) / 2
+    t, y = (places[upper] - middle) / width, values[upper] / top
+    design = np.stack([np.ones_like(t), t, t**2], axis=1)
+    (_, slope, bend), *_ = np.linalg.lstsq(design, y, rcond=None)
+    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    noise = float((left**2).sum()) / max(1, len(t) - 3)
+    covariance = noise * np.linalg.inv(design.T @ design)
+    if not bend < -CERTAIN * math.sqrt(covariance[2, 2]):
+        raise CalibrationFailed(
+            f"No focus from {places[0]:.1f} to {places[-1]:.1f} um is sharper than the others.",
+            hint="look at a place with cells, expose longer, or use a pattern with more contrast",
+        )
+    by_slope, by_bend = -1 / (2 * bend), slope / (2 * bend**2)
+    variance = (
+        by_slope**2 * covariance[1, 1] + by_bend**2 * covariance[2, 2] + 2 * by_slope * by_bend * covariance[1, 2]
+    )
+    return middle + width * float(-slope / (2 * bend)), width * math.sqrt(max(0.0, float(variance)))
