@@ -6,9 +6,10 @@ children first), but plain readers refuse the mark and would not look beyond the
 `h5clear --status --increment=0` does. Layout: HDF5 file format specification 3.0, section II.A, superblock 2 and 3.
 """
 
-import sys
 from pathlib import Path
 from typing import BinaryIO
+
+from lsm.record._disk import lock
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _VERSION, _OFFSET_SIZE, _FLAGS = 8, 9, 11
@@ -27,29 +28,13 @@ def is_marked_open(path: Path) -> bool:
 def clear_mark(path: Path) -> bool:
     """Clear the writer's mark and set the end of file; True where the file is now free of it.
 
-    False, and the file untouched, while a writer of this package has it open or where it may not be changed.
+    False, and the file untouched, while another program has it locked or where it may not be changed.
     """
     try:
         with path.open("r+b") as file:
-            return lock(file, exclusive=True) and _mend(file)
+            return lock(file) and _mend(file)
     except OSError:
         return False
-
-
-def lock(file: BinaryIO, *, exclusive: bool) -> bool:
-    """Take an advisory lock that ends with the file object or its process; False where another holds it.
-
-    Windows has no such lock: never exclusive there, so a file is not mended but still readable.
-    """
-    if sys.platform == "win32":
-        return not exclusive
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def lookup3(data: bytes) -> int:

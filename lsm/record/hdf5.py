@@ -1,118 +1,155 @@
-"""Write frames to one HDF5 file that survives the death of its writer."""
+"""Write frames to one HDF5 file that survives the death of its writer and of its computer's power."""
 
 import os
-import re
 import shutil
-import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
-
-import h5py
-import numpy as np
+from typing import Any
 
 import lsm
 from lsm.devices import Frame
 from lsm.errors import RecordError
-from lsm.record._superblock import lock
-from lsm.record.schema import FRAME, HEADER_ATTRIBUTE, SCHEMA, SCHEMA_ATTRIBUTE, to_json
+from lsm.record._mend import Stand, stand_of
+from lsm.record._prepare import Moment, Prepared, frame_text, prepare
+from lsm.record._store import WRITE_ERRORS, Store, create, reason
+from lsm.record.journal import Entry, Head, Journal, journal_of
+from lsm.record.schema import to_json
 
 RESERVE_BYTES = 8 * 2**20
 """Free space below which a frame is refused while the file can still be closed in order."""
 
-_WRITE_ERRORS = (OSError, RuntimeError, ValueError)
-"""What h5py raises when the library cannot write."""
+PACKERS = min(4, os.cpu_count() or 1)
+"""Threads that pack the images of a burst."""
 
 
 class Recorder:
     """A recording being written to `path`, which must not exist yet. Also a context manager.
 
-    header: what a reader needs to know about the run (rig, board and model digest, seed, ...); JSON values.
+    header: what a reader needs to know about the run (rig, board and model digest, seed, ...); JSON values. Or how
+    far an interrupted recording is: see `resume`.
 
-    From the moment the constructor returns, the file opens whatever happens to this process, and it holds
-    every frame whose `add` has returned. This protects from a killed process, not from a computer that loses
-    its power: the operating system writes to the disk later. The file is in HDF5's SWMR mode (single writer,
-    multiple readers) once the first frame is in.
+    From the moment the constructor returns, the file opens whatever happens to this process, and it holds every
+    frame whose `add` has returned, also when the computer loses its power: `add` returns when the disk itself has
+    the frame. While the file is written, `<name>.journal` lies beside it; a journal that is left over tells that the
+    writer died, and the next `open_record` or `resume` puts the file in order with it and removes it. The file is in
+    HDF5's SWMR mode (single writer, multiple readers) once the first frame is in.
 
-    Raises RecordError where the file exists or cannot be written.
+    Several threads may call `add`. Raises RecordError where the file exists or cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any] | Stand) -> None:
         self.path = path
-        if path.exists():
-            raise RecordError(
-                f"The recording {path} exists already.", hint="give another path or move the old one away"
-            )
-        self._header = to_json({"lsm_version": lsm.__version__} | dict(header), what="header of the recording")
-        self._file: h5py.File | None = None
-        self._mark: BinaryIO | None = None
+        self._head: Head | None = None
+        self._store: Store | None = None
+        self._journal: Journal | None = None
         self._ended = False
-        self._n_frames = 0
-        self._text_end = 0
-        self._create()
+        self._lock = threading.RLock()
+        if isinstance(header, Stand):
+            self._stand = header
+            if header.n_frames:
+                self._reopen()
+            return
+        text = to_json({"lsm_version": lsm.__version__} | dict(header), what="header of the recording")
+        for other in (path, journal_of(path)):
+            if other.exists():
+                raise RecordError(
+                    f"The recording {other} exists already.", hint="give another path or move the old one away"
+                )
+        self._stand = Stand(uuid.uuid4().hex, text.decode(), 0, 0, 0)
+        self._create(frames=False)
+
+    @classmethod
+    def resume(cls, path: Path) -> "Recorder":
+        """The recorder that goes on behind the last durable frame of an interrupted recording; see `n_frames`.
+
+        What was left of a frame that was not acknowledged is cut off. The header stays that of the first writer.
+
+        Raises FileMissing, or RecordError for a recording that has ended, that another program still writes, that
+        is damaged, or that is of an older layout.
+        """
+        return cls(path, stand_of(path))
 
     @property
     def n_frames(self) -> int:
         """Frames that are safely in the file."""
-        return self._n_frames
+        return self._stand.n_frames
 
     def add(self, frame: Frame, decision: Mapping[str, Any] | None = None) -> int:
-        """Index of the frame, which is in the file when this returns.
+        """Index of the frame, which survives a power cut when this returns.
 
         decision: what the policy decided on having seen this frame, and why; JSON values.
         Raises RecordError for a full disk, a failed write, or a frame unlike the first one; the frames before
         it stay. After a failed write the recording takes no more frames.
         """
-        text = _frame_text(frame, decision)
-        self._refuse_if_ended()
-        self._refuse_full_disk(frame)
-        try:
-            if self._file is None:
-                self._begin(frame)
-            self._refuse_other_shape(frame)
-            self._append(frame, text)
-        except _WRITE_ERRORS as error:
-            self._abandon()
+        return self.put([self.prepare(frame, decision)])[0]
+
+    def add_all(
+        self, frames: Sequence[Frame], decisions: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> Sequence[int]:
+        """Indices of the frames of a burst; they are durable together, at the price of one frame.
+
+        decisions: one for each frame. Either all frames are acknowledged or, when this raises RecordError, none.
+        """
+        if decisions is not None and len(decisions) != len(frames):
             raise RecordError(
-                f"The recording {self.path} cannot be written: {_reason(error)}.",
-                hint=f"its first {self._n_frames} frames are safe; check the disk, then record to a new file",
-            ) from error
-        self._n_frames += 1
-        return self._n_frames - 1
+                f"{len(decisions)} decisions do not fit {len(frames)} frames.", hint="give one for each, or none"
+            )
+        each = zip(frames, decisions or [None] * len(frames), strict=True)
+        if len(frames) < 2:
+            return self.put([self.prepare(*one) for one in each])
+        with ThreadPoolExecutor(PACKERS) as packers:
+            return self.put(list(packers.map(lambda one: self.prepare(*one), each)))
+
+    def prepare(self, frame: Frame, decision: Mapping[str, Any] | None = None) -> Prepared:
+        """The frame packed for `put`: the half of `add` that any thread may do beforehand. Raises RecordError."""
+        self._refuse_if_ended()
+        return prepare(frame, frame_text(frame, decision), Moment.now())
+
+    def put(self, frames: Sequence[Prepared]) -> range:
+        """Write prepared frames; their indices, when all of them survive a power cut. Raises as `add_all` does."""
+        with self._lock:
+            self._refuse_if_ended()
+            first = self.n_frames
+            if frames:
+                self._refuse_full_disk(frames)
+                self._refuse_other_shape(frames)
+                try:
+                    self._write(frames)
+                except WRITE_ERRORS as error:
+                    raise self._failed("be written", error, then="record to a new file") from error
+            return range(first, self.n_frames)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the run's summary and close the file. Raises RecordError."""
         text = to_json(summary, what="summary of the recording")
-        self._refuse_if_ended()
-        try:
-            if self._file is None:
-                self._create(summary=text)
+        with self._lock:
+            self._refuse_if_ended()
+            if self._store is None:
+                self._create(frames=False, summary=text)
             else:
-                _put(self._file["summary"], 0, np.frombuffer(text, dtype=np.uint8))
-        except _WRITE_ERRORS as error:
-            self._abandon()
-            raise RecordError(
-                f"The summary of {self.path} cannot be written: {_reason(error)}.", hint="check the disk"
-            ) from error
+                try:
+                    self._store.put_summary(text)
+                except WRITE_ERRORS as error:
+                    raise self._failed("take its summary", error, then="finish it with a new program") from error
         self.close()
 
     def close(self) -> None:
         """Close the file as it is; may be called twice. Raises RecordError where the last write fails."""
-        self._ended = True
-        file = self._file
-        try:
-            if file is not None:
-                file.flush()
-                file.close()
-        except _WRITE_ERRORS as error:
-            self._abandon()
-            raise RecordError(
-                f"The recording {self.path} cannot be closed: {_reason(error)}.", hint="check the disk"
-            ) from error
-        self._file = None
-        self._release()
+        with self._lock:
+            self._ended = True
+            store, journal = self._store, self._journal
+            try:
+                if store is not None:
+                    store.close()
+                if journal is not None:
+                    journal.remove()
+            except WRITE_ERRORS as error:
+                raise self._failed("be closed", error, then="open it again") from error
+            self._store = self._journal = None
 
     def __enter__(self) -> "Recorder":
         return self
@@ -122,154 +159,93 @@ class Recorder:
     ) -> None:
         self.close()
 
-    def _create(self, frame: Frame | None = None, *, summary: bytes = b"") -> None:
-        """Put a complete, closed file in place in one step, so that no moment leaves half of one."""
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+    def _create(self, *, frames: bool, summary: bytes = b"") -> None:
+        head = self._head or Head(self._stand.identity, self._stand.header, (0, 0), (0, 0))
         try:
-            with h5py.File(partial, "w", libver="v110") as file:
-                file.attrs[SCHEMA_ATTRIBUTE] = SCHEMA
-                file.attrs[HEADER_ATTRIBUTE] = np.bytes_(self._header)
-                _bytes_dataset(file, "summary", summary)
-                if frame is not None:
-                    _frame_datasets(file, frame)
-            partial.replace(self.path)
-        except _WRITE_ERRORS as error:
-            partial.unlink(missing_ok=True)
+            create(self.path, head, frames=frames, summary=summary)
+        except WRITE_ERRORS as error:
             raise RecordError(
-                f"The recording {self.path} cannot be created: {_reason(error)}.", hint="check the folder and the disk"
+                f"The recording {self.path} cannot be created: {reason(error)}.", hint="check the folder and the disk"
             ) from error
 
-    def _begin(self, frame: Frame) -> None:
-        self._create(frame)
-        self._file = h5py.File(self.path, "r+", libver="v110")
-        self._file.swmr_mode = True
-        self._mark = self.path.open("rb")
-        lock(self._mark, exclusive=False)
+    def _begin(self, first: Prepared) -> None:
+        """The journal comes first: from here on it says that a writer is at work."""
+        rows, columns = first.image_shape
+        leds, colours = first.shown.shape
+        self._head = Head(self._stand.identity, self._stand.header, (rows, columns), (leds, colours))
+        self._journal = Journal.create(journal_of(self.path), self._head)
+        create(self.path, self._head, frames=True)
+        self._store = Store(self.path)
 
-    def _append(self, frame: Frame, text: bytes) -> None:
-        file = self._file
-        if file is None:
-            return
-        index = self._n_frames
-        for name, array in _arrays(frame).items():
-            _put(file[name], index, array[None])
-        start, end = self._text_end, self._text_end + len(text)
-        _put(file["text"], start, np.frombuffer(text, dtype=np.uint8))
-        _put(file["frames"], index, _row(frame, start, end))
-        self._text_end = end
+    def _reopen(self) -> None:
+        """The file holds all frames, durably; a new journal guards them before the file is changed again."""
+        try:
+            self._head, entries = self._stand.journal(self.path)
+            self._journal = Journal.create(journal_of(self.path), self._head)
+            for entry in entries:
+                self._journal.append([entry])
+                self._journal.keep(1)
+            self._journal.sync()
+            self._store = Store(self.path)
+        except WRITE_ERRORS as error:
+            raise self._failed("be resumed", error, then="see whether another program has it") from error
+
+    def _write(self, frames: Sequence[Prepared]) -> None:
+        if self._store is None or self._journal is None:
+            self._begin(frames[0])
+            return self._write(frames)
+        stand = self._stand
+        places = self._store.put_pixels(stand.n_frames, [frame.payload for frame in frames])
+        entries: list[Entry] = []
+        text_end = stand.text_end
+        for frame, place in zip(frames, places, strict=True):
+            entries.append(frame.entry(place, text_start=text_end, session=stand.session, group=stand.n_frames))
+            text_end += len(frame.text)
+        self._journal.append(entries)
+        # in either order: an entry without its pixels is recognised by the checksum of these
+        self._store.sync()
+        self._journal.sync()
+        self._store.put_rest(stand.n_frames, entries)
+        self._journal.keep(len(entries))
+        self._stand = stand.after(len(entries), text_end)
+        return None
 
     def _refuse_if_ended(self) -> None:
         if self._ended:
             raise RecordError(f"The recording {self.path} is closed.", hint="record to a new file")
 
-    def _refuse_full_disk(self, frame: Frame) -> None:
+    def _refuse_full_disk(self, frames: Sequence[Prepared]) -> None:
         free = shutil.disk_usage(self.path.parent).free
-        if free < RESERVE_BYTES + frame.image.nbytes:
+        if free < RESERVE_BYTES + sum(len(frame.payload) for frame in frames):
             raise RecordError(
-                f"The disk of {self.path} has {free // 2**20} MiB left; frame {self._n_frames} is not recorded.",
-                hint=f"its first {self._n_frames} frames are safe; free some space",
+                f"The disk of {self.path} has {free // 2**20} MiB left; frame {self.n_frames} is not recorded.",
+                hint=f"its first {self.n_frames} frames are safe; free some space",
             )
 
-    def _refuse_other_shape(self, frame: Frame) -> None:
-        for name, array in _arrays(frame).items():
-            shape = None if self._file is None else self._file[name].shape[1:]
-            if array.shape != shape:
-                raise RecordError(
-                    f"Frame {self._n_frames} has {name} of shape {array.shape}, the recording {shape}.",
-                    hint="one recording holds one camera format and one board",
-                )
+    def _refuse_other_shape(self, frames: Sequence[Prepared]) -> None:
+        first = frames[0]
+        expected = {"images": first.image_shape, "levels": first.shown.shape}
+        if self._head is not None:
+            expected = {"images": self._head.image_shape, "levels": self._head.levels_shape}
+        for number, frame in enumerate(frames, self.n_frames):
+            found = (("images", frame.image_shape), ("levels", frame.requested.shape), ("levels", frame.shown.shape))
+            for name, shape in found:
+                if shape != expected[name]:
+                    raise RecordError(
+                        f"Frame {number} has {name} of shape {shape}, the recording {expected[name]}.",
+                        hint="one recording holds one camera format and one board",
+                    )
 
-    def _abandon(self) -> None:
-        """Let go of a file that cannot be written; what is in it stays.
-
-        HDF5 2.0 crashes the process when it must close a file whose last write failed, so from here on it
-        writes to nowhere.
-        """
+    def _failed(self, what: str, error: Exception, *, then: str) -> RecordError:
+        """Let go of a file that cannot be written; its journal stays and keeps what was acknowledged."""
         self._ended = True
-        file, self._file = self._file, None
-        if file is not None:
-            _write_to_nowhere(file)
-            with suppress(*_WRITE_ERRORS):
-                file.close()
-        self._release()
-
-    def _release(self) -> None:
-        if self._mark is not None:
-            self._mark.close()
-            self._mark = None
-
-
-def _frame_text(frame: Frame, decision: Mapping[str, Any] | None) -> bytes:
-    return to_json(
-        {
-            "decision": dict(decision or {}),
-            "metadata": dict(frame.metadata),
-            "pattern": frame.request.pattern.name,
-            "board": frame.request.pattern.board,
-        },
-        what="decision of the frame",
-    )
-
-
-def _row(frame: Frame, text_start: int, text_end: int) -> np.ndarray:
-    wanted = (*(frame.request.xy_um or (np.nan, np.nan)), np.nan if frame.request.z_um is None else frame.request.z_um)
-    row = (
-        frame.request.exposure_ms,
-        *wanted,
-        *frame.xy_um,
-        frame.z_um,
-        frame.shown.limited,
-        frame.shown.latch,
-        frame.started_ns,
-        frame.ended_ns,
-        text_start,
-        text_end,
-    )
-    return np.array([row], dtype=FRAME)
-
-
-def _frame_datasets(file: h5py.File, frame: Frame) -> None:
-    for name, array in _arrays(frame).items():
-        file.create_dataset(
-            name,
-            shape=(0, *array.shape),
-            maxshape=(None, *array.shape),
-            chunks=(1, *array.shape),
-            dtype=array.dtype,
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
+        store, self._store = self._store, None
+        if store is not None:
+            store.abandon()
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
+        return RecordError(
+            f"The recording {self.path} cannot {what}: {reason(error)}.",
+            hint=f"its first {self.n_frames} frames are safe; check the disk, then {then}",
         )
-    file.create_dataset("frames", shape=(0,), maxshape=(None,), chunks=(64,), dtype=FRAME)
-    _bytes_dataset(file, "text", b"")
-
-
-def _bytes_dataset(file: h5py.File, name: str, content: bytes) -> None:
-    file.create_dataset(
-        name, data=np.frombuffer(content, dtype=np.uint8), maxshape=(None,), chunks=(4096,), dtype=np.uint8
-    )
-
-
-def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
-    """Write at `start`, over what an interrupted attempt may have left there, and hand it to the system."""
-    dataset.resize(start + len(rows), axis=0)
-    dataset[start:] = rows
-    dataset.flush()
-
-
-def _arrays(frame: Frame) -> dict[str, np.ndarray]:
-    return {"images": frame.image, "requested": frame.request.pattern.levels, "shown": frame.shown.levels}
-
-
-def _write_to_nowhere(file: h5py.File) -> None:
-    if sys.platform == "win32":
-        return
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, file.id.get_vfd_handle())
-    os.close(nowhere)
-
-
-def _reason(error: Exception) -> str:
-    """What the operating system said, out of the library's long message."""
-    found = re.search("error message = '([^']*)'", str(error))
-    return found.group(1).lower() if found else str(error).partition("(")[0].strip().lower()

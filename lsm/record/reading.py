@@ -1,5 +1,6 @@
 """Read a recording, also one whose writer was killed or is still writing."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,21 +12,33 @@ import numpy as np
 from lsm.devices import Frame, Observe, Shown
 from lsm.errors import FileMissing, RecordError
 from lsm.illum import Pattern
-from lsm.record._superblock import clear_mark, is_marked_open
-from lsm.record.schema import FRAME, HEADER_ATTRIBUTE, SCHEMA, SCHEMA_ATTRIBUTE, from_json
+from lsm.record._mend import READ_ERRORS, tidy
+from lsm.record._store import place_of
+from lsm.record._superblock import is_marked_open
+from lsm.record.journal import journal_of
+from lsm.record.schema import FRAME, FRAME_1, HEADER_ATTRIBUTE, SCHEMA, SCHEMA_1, SCHEMA_ATTRIBUTE, from_json
 
 T = TypeVar("T")
 
-_READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
-"""What h5py and numpy raise on damaged files."""
+_ROWS = {SCHEMA: FRAME, SCHEMA_1: FRAME_1}
+_PATIENCE = 50
+_PAUSE_S = 0.02
+"""A writer that just begins has the file for itself for some milliseconds."""
 
 
 class Recording:
-    """Frames and decisions of a file that `open_record` opened. Also a context manager."""
+    """Frames and decisions of a file that `open_record` opened. Also a context manager.
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    schema: name of its layout. mended: what was done to put it in order after its writer's death, in words, or empty.
+    growing: a writer had it open. n_frames: frames there when it was opened, or at the last `refresh`.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, *, mended: str = "", growing: bool = False) -> None:
         self.path = path
+        self.mended = mended
+        self.growing = growing
         self._file = file
+        self.schema: str = self._read(lambda: str(file.attrs[SCHEMA_ATTRIBUTE]))
         self.header: dict[str, Any] = from_json(
             self._read(lambda: bytes(file.attrs[HEADER_ATTRIBUTE])), what=f"header of {path}"
         )
@@ -41,6 +54,13 @@ class Recording:
         """The run's summary; empty where the run did not end."""
         text = self._read(lambda: self._file["summary"][:].tobytes())
         return from_json(text, what=f"summary of {self.path}") if text else {}
+
+    def refresh(self) -> int:
+        """Number of frames that a recording still being written has now."""
+        if self.growing and "frames" in self._file:
+            self._read(self._refresh)
+            self.n_frames = self._read(self._count)
+        return self.n_frames
 
     def frame(self, index: int) -> Frame:
         """One frame; its request holds the 8-bit levels asked for. Raises RecordError."""
@@ -77,6 +97,25 @@ class Recording:
         """All decisions in order."""
         return (self.decision(index) for index in range(self.n_frames))
 
+    def row(self, index: int) -> Any:
+        """The frame's scalars, with the columns of `lsm.record.schema.FRAME` (FRAME_1 for the old layout)."""
+        return self._row(index)
+
+    def text(self, index: int) -> bytes:
+        """The frame's text as it is stored: JSON."""
+        return self._text_bytes(self._row(index))
+
+    def wall_ns(self, index: int) -> int | None:
+        """UTC time at which the exposure began, in nanoseconds since 1970; None in the old layout."""
+        row = self._row(index)
+        if self.schema == SCHEMA_1:
+            return None
+        return int(row["recorded_wall_ns"]) - (int(row["recorded_ns"]) - int(row["started_ns"]))
+
+    def place(self, index: int) -> tuple[int, int] | None:
+        """Where the stored image of a frame lies in the file: (offset, bytes)."""
+        return self._read(lambda: place_of(self._file, index))
+
     def close(self) -> None:
         self._file.close()
 
@@ -92,12 +131,17 @@ class Recording:
         if "frames" not in self._file:
             return 0
         table = self._file["frames"]
-        if table.dtype != FRAME:
+        if table.dtype != _ROWS[self.schema]:
             raise ValueError("its table of frames has other columns")
         count = int(table.shape[0])
         if any(self._file[name].shape[0] < count for name in ("images", "requested", "shown")):
             raise ValueError("it lacks images that its table lists")
         return count
+
+    def _refresh(self) -> None:
+        # the table first: what its rows name was written before them
+        for name in ("frames", "text", "images", "requested", "shown"):
+            self._file[name].refresh()
 
     def _entry(self, name: str, index: int) -> Any:
         return self._read(lambda: self._file[name][index])
@@ -108,47 +152,59 @@ class Recording:
         return self._entry("frames", index)
 
     def _text(self, row: Any) -> dict[str, Any]:
-        text = self._read(lambda: self._file["text"][row["text_start"] : row["text_end"]].tobytes())
-        content = from_json(text, what=f"text of a frame of {self.path}")
+        content = from_json(self._text_bytes(row), what=f"text of a frame of {self.path}")
         if content.keys() != {"decision", "metadata", "pattern", "board"}:
             raise RecordError(f"The text of a frame of {self.path} lacks a key.", hint="the file is damaged")
         return content
 
+    def _text_bytes(self, row: Any) -> bytes:
+        return self._read(lambda: bytes(self._file["text"][row["text_start"] : row["text_end"]].tobytes()))
+
     def _read(self, read: Callable[[], T]) -> T:
         try:
             return read()
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise RecordError(
                 f"The recording {self.path} is damaged: {error}.", hint="restore it from a copy"
             ) from error
 
 
 def open_record(path: Path) -> Recording:
-    """The recording in the file `path`, whether its writer ended, was killed, or still writes.
+    """The recording in the file `path`, whether its writer ended, was killed, lost its power, or still writes.
 
-    Where the writer was killed, this also clears the mark it left in the file (if the file may be changed), so
-    that afterwards every HDF5 program opens it; the data are not touched. A file still being written is read
-    as it is at this moment.
+    Where the writer died, this first puts the file in order, with the journal beside it, which it then removes: the
+    recording holds every frame that was acknowledged, nothing of the frame that was not, and every HDF5 program opens
+    it. A file that may not be changed is read as it is, and so is one still being written, as it is at this moment.
 
     Raises FileMissing, or RecordError for a file that is damaged or not a recording.
     """
     if not path.is_file():
         raise FileMissing(f"The recording {path} does not exist.", hint="check the path")
-    try:
-        marked = is_marked_open(path) and not clear_mark(path)
-        file = h5py.File(path, "r", swmr=True) if marked else h5py.File(path, "r")
-    except _READ_ERRORS as error:
-        raise RecordError(
-            f"{path} cannot be opened as a recording: {error}.", hint="is it an HDF5 file of lsm?"
-        ) from error
-    if file.attrs.get(SCHEMA_ATTRIBUTE) != SCHEMA:
+    mended = tidy(path)
+    file, growing = _open(path)
+    if file.attrs.get(SCHEMA_ATTRIBUTE) not in _ROWS:
         file.close()
         raise RecordError(f"{path} is not a recording of the layout {SCHEMA}.", hint="was it written by lsm?")
     try:
-        return Recording(path, file)
+        return Recording(path, file, mended=mended, growing=growing)
     except RecordError:
         file.close()
         raise
+
+
+def _open(path: Path) -> tuple[h5py.File, bool]:
+    """The file, and whether it is marked as open by a writer."""
+    for left in reversed(range(_PATIENCE)):
+        try:
+            marked = is_marked_open(path)
+            return (h5py.File(path, "r", swmr=True) if marked else h5py.File(path, "r")), marked
+        except READ_ERRORS as error:
+            if not (left and journal_of(path).exists()):
+                raise RecordError(
+                    f"{path} cannot be opened as a recording: {error}.", hint="is it an HDF5 file of lsm?"
+                ) from error
+            time.sleep(_PAUSE_S)
+    raise RecordError(f"{path} is kept open by another program.", hint="try again")
 
 
 def _pair(row: Any, x: str, y: str) -> tuple[float, float] | None:

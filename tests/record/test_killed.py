@@ -83,7 +83,7 @@ def test_a_recording_that_may_not_be_changed_is_read_all_the_same(
 ):
     path = tmp_path / "record.h5"
     acknowledged = record_and_kill(processes, path, 0.1)
-    monkeypatch.setattr("lsm.record.reading.clear_mark", lambda _: False)
+    monkeypatch.setattr("lsm.record.reading.tidy", lambda _: "")
     with open_record(path) as recording:
         assert recording.n_frames >= acknowledged
         assert np.array_equal(recording.frame(0).image, make_frame(0).image)

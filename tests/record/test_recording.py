@@ -1,6 +1,7 @@
 """What is recorded comes back, and what cannot be recorded or read says so in one sentence."""
 
 import os
+import shutil
 from collections import namedtuple
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import lsm
 from lsm.devices import Frame
 from lsm.errors import FileMissing, RecordError
 from lsm.record import Recorder, hdf5, open_record
+from lsm.record._store import Store
 from record.frames import decide, make_frame
 
 
@@ -91,24 +93,28 @@ def test_a_recording_in_progress_can_be_read_and_is_left_alone(tmp_path: Path):
         assert recording.n_frames == 2
 
 
-def test_an_interrupted_add_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Ctrl-C between the image and its row: the next frame takes its place."""
+@pytest.mark.parametrize("moment", ["sync", "put_rest"])
+def test_an_interrupted_add_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str):
+    """Ctrl-C before or after the journal has the frames: the next one takes their place, also when a kill follows."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    path = tmp_path / "record.h5"
+    path, copy = tmp_path / "record.h5", tmp_path / "copy.h5"
     with Recorder(path, {}) as recorder:
         recorder.add(make_frame(0))
-        monkeypatch.setattr(hdf5, "_row", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            recorder.add(make_frame(5), decide(5))
-        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, moment, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                recorder.add_all([make_frame(5), make_frame(6)], [decide(5), decide(6)])
         assert recorder.add(make_frame(1), decide(1)) == 1
-    with open_record(path) as recording:
-        assert recording.n_frames == 2
-        assert same(recording.frame(1), make_frame(1))
-        assert recording.decision(1) == decide(1)
+        for suffix in ("", ".journal"):
+            shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+    for each in (path, copy):
+        with open_record(each) as recording:
+            assert recording.n_frames == 2
+            assert same(recording.frame(1), make_frame(1))
+            assert recording.decision(1) == decide(1)
 
 
 def test_a_failed_write_keeps_the_frames_before_it(tmp_path: Path):
@@ -118,7 +124,7 @@ def test_a_failed_write_keeps_the_frames_before_it(tmp_path: Path):
     for index in range(5):
         recorder.add(make_frame(index), decide(index))
     with path.open("rb") as read_only:
-        os.dup2(read_only.fileno(), recorder._file.id.get_vfd_handle())
+        os.dup2(read_only.fileno(), recorder._store._file.id.get_vfd_handle())
     with pytest.raises(RecordError, match="first 5 frames are safe"):
         recorder.add(make_frame(5))
     with pytest.raises(RecordError, match="closed"):
