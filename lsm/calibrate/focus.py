@@ -13,7 +13,7 @@ from lsm.calibrate.sharpness import MEASURES
 from lsm.config import Config
 from lsm.devices import Microscope, Observe
 from lsm.errors import ConfigError
-from lsm.illum import LedBoard, Pattern, annulus, bright_field
+from lsm.illum import LedBoard, Pattern, bright_field, dark_field
 from lsm.safety import Interval
 
 Positive = Annotated[float, Field(gt=0)]
@@ -53,7 +53,7 @@ class FocusSearch(Config):
     z_um: Interval
     coarse_um: Positive
     fine_um: Positive
-    measure: str = "tenengrad"
+    measure: str = "normalised variance"
     backlash_um: Annotated[float, Field(ge=0)] = 0.0
 
     @classmethod
@@ -71,13 +71,13 @@ def depth_of_field_um(na: float, wavelength_um: float = 0.53) -> float:
 
 
 def focus_pattern(board: LedBoard, *, na: float) -> Pattern:
-    """The LEDs just outside the objective's aperture, up to 1.5 times it; its bright field where there are none.
+    """The LEDs outside the objective's aperture, up to twice it; its bright field where there are none.
 
-    Stained cells in bright field are as sharp a little out of focus, where their phase shows, as in focus.
+    In bright field, stained cells are sharpest some 10 um out of focus, where their phase shows too; in dark field
+    in focus. docs/benchmarks/focus.json compares them.
     """
-    around = (board.na > na) & (board.na <= 1.5 * na)
-    if around.any():
-        return annulus(board, na_min=float(board.na[around].min()), na_max=float(board.na[around].max()))
+    if ((board.na > na) & (board.na <= 2 * na)).any():
+        return dark_field(board, na=na, na_max=2 * na)
     return bright_field(board, na=na)
 
 
