@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -50,7 +51,6 @@ class CameraFaults:
 
     drops, repeats: so many of the next images never come, or are the one before again.
     shape_px, dtype: of its images, instead of the true ones.
-    exposure_factor: it exposes so many times as long as it says.
     """
 
     hangs: bool = False
@@ -59,7 +59,6 @@ class CameraFaults:
     repeats: int = 0
     shape_px: tuple[int, int] | None = None
     dtype: str = ""
-    exposure_factor: float = 1.0
 
 
 @dataclass
@@ -90,13 +89,17 @@ class LightFaults:
 
 @dataclass
 class DeviceFaults:
-    """All that is wrong with the devices of one world; nothing when made. Change its parts at any time."""
+    """All that is wrong with the devices of one world; nothing when made. Change its parts at any time.
+
+    amid_exposure: called once, while the next exposure is on.
+    """
 
     stage: DriveFaults = field(default_factory=DriveFaults)
     focus: DriveFaults = field(default_factory=DriveFaults)
     camera: CameraFaults = field(default_factory=CameraFaults)
     shutter: ShutterFaults = field(default_factory=ShutterFaults)
     light: LightFaults = field(default_factory=LightFaults)
+    amid_exposure: Callable[[], None] | None = None
     _released: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def hang(self) -> None:
@@ -104,10 +107,17 @@ class DeviceFaults:
         self._released.wait(HUNG_S)
         raise RuntimeError("The device has been freed from a hang.")
 
+    def happen(self) -> None:
+        """For the camera: now the exposure is on."""
+        event, self.amid_exposure = self.amid_exposure, None
+        if event is not None:
+            event()
+
     def end(self) -> None:
         """Everything works again, and what hangs fails."""
         self.stage, self.focus = DriveFaults(), DriveFaults()
         self.camera, self.shutter, self.light = CameraFaults(), ShutterFaults(), LightFaults()
+        self.amid_exposure = None
         self._released.set()
         self._released = threading.Event()
 

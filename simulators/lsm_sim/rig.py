@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lsm.config import Config
-from lsm.devices import Observe
+from lsm.devices import Illuminator, Observe
 from lsm.errors import ConfigError
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
@@ -85,6 +85,7 @@ def simulated(
     moves: int = 0,
     at: Position | None = None,
     history: Iterable[Observe] = (),
+    light: Callable[[Board], Illuminator] | None = None,
 ) -> SimulatedMicroscope:
     """The microscope of a rig whose LED board runs the real firmware.
 
@@ -95,6 +96,7 @@ def simulated(
     exposures, moves, at: start as if so many of each had been made before, which left stage and focus at this x, y, z
     (as read back); see World for what else a run that goes on needs. history: the captures themselves, which World
     relives instead; a capture that was tried twice stands there twice.
+    light: makes the light source of the board that was switched on, instead of a client with the rig's settings.
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
     """
@@ -115,8 +117,7 @@ def simulated(
             )
             world.relive(history)
             rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
-        client = LedBoardClient(board.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
-        microscope = open_microscope(rig, client)
+        microscope = open_microscope(rig, light(board) if light else _client(rig, board))
         undo.callback(microscope.close)
         return SimulatedMicroscope(microscope, board, world, undo.pop_all())
 
@@ -137,6 +138,10 @@ class SimulatedBoard(LedBoardClient):
 def simulated_board(rig: RigConfig) -> SimulatedBoard:
     """The entry point for the LED board of a simulated rig. Raises as simulated() does."""
     return SimulatedBoard(rig)
+
+
+def _client(rig: RigConfig, board: Board) -> LedBoardClient:
+    return LedBoardClient(board.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
 
 
 def _power_on(rig: RigConfig, options: SimulatorOptions, folder: Path | None) -> Board:

@@ -148,12 +148,12 @@ class World:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
         with self._lock, _one_torch_thread():
             number, started_ns = self._exposures, time.monotonic_ns()
-            exposure_ms *= self.faults.camera.exposure_factor
             x_um, y_um, z_um = place_um = self._exposed_at(exposure_ms)
             levels = self.faults.light.light(self._lit())
             light = levels if self.light_passes else np.zeros_like(levels)
             noise = exposure_noise(self._seed, number)
             image = self._renderer.image(light, (x_um, y_um), z_um, exposure_ms, noise)
+        self.faults.happen()
         if self._exposure_takes_time:
             time.sleep(exposure_ms / 1000)
         self.exposed.append(Exposed(number, place_um, light, exposure_ms, image, started_ns, time.monotonic_ns()))
