@@ -11,15 +11,22 @@ import numpy as np
 from pymmcore_plus.experimental.unicore import SimpleCameraDevice
 
 from lsm.types import Image
+from lsm_sim.trigger_wires import TriggerWires
 from lsm_sim.world import WORLD, get_world
 
 GetBuffer: TypeAlias = Callable[[Sequence[int], Any], np.ndarray]
 
 ROWS, COLUMNS = "Rows", "Columns"
+TRIGGER_MODE, INTERNAL, EXTERNAL = "TriggerMode", "Internal", "External"
+TRIGGER_PATIENCE_S = 1.0
 
 
 class SimCamera(SimpleCameraDevice):
-    """A 16-bit camera; its image comes from the light that is on when the exposure begins."""
+    """A 16-bit camera; its image comes from the light that is on when the exposure begins.
+
+    Where its World has wires to an LED board and TriggerMode is External, the board starts each exposure, and the end
+    of the exposure steps the board. A trigger that does not come for a second ends the sequence.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +35,7 @@ class SimCamera(SimpleCameraDevice):
         self.register_property(WORLD, default_value="", is_pre_init=True)
         self.register_property(ROWS, default_value=192, is_pre_init=True)
         self.register_property(COLUMNS, default_value=192, is_pre_init=True)
+        self.register_property(TRIGGER_MODE, default_value=INTERNAL, allowed_values=[INTERNAL, EXTERNAL])
 
     def initialize(self) -> None:
         self._world = get_world(str(self.get_property_value(WORLD)))
@@ -46,6 +54,34 @@ class SimCamera(SimpleCameraDevice):
         return np.dtype(self._world.faults.camera.dtype or np.uint16)
 
     def start_sequence(self, n: int | None, get_buffer: GetBuffer) -> Iterator[Mapping[str, str]]:
+        if self.get_property_value(TRIGGER_MODE) != EXTERNAL:
+            return self._at_once(n, get_buffer)
+        wires = self._world.wires
+        if wires is None:
+            return iter(())
+        wires.listen()
+        return self._triggered(n, get_buffer, wires)
+
+    def _triggered(self, n: int | None, get_buffer: GetBuffer, wires: TriggerWires) -> Iterator[Mapping[str, str]]:
+        faults = self._world.faults.camera
+        exposed = given = 0
+        while (n is None or given < n) and wires.wait_for_pulse(TRIGGER_PATIENCE_S):
+            before, image = self._last, self._exposed()
+            wires.while_exposing(exposed)
+            wires.end_of_exposure(exposed)
+            exposed += 1
+            if faults.drops > 0:
+                faults.drops -= 1
+                continue
+            if faults.repeats > 0 and before is not None:
+                faults.repeats -= 1
+                image = before
+            buffer = get_buffer(self.shape(), self.dtype())
+            buffer[:] = np.resize(image, buffer.shape)
+            given += 1
+            yield {"FrameNumber": str(exposed)}
+
+    def _at_once(self, n: int | None, get_buffer: GetBuffer) -> Iterator[Mapping[str, str]]:
         faults = self._world.faults.camera
         if n == 1 and faults.drops > 0:
             # the core then hands out the image before, without a word

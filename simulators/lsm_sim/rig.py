@@ -20,6 +20,7 @@ from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
 from lsm_sim.board import Board, NativeBoard
 from lsm_sim.emulators import N_LEDS, AvrBoard, Stm32Board
+from lsm_sim.trigger_wires import TriggerWires
 from lsm_sim.world import Renderer, World, drop_world, put_world
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -68,6 +69,7 @@ class SimulatedMicroscope:
         self._stop = stop
         self.board = microscope.board
         self.observe = microscope.observe
+        self.burst = microscope.burst
 
     def close(self) -> None:
         """Light off, devices unloaded, board switched off; may be called twice."""
@@ -116,6 +118,8 @@ def simulated(
                 at=at,
             )
             world.relive(history)
+            if rig.trigger.input is not None and rig.trigger.output is not None:
+                world.wires = TriggerWires(board, to_board=rig.trigger.input, to_camera=rig.trigger.output)
             rig = rig.model_copy(update={"cfg": _publish(world, rig, undo, shutter=options.shutter)})
         microscope = open_microscope(rig, light(board) if light else _client(rig, board))
         undo.callback(microscope.close)

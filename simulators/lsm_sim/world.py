@@ -16,6 +16,7 @@ from lsm.optics.draws import PLAY, STAGE, draws, exposure_noise
 from lsm.optics.stage import Position, StageErrors, StageState, mean_position
 from lsm.types import DutyLevels, Image
 from lsm_sim.device_faults import DeviceFaults, DriveFaults, Exposed
+from lsm_sim.trigger_wires import TriggerWires
 
 Drive: TypeAlias = Literal["stage", "focus"]
 
@@ -48,6 +49,7 @@ class World:
     lit: the levels [led, colour] that are on now; asked at the start of every exposure.
     shutter_open: what a simulated shutter was told last, where the rig has one; without it light always passes.
     faults: what its devices do wrong now. exposed: the last exposures, as they really were.
+    wires: between camera and LED board, where the rig has them.
     repeatability_um: the stage stops anywhere within this distance of its target on each axis, and reports
     where it stopped, like a stage with encoders. Where it stands that near already, it stays.
     move_ms: how long a stage is busy after a move.
@@ -98,6 +100,7 @@ class World:
         self._arrived_s = {"stage": 0.0, "focus": 0.0}
         self.shutter_open = True
         self.faults = DeviceFaults()
+        self.wires: TriggerWires | None = None
         self.exposed: deque[Exposed] = deque(maxlen=KEPT_EXPOSURES)
         self._lock = threading.RLock()
 
