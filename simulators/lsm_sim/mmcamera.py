@@ -18,14 +18,14 @@ GetBuffer: TypeAlias = Callable[[Sequence[int], Any], np.ndarray]
 
 ROWS, COLUMNS = "Rows", "Columns"
 TRIGGER_MODE, INTERNAL, EXTERNAL = "TriggerMode", "Internal", "External"
-TRIGGER_PATIENCE_S = 1.0
+TRIGGER_PATIENCE_S = 0.5
 
 
 class SimCamera(SimpleCameraDevice):
     """A 16-bit camera; its image comes from the light that is on when the exposure begins.
 
     Where its World has wires to an LED board and TriggerMode is External, the board starts each exposure, and the end
-    of the exposure steps the board. A trigger that does not come for a second ends the sequence.
+    of the exposure steps the board. A trigger that does not come for half a second ends the sequence.
     """
 
     def __init__(self) -> None:

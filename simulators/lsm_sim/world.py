@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from lsm.optics.draws import PLAY, STAGE, draws, exposure_noise
 from lsm.optics.stage import Position, StageErrors, StageState, mean_position
 from lsm.types import DutyLevels, Image
 from lsm_sim.device_faults import DeviceFaults, DriveFaults, Exposed
-from lsm_sim.trigger_wires import TriggerWires
+
+if TYPE_CHECKING:
+    from lsm_sim.trigger_wires import TriggerWires
 
 Drive: TypeAlias = Literal["stage", "focus"]
 

@@ -225,7 +225,7 @@ def test_images_without_noise_may_be_equal(bench: Bench):
 def test_a_camera_that_changes_its_pixels_on_the_way_is_an_error(bench: Bench):
     bench.observe()
     bench.core.pixels = np.full((4, 5), 7, np.uint8)
-    with pytest.raises(CameraError, match="uint8.*expects uint16"):
+    with pytest.raises(CameraError, match=r"uint8.*expects uint16"):
         bench.observe()
 
 
