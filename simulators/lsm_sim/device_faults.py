@@ -49,7 +49,8 @@ class DriveFaults:
 class CameraFaults:
     """hangs: an exposure does not return before the hang is ended. raises: it fails.
 
-    drops, repeats: so many of the next images never come, or are the one before again.
+    drops, repeats: so many of the next images never come, or are the one given before again.
+    lags: its driver always gives the image of the exposure before.
     shape_px, dtype: of its images, instead of the true ones.
     """
 
@@ -57,6 +58,7 @@ class CameraFaults:
     raises: bool = False
     drops: int = 0
     repeats: int = 0
+    lags: bool = False
     shape_px: tuple[int, int] | None = None
     dtype: str = ""
 

@@ -31,7 +31,8 @@ class SimCamera(SimpleCameraDevice):
     def __init__(self) -> None:
         super().__init__()
         self._exposure_ms = 10.0
-        self._last: Image | None = None
+        self._before: Image | None = None
+        self._given: Image | None = None
         self.register_property(WORLD, default_value="", is_pre_init=True)
         self.register_property(ROWS, default_value=192, is_pre_init=True)
         self.register_property(COLUMNS, default_value=192, is_pre_init=True)
@@ -66,18 +67,15 @@ class SimCamera(SimpleCameraDevice):
         faults = self._world.faults.camera
         exposed = given = 0
         while (n is None or given < n) and wires.wait_for_pulse(TRIGGER_PATIENCE_S):
-            before, image = self._last, self._exposed()
+            image = self._exposed()
             wires.while_exposing(exposed)
             wires.end_of_exposure(exposed)
             exposed += 1
             if faults.drops > 0:
                 faults.drops -= 1
                 continue
-            if faults.repeats > 0 and before is not None:
-                faults.repeats -= 1
-                image = before
             buffer = get_buffer(self.shape(), self.dtype())
-            buffer[:] = np.resize(image, buffer.shape)
+            buffer[:] = np.resize(self._handed_out(image), buffer.shape)
             given += 1
             yield {"FrameNumber": str(exposed)}
 
@@ -91,13 +89,20 @@ class SimCamera(SimpleCameraDevice):
         yield from super().start_sequence(n, get_buffer)
 
     def snap(self, buffer: np.ndarray) -> Mapping[str, str]:
-        faults = self._world.faults.camera
-        before, image = self._last, self._exposed()
-        if faults.repeats > 0 and before is not None:
-            faults.repeats -= 1
-            image = before
-        buffer[:] = np.resize(image, buffer.shape)
+        buffer[:] = np.resize(self._handed_out(self._exposed()), buffer.shape)
         return {}
+
+    def _handed_out(self, image: Image) -> Image:
+        """What the driver gives where the camera has taken `image`."""
+        faults = self._world.faults.camera
+        before, self._before = self._before, image
+        if faults.lags and before is not None:
+            image = before
+        if faults.repeats > 0 and self._given is not None:
+            faults.repeats -= 1
+            image = self._given
+        self._given = image
+        return image
 
     def _exposed(self) -> Image:
         faults = self._world.faults.camera
@@ -105,5 +110,4 @@ class SimCamera(SimpleCameraDevice):
             self._world.faults.hang()
         if faults.raises:
             raise RuntimeError("The camera fails.")
-        self._last = self._world.expose(self._exposure_ms)
-        return self._last
+        return self._world.expose(self._exposure_ms)
