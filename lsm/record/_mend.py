@@ -56,17 +56,22 @@ class Stand:
         with h5py.File(path, "r") as file:
             rows, columns = file["images"].shape[1:]
             leds, colours = file["shown"].shape[1:]
-        return Head(self.identity, self.header, (rows, columns), (leds, colours)), _entries(path, self.n_frames)
+        head = Head(self.identity, self.header, (rows, columns), (leds, colours), self.n_frames)
+        return head, _entries(path, self.n_frames)
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Entries of a journal whose pixels are there. last_group: index of the first of them written together."""
+    """Entries of a journal whose pixels are there. n_entries: all. last_group: where those written last begin."""
 
+    n_entries: int
     n_frames: int
     text_end: int
     last_group: int
-    n_lost: int
+
+    @property
+    def n_lost(self) -> int:
+        return self.n_entries - self.n_frames
 
 
 def tidy(path: Path) -> str:
@@ -154,6 +159,13 @@ def _drop_empty(place: Path) -> None:
 def _settle(path: Path, journal: Journal) -> str:
     with path.open("rb") as file:
         kept = _kept(file, journal)
+    if kept.n_entries < journal.head.before:
+        if is_marked_open(path):
+            raise RecordError(
+                f"The journal of {path} has {kept.n_entries} of {journal.head.before} whole entries.",
+                hint="the journal is damaged; move it away to read what the recording holds without it",
+            )
+        return "its writer died before it went on"
     lost = f"; {kept.n_lost} unacknowledged cut off" if kept.n_lost else ""
     clear_mark(path)
     agreeing, surplus = _agreement(path, journal, kept)
@@ -170,7 +182,7 @@ def _settle(path: Path, journal: Journal) -> str:
 
 def _kept(file: BinaryIO, journal: Journal) -> _Kept:
     """Only pixels of the last group may be missing: each earlier one was on the disk before the next began."""
-    n_frames = text_end = last_group = 0
+    n_frames = 0
     group: list[Entry] = []
     for entry in journal.entries():
         if group and group[-1].row["group"] != entry.row["group"]:
@@ -183,7 +195,7 @@ def _kept(file: BinaryIO, journal: Journal) -> _Kept:
     text_end = int(group[0].row["text_start"][0]) if group else 0
     if good:
         text_end = int(group[good - 1].row["text_end"][0])
-    return _Kept(last_group + good, text_end, last_group, len(whole) - good)
+    return _Kept(n_frames, last_group + good, text_end, last_group)
 
 
 def _pixels(file: BinaryIO, entry: Entry) -> bytes | None:

@@ -42,13 +42,15 @@ class Head:
     """What a recording can be built from again, but for its frames.
 
     identity: also an attribute of the HDF5 file. header: the run's, as JSON. image_shape: (rows, columns).
-    levels_shape: (LEDs, colours).
+    levels_shape: (LEDs, colours). before: frames that were in the recording when the journal began; with fewer entries
+    than that it was not complete, and the HDF5 file not yet opened for writing.
     """
 
     identity: str
     header: str
     image_shape: tuple[int, int]
     levels_shape: tuple[int, int]
+    before: int = 0
 
     def pack(self) -> bytes:
         return json.dumps(vars(self), sort_keys=True).encode()
@@ -59,7 +61,7 @@ class Head:
         value = json.loads(text)
         rows, columns = map(int, value["image_shape"])
         leds, colours = map(int, value["levels_shape"])
-        return cls(str(value["identity"]), str(value["header"]), (rows, columns), (leds, colours))
+        return cls(str(value["identity"]), str(value["header"]), (rows, columns), (leds, colours), int(value["before"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,19 @@ class Journal:
             raise
         if journal is None:
             file.close()
+        return journal
+
+    @classmethod
+    def peek(cls, path: Path) -> "Journal":
+        """A journal to be read only, whoever holds it. Raises OSError; RecordError for what is no journal."""
+        file = path.open("rb", buffering=0)
+        try:
+            journal = cls._read_head(path, file)
+            if journal is None:
+                raise RecordError(f"{path} is not a journal of lsm.", hint="move it away")
+        except BaseException:
+            file.close()
+            raise
         return journal
 
     @classmethod

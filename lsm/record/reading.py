@@ -38,6 +38,8 @@ class Recording:
         self.mended = mended
         self.growing = growing
         self._file = file
+        self._datasets: dict[str, Any] = {}
+        self._held: tuple[int, Any] = (-1, None)
         self.schema: str = self._read(lambda: str(file.attrs[SCHEMA_ATTRIBUTE]))
         self.header: dict[str, Any] = from_json(
             self._read(lambda: bytes(file.attrs[HEADER_ATTRIBUTE])), what=f"header of {path}"
@@ -116,6 +118,11 @@ class Recording:
         """Where the stored image of a frame lies in the file: (offset, bytes)."""
         return self._read(lambda: place_of(self._file, index))
 
+    def lengths(self) -> dict[str, int]:
+        """Entries of each dataset of frames, as they are in the file; bytes for `text`."""
+        names = ("images", "requested", "shown", "frames", "text") if "frames" in self._file else ()
+        return self._read(lambda: {name: int(self._file[name].shape[0]) for name in names})
+
     def close(self) -> None:
         self._file.close()
 
@@ -141,15 +148,23 @@ class Recording:
     def _refresh(self) -> None:
         # the table first: what its rows name was written before them
         for name in ("frames", "text", "images", "requested", "shown"):
-            self._file[name].refresh()
+            self._dataset(name).refresh()
 
     def _entry(self, name: str, index: int) -> Any:
-        return self._read(lambda: self._file[name][index])
+        return self._read(lambda: self._dataset(name)[index])
+
+    def _dataset(self, name: str) -> Any:
+        # looking one up takes as long as reading a row
+        if name not in self._datasets:
+            self._datasets[name] = self._file[name]
+        return self._datasets[name]
 
     def _row(self, index: int) -> Any:
         if not 0 <= index < self.n_frames:
             raise RecordError(f"{self.path} has no frame {index}.", hint=f"frames are 0 to {self.n_frames - 1}")
-        return self._entry("frames", index)
+        if self._held[0] != index:
+            self._held = (index, self._entry("frames", index))
+        return self._held[1]
 
     def _text(self, row: Any) -> dict[str, Any]:
         content = from_json(self._text_bytes(row), what=f"text of a frame of {self.path}")
@@ -158,7 +173,7 @@ class Recording:
         return content
 
     def _text_bytes(self, row: Any) -> bytes:
-        return self._read(lambda: bytes(self._file["text"][row["text_start"] : row["text_end"]].tobytes()))
+        return self._read(lambda: bytes(self._dataset("text")[row["text_start"] : row["text_end"]].tobytes()))
 
     def _read(self, read: Callable[[], T]) -> T:
         try:
