@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lsm.cli._record_export import export
+from lsm.cli._record_export import export, replay
 from lsm.record import Recording, open_record
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 
 
 app.command("export")(export)
+app.command("replay")(replay)
 
 
 @app.callback()

@@ -59,7 +59,7 @@ def open_stack(
         raise FileMissing(f"The LED stack {path} does not exist.", hint="check the path")
     if path.suffix == ".npz":
         return fpm_stack(path)
-    if not _is_recording(path):
+    if not is_recording(path):
         return simulated_stack(path)
     if board is None:
         raise InputError(f"{path} does not say where its LEDs are.", hint="give the rig or board of the recording")
@@ -219,7 +219,8 @@ def _linear(
     return StackInMemory(source, board, images, dark, scaled)
 
 
-def _is_recording(path: Path) -> bool:
+def is_recording(path: Path) -> bool:
+    """Whether the file is a recording, or too damaged to say."""
     try:
         with h5py.File(path, "r", swmr=True) as file:
             return SCHEMA_ATTRIBUTE in file.attrs

@@ -42,7 +42,7 @@ class RecordedStack:
     image brings the fixed pattern of the dark signal into a sum.
 
     board: the board of the recording, whose geometry a recording does not hold.
-    camera: what is known of its camera; None takes the recording's `camera`, where its header has one.
+    camera: what is known of its camera, before what the recording's header says under `camera`.
     Raises ConfigError for another board, NotMeasured without single-LED frames, without a dark signal, or where
     the value of a saturated pixel is unknown; RecordError for a damaged recording.
     """
@@ -50,7 +50,9 @@ class RecordedStack:
     def __init__(self, recording: Recording, board: LedBoard, *, camera: StackCamera | None = None) -> None:
         self._recording = recording
         self._board = board
-        self._camera = _told(recording) if camera is None else camera
+        self._camera = _told(recording)
+        if camera is not None:
+            self._camera = self._camera.model_copy(update=camera.model_dump(exclude_none=True))
         self._found = _search(recording, board)
         self._cache: OrderedDict[Key, LedImage] = OrderedDict()
         self._saturated_adu = self._saturation()
