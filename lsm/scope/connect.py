@@ -1,5 +1,6 @@
 """From a rig to a microscope."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 from lsm.devices import Illuminator, Microscope
 from lsm.errors import ConfigError
 from lsm.safety import Interlock
+from lsm.scope._java import open_java_core
 from lsm.scope._pymmcore import close_core, open_core
 from lsm.scope.micromanager import MicroManagerMicroscope
+from lsm.scope.mm_light import open_mm_light
 from lsm.scope.rig import RigConfig
 
 RIGS_GROUP = "lsm.rigs"
@@ -18,16 +21,11 @@ BOARDS_GROUP = "lsm.boards"
 def connect(rig: RigConfig, *, illuminator: Illuminator | None = None, **simulation: Any) -> Interlock:
     """The rig's microscope behind its limits; also a context manager that closes it.
 
-    illuminator: the light source; None opens the rig's LED board on its serial port.
+    illuminator: the light source; None opens the one that the rig names.
     simulation: passed to the rig's simulator (for the simulated rig: sample, seed and more, see lsm_sim.rig).
 
     Raises ConfigError for a rig that cannot work, FileMissing, PortBusy, DeviceError.
     """
-    if rig.backend == "java":
-        raise ConfigError(
-            f"Rig '{rig.name}' asks for the Java backend, which lsm cannot drive yet.",
-            hint="use backend = 'python', which loads the same .cfg file and adapters without Java",
-        )
     if rig.simulator is not None:
         return Interlock(_simulated(rig, rig.simulator.entry, simulation), rig.limits)
     if simulation:
@@ -35,31 +33,53 @@ def connect(rig: RigConfig, *, illuminator: Illuminator | None = None, **simulat
             f"Rig '{rig.name}' is not simulated, yet was given {', '.join(sorted(simulation))}.",
             hint="only a rig with a [simulator] table takes a sample or a seed",
         )
-    return Interlock(open_microscope(rig, illuminator or _open_board(rig)), rig.limits)
+    return Interlock(open_microscope(rig, illuminator), rig.limits)
 
 
-def open_microscope(rig: RigConfig, illuminator: Illuminator) -> MicroManagerMicroscope:
+def open_microscope(rig: RigConfig, illuminator: Illuminator | None = None) -> MicroManagerMicroscope:
     """The microscope of the rig's Micro-Manager configuration, lit by `illuminator`, without limits.
 
-    The illuminator belongs to the microscope from here on: it is closed with it, and when this fails.
+    illuminator: None opens the light that the rig names; the one given belongs to the microscope from here on: it is
+    closed with it, and when this fails.
     """
     with ExitStack() as undo:
-        undo.callback(illuminator.close)
-        if rig.cfg is None:
-            raise ConfigError(f"Rig '{rig.name}' names no 'cfg'.", hint="give Micro-Manager's configuration file")
-        core = open_core(rig.cfg, adapters=rig.micro_manager)
-        undo.callback(close_core, core)
-        microscope = MicroManagerMicroscope(core, illuminator, rig, on_close=lambda: close_core(core))
+        light = illuminator if illuminator is not None or rig.led.in_micro_manager else _open_board(rig)
+        if light is not None:
+            undo.callback(light.close)
+        core, release = _open_core(rig)
+        undo.callback(release)
+        if light is None:
+            light = open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage)
+            undo.callback(light.close)
+        microscope = MicroManagerMicroscope(core, light, rig, on_close=release)
         undo.pop_all()
         return microscope
 
 
 def open_light(rig: RigConfig) -> Illuminator:
     """The rig's LED board alone, real or simulated; it is dark. Raises as connect does."""
-    if rig.simulator is None:
+    if rig.simulator is not None:
+        board: Illuminator = _simulator(rig, BOARDS_GROUP, rig.simulator.entry)(rig)
+        return board
+    if not rig.led.in_micro_manager:
         return _open_board(rig)
-    board: Illuminator = _simulator(rig, BOARDS_GROUP, rig.simulator.entry)(rig)
-    return board
+    with ExitStack() as undo:
+        core, release = _open_core(rig)
+        undo.callback(release)
+        light = open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage, on_close=release)
+        undo.pop_all()
+        return light
+
+
+def _open_core(rig: RigConfig) -> tuple[Any, Callable[[], None]]:
+    """The core with the rig's devices, and what lets go of it."""
+    if rig.backend == "java":
+        remote = open_java_core(rig.java)
+        return remote, remote.close
+    if rig.cfg is None:
+        raise ConfigError(f"Rig '{rig.name}' names no 'cfg'.", hint="give Micro-Manager's configuration file")
+    core = open_core(rig.cfg, adapters=rig.micro_manager)
+    return core, lambda: close_core(core)
 
 
 def _simulated(rig: RigConfig, entry: str, simulation: dict[str, Any]) -> Microscope:

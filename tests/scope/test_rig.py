@@ -1,5 +1,7 @@
 """Rig files: what they may say, and what a wrong one is told."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +71,8 @@ def test_a_missing_configuration_or_folder_of_micro_manager_is_named_and_the_lig
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "java"}, "Java backend.*not.* yet|cannot drive yet"),
+        ({"backend": "java", "cfg": "x.cfg"}, "backend = 'java' and 'cfg'"),
+        ({"backend": "java", "simulator": {"entry": "simulated"}}, "'java' and is simulated"),
         ({"simulator": {"entry": "nonsense"}}, "unknown simulator 'nonsense'.*simulated"),
         ({"cfg": "x.cfg"}, "names no LED port"),
     ],
@@ -77,6 +80,43 @@ def test_a_missing_configuration_or_folder_of_micro_manager_is_named_and_the_lig
 def test_a_rig_that_cannot_work_is_refused_with_a_sentence(changes: dict[str, object], message: str):
     with pytest.raises(ConfigError, match=message):
         connect(make_rig(**changes))
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "message"),
+    [
+        ("objective", {"na": 1.2}, "NA 1.2 in a medium of index 1 is impossible"),
+        ("objective", {"na": 1.6, "immersion_index": 1.515}, "NA 1.6 in a medium of index 1.515"),
+        ("objective", {"na": math.nan}, "objective.na"),
+        ("objective", {"magnification": math.inf}, "objective.magnification"),
+        ("camera", {"pixel_um": 0.0}, "camera.pixel_um"),
+        ("camera", {"shape_px": [0, 5]}, "camera.shape_px"),
+        ("limits", {"x_um": [0.0, math.nan]}, "limits.x_um"),
+        ("limits", {"exposure_ms": [10.0, 1.0]}, "limits.exposure_ms"),
+        ("timeouts_s", {"stage": 1e9}, "timeouts_s.stage"),
+        ("settle_ms", {"led": -1.0}, "settle_ms.led"),
+        ("tolerance_um", {"z": math.nan}, "tolerance_um.z"),
+        ("trigger", {"input": 256}, "trigger.input"),
+        ("trigger", {"edge": "both"}, "trigger.edge"),
+        ("trigger", {"camera_properties": [["Camera", "TriggerMode"]]}, "trigger.camera_properties"),
+        ("java", {"port": 70_000}, "java.port"),
+        ("led", {"kind": "mm_slm"}, "led.kind = 'mm_slm' needs the label of the device"),
+        ("led", {"kind": "mm_property", "micro_manager": {"device": "LEDs"}}, "needs the property of 'LEDs'"),
+        ("led", {"micro_manager": {"device": "LEDs"}}, "names the device 'LEDs', but led.kind is 'serial'"),
+        ("led", {"micro_manager": {"devise": "LEDs"}}, "unknown key 'led.micro_manager.devise'"),
+    ],
+)
+def test_a_value_that_no_rig_can_have_is_named(table: str, changes: dict[str, object], message: str):
+    given = make_rig().model_dump(mode="json", exclude_unset=True)
+    given[table] = given.get(table, {}) | changes
+    with pytest.raises(ConfigError, match=re.escape(message)) as refused:
+        RigConfig.from_table(given)
+    assert refused.value.hint
+
+
+def test_with_immersion_the_aperture_may_exceed_one():
+    given = {"na": 1.2, "magnification": 60.0, "immersion_index": 1.33}
+    assert make_rig(objective=given).objective.na == 1.2
 
 
 def test_a_real_rig_takes_no_sample():
