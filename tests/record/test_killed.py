@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -12,9 +13,17 @@ import pytest
 
 from lsm.record import open_record
 from lsm.record._superblock import clear_mark, is_marked_open, lookup3
-from record.frames import decide, make_frame, record_until_killed
+from lsm_sim.kill_campaign import InventedFrames, kill_campaign
+from record.frames import make_frame, record_until_killed
 
-KILLS = 15
+KILLS = 12
+
+
+class TooEarly(InventedFrames):
+    """Says that frames are there before they are."""
+
+    def run(self, folder: Path, acknowledge: Callable[[int], None]) -> None:
+        super().run(folder, lambda n_frames: acknowledge(n_frames + 4))
 
 
 @pytest.fixture(scope="module")
@@ -42,28 +51,17 @@ def record_and_kill(processes: ForkServerContext, path: Path, delay_s: float) ->
     return acknowledged
 
 
-def test_no_acknowledged_frame_is_lost(processes: ForkServerContext, tmp_path: Path):
-    """Kills spread over the first frame (creation, change to SWMR) and the following ones."""
-    rng = np.random.default_rng(2024)
-    delays_s = [*np.linspace(0, 0.02, 5), *rng.uniform(0.02, 0.25, KILLS - 5)]
-    total = 0
-    for kill, delay_s in enumerate(delays_s):
-        path = tmp_path / f"{kill}.h5"
-        acknowledged = record_and_kill(processes, path, float(delay_s))
-        with open_record(path) as recording:
-            # the frame whose acknowledgement was on its way may be there as well
-            assert acknowledged <= recording.n_frames <= acknowledged + 1
-            for index, (frame, decision) in enumerate(zip(recording.frames(), recording.decisions(), strict=True)):
-                expected = make_frame(index)
-                assert np.array_equal(frame.image, expected.image)
-                assert frame.request == expected.request
-                assert np.array_equal(frame.shown.levels, expected.shown.levels)
-                assert decision == decide(index)
-            assert not recording.complete
-        with h5py.File(path, "r") as plain:
-            assert recording.n_frames == 0 or plain["images"][: recording.n_frames].any()
-        total += acknowledged
-    assert total > KILLS
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path):
+    """Opened, verified, resumed, and in the end equal to the recording of a writer that was left alone."""
+    tally = kill_campaign(InventedFrames(frames=12), KILLS, seed=2024, folder=tmp_path)
+    assert tally.faults == []
+    assert tally.kills == KILLS
+    assert tally.acknowledged > KILLS
+
+
+def test_the_campaign_sees_a_writer_that_acknowledges_too_early(tmp_path: Path):
+    tally = kill_campaign(TooEarly(frames=12), 5, seed=1, folder=tmp_path)
+    assert any("only" in fault for fault in tally.faults)
 
 
 def test_the_mark_of_a_killed_writer_is_cleared_only_after_its_death(processes: ForkServerContext, tmp_path: Path):
