@@ -32,6 +32,11 @@ def pack(image: Image) -> bytes:
     return bytes(_BLOSC.encode(np.ascontiguousarray(image, dtype="<u2")))
 
 
+def unpack(payload: bytes, shape: tuple[int, int]) -> Image:
+    """The image that was packed. Raises RuntimeError or ValueError for damaged bytes."""
+    return np.frombuffer(_BLOSC.decode(payload), dtype="<u2").reshape(shape)
+
+
 def crc32(*parts: bytes | np.ndarray, start: int = 0) -> int:
     """CRC-32 (IEEE 802.3) of the parts one after the other; arrays count in C order, as they lie in memory."""
     for part in parts:

@@ -37,6 +37,17 @@ BLOCK = 64
 """Frames compared at a time."""
 
 
+class CannotMendError(RecordError):
+    """The system refuses to change the recording; journal and pixels are as they were."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"A recording whose writer died cannot be put in order: {why}.",
+            hint="nothing is lost, its journal is kept; free some space or make the folder writable",
+        )
+        self.why = why
+
+
 @dataclass(frozen=True)
 class Stand:
     """How far a recording is. header: JSON. text_end: bytes of text. session: the number that new rows get."""
@@ -61,7 +72,7 @@ class Stand:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """Entries of a journal whose pixels are there. n_entries: all. last_group: where those written last begin."""
 
     n_entries: int
@@ -78,7 +89,7 @@ def tidy(path: Path) -> str:
     """Put a recording in order that a dead writer left; what was done, in words, empty where there was nothing to do.
 
     Leaves the file of a living writer alone, and one that may not be changed.
-    Raises RecordError where acknowledged frames are damaged or the journal is another recording's.
+    Raises CannotMendError, and RecordError where acknowledged frames are damaged or the journal is another recording's.
     """
     place = journal_of(path)
     try:
@@ -94,10 +105,7 @@ def tidy(path: Path) -> str:
             done = _settle(path, journal)
             journal.remove()
         except WRITE_ERRORS as error:
-            raise RecordError(
-                f"The recording {path} cannot be put in order: {reason(error)}.",
-                hint="its journal is kept; check the disk and the folder, then open it again",
-            ) from error
+            raise CannotMendError(reason(error)) from error
     return done
 
 
@@ -158,7 +166,7 @@ def _drop_empty(place: Path) -> None:
 
 def _settle(path: Path, journal: Journal) -> str:
     with path.open("rb") as file:
-        kept = _kept(file, journal)
+        kept = kept_entries(file, journal)
     if kept.n_entries < journal.head.before:
         if is_marked_open(path):
             raise RecordError(
@@ -180,8 +188,11 @@ def _settle(path: Path, journal: Journal) -> str:
     return f"its index was damaged: all {kept.n_frames} frames rebuilt from the journal{lost}"
 
 
-def _kept(file: BinaryIO, journal: Journal) -> _Kept:
-    """Only pixels of the last group may be missing: each earlier one was on the disk before the next began."""
+def kept_entries(file: BinaryIO, journal: Journal) -> Kept:
+    """What the journal guarantees.
+
+    Only pixels of the last group may be missing: each earlier one was on the disk before the next began.
+    """
     n_frames = 0
     group: list[Entry] = []
     for entry in journal.entries():
@@ -190,21 +201,22 @@ def _kept(file: BinaryIO, journal: Journal) -> _Kept:
         group.append(entry)
         n_frames += 1
     last_group = n_frames - len(group)
-    whole = [_pixels(file, entry) is not None for entry in group]
+    whole = [read_pixels(file, entry) is not None for entry in group]
     good = whole.index(False) if False in whole else len(whole)
     text_end = int(group[0].row["text_start"][0]) if group else 0
     if good:
         text_end = int(group[good - 1].row["text_end"][0])
-    return _Kept(n_frames, last_group + good, text_end, last_group)
+    return Kept(n_frames, last_group + good, text_end, last_group)
 
 
-def _pixels(file: BinaryIO, entry: Entry) -> bytes | None:
+def read_pixels(file: BinaryIO, entry: Entry) -> bytes | None:
+    """The packed image at the entry's place; None where it does not match its checksum."""
     file.seek(entry.offset)
     payload = file.read(entry.size)
     return payload if crc32(payload) == int(entry.row["stored_crc"][0]) else None
 
 
-def _agreement(path: Path, journal: Journal, kept: _Kept) -> tuple[int, bool]:
+def _agreement(path: Path, journal: Journal, kept: Kept) -> tuple[int, bool]:
     """Frames from the first on that the file holds as the journal does (-1: unreadable), and whether it has more."""
     try:
         with h5py.File(path, "r") as file:
@@ -249,14 +261,14 @@ def _same_pixels(place: tuple[int, int] | None, raw: BinaryIO, entry: Entry) -> 
     """True where the library has the frame's pixels at the entry's place, or the same bytes at another."""
     if place is None or place == (entry.offset, entry.size):
         return place is not None
-    return _pixels(raw, replace(entry, offset=place[0], size=place[1])) is not None
+    return read_pixels(raw, replace(entry, offset=place[0], size=place[1])) is not None
 
 
-def _amend(path: Path, journal: Journal, kept: _Kept) -> bool:
+def _amend(path: Path, journal: Journal, kept: Kept) -> bool:
     """Add the last group in place and cut what is beyond it; False where the file does not agree afterwards."""
     with path.open("rb") as file:
         group = list(islice(journal.entries(), kept.last_group, kept.n_frames))
-        pixels = [_pixels(file, entry) or b"" for entry in group]
+        pixels = [read_pixels(file, entry) or b"" for entry in group]
     try:
         store = Store(path)
     except READ_ERRORS:
@@ -276,7 +288,7 @@ def _amend(path: Path, journal: Journal, kept: _Kept) -> bool:
     return True
 
 
-def _rebuild(path: Path, journal: Journal, kept: _Kept) -> None:
+def _rebuild(path: Path, journal: Journal, kept: Kept) -> None:
     """A new file from the journal and the pixels in the old one, which it replaces once it is durable."""
     new = path.with_name(f".{path.name}.rebuilt")
     new.unlink(missing_ok=True)
@@ -296,9 +308,9 @@ def _rebuild(path: Path, journal: Journal, kept: _Kept) -> None:
         new.unlink(missing_ok=True)
 
 
-def _copy(path: Path, file: BinaryIO, journal: Journal, kept: _Kept, store: Store) -> None:
+def _copy(path: Path, file: BinaryIO, journal: Journal, kept: Kept, store: Store) -> None:
     for index, entry in enumerate(islice(journal.entries(), kept.n_frames)):
-        payload = _pixels(file, entry)
+        payload = read_pixels(file, entry)
         if payload is None:
             raise RecordError(
                 f"The pixels of frame {index} of {path} are damaged, and so is its index.",

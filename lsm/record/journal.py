@@ -191,6 +191,17 @@ class Journal:
             yield entry
             index += 1
 
+    def positions(self) -> list[int]:
+        """Where each whole entry begins in the journal."""
+        starts = [self._start]
+        starts += [self._file.tell() for _ in self.entries()]
+        return starts[:-1]
+
+    def entry(self, position: int, index: int) -> Entry | None:
+        """The entry `index`, which begins there; None where it is damaged."""
+        self._file.seek(position)
+        return self._next(index)
+
     def remove(self) -> None:
         """Delete the journal, durably: the recording needs it no longer."""
         # Windows deletes no open file

@@ -12,7 +12,7 @@ import numpy as np
 from lsm.devices import Frame, Observe, Shown
 from lsm.errors import FileMissing, RecordError
 from lsm.illum import Pattern
-from lsm.record._mend import READ_ERRORS, tidy
+from lsm.record._mend import READ_ERRORS, CannotMendError, tidy
 from lsm.record._store import place_of
 from lsm.record._superblock import is_marked_open
 from lsm.record.journal import journal_of
@@ -189,13 +189,20 @@ def open_record(path: Path) -> Recording:
 
     Where the writer died, this first puts the file in order, with the journal beside it, which it then removes: the
     recording holds every frame that was acknowledged, nothing of the frame that was not, and every HDF5 program opens
-    it. A file that may not be changed is read as it is, and so is one still being written, as it is at this moment.
+    it. Where the disk is too full for that, the frames are read from the journal and the file. A file that may not be
+    changed is read as it is, and so is one still being written, as it is at this moment.
 
     Raises FileMissing, or RecordError for a file that is damaged or not a recording.
     """
     if not path.is_file():
         raise FileMissing(f"The recording {path} does not exist.", hint="check the path")
-    mended = tidy(path)
+    try:
+        mended = tidy(path)
+    except CannotMendError as error:
+        # the other way round, the modules would import each other
+        from lsm.record._salvage import SalvagedRecording
+
+        return SalvagedRecording(path, error.why)
     file, growing = _open(path)
     if file.attrs.get(SCHEMA_ATTRIBUTE) not in _ROWS:
         file.close()
