@@ -138,6 +138,11 @@ class Bench:
         self.unplug()
         self.plug_in()
 
+    def reboot(self) -> None:
+        """As a button on the board does: the port, a chip of its own, stays and says nothing."""
+        self.replug()
+        self._port.reopen()
+
     def unplug(self) -> None:
         self.native.close()
 
@@ -161,7 +166,8 @@ class Bench:
         self.close()
 
     def _light(self, board: Board) -> LedBoardClient:
-        self.line = FaultyLine(board.open_transport(), self.rng)
+        self._port = board.open_transport()
+        self.line = FaultyLine(self._port, self.rng)
         return LedBoardClient(self.line, self.rig.led.board.build(), reply_s=REPLY_S, retries=RETRIES)
 
     def _replace_board(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lsm.devices import Frame
 from lsm.errors import DeviceError
+from lsm.safety import Interlock
 from lsm_sim.device_faults import CameraFaults, DriveFaults, LightFaults, ShutterFaults
 from lsm_sim.torture.bench import LIGHT_S, STEP_S, Bench, NotNoticedError
 from lsm_sim.torture.light import check_leds
@@ -96,6 +97,34 @@ def _clock_jump(bench: Bench) -> Trial:
     return bench.trial("clock jump", work, allowed_s=2 * STEP_S, note=f"{jump_s:g} s")
 
 
+def _bad_request(bench: Bench) -> Trial:
+    """A request that the rig's limits do not allow must leave everything as it is."""
+    limits, rng = bench.rig.limits, bench.rng
+    sound = bench.request()
+    far = float(rng.choice([np.nan, np.inf, -np.inf, 1e300, limits.x_um[1] + 1e-6, -1e-6]))
+    bad = [
+        replace(sound, xy_um=(far, 50.0)),
+        replace(sound, xy_um=(50.0, far if far != limits.x_um[1] + 1e-6 else limits.y_um[1] + 1e-6)),
+        replace(sound, z_um=far),
+        replace(sound, exposure_ms=float(rng.choice([np.nan, np.inf, 0.0, -5.0, 1e9]))),
+    ][rng.integers(4)]
+
+    def work() -> list[Frame]:
+        before = _state(bench)
+        try:
+            return [Interlock(bench.microscope, limits).observe(bad)]
+        finally:
+            if _state(bench) != before:
+                raise NotNoticedError("something moved or shone")
+
+    asked = f"{bad.xy_um}, {bad.z_um}, {bad.exposure_ms} ms"
+    return bench.trial("request: NaN or out of range", work, allowed_s=STEP_S, note=asked)
+
+
+def _state(bench: Bench) -> tuple[int, int, int]:
+    return bench.world.moves, bench.world.exposures, bench.native.frames_path.stat().st_size
+
+
 @contextmanager
 def _wall_clock() -> Iterator[Callable[[float], None]]:
     """The wall clock of this process can be set; the monotonic clock cannot, as the system guarantees."""
@@ -150,4 +179,5 @@ DEVICES: dict[str, Callable[[Bench], Trial]] = {
     "shutter stuck open": _shutter("shutter stuck open", ShutterFaults(stuck=True)),
     "shutter hangs": _shutter("shutter hangs", ShutterFaults(hangs=True)),
     "clock jump": _clock_jump,
+    "request: NaN or out of range": _bad_request,
 }

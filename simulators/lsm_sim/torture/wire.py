@@ -87,5 +87,6 @@ WIRE: dict[str, Callable[[Bench], Trial]] = {
     **{name: _wire(kind) for kind, name in NAMES.items()},
     "board unplugged": _board("board unplugged", Bench.unplug),
     "board unplugged and plugged in": _board("board unplugged and plugged in", Bench.replug),
+    "board rebooted": _board("board rebooted", Bench.reboot),
     "board stands still": _silent,
 }
