@@ -14,6 +14,7 @@ from lsm.illum import dark
 from lsm.types import Image
 
 Plane = Float[np.ndarray, "y x"]
+Part = Float[np.ndarray, "part_y part_x"]
 Vector = Float[np.ndarray, "2"]
 
 # of a pixel: finer than any sample of a few hundred cells allows
@@ -104,7 +105,7 @@ def _likeness(a: Plane, b: Plane, rows: int, columns: int) -> float:
     return float(np.corrcoef(seen_a.ravel(), seen_b.ravel())[0, 1])
 
 
-def _overlap(plane: Plane, rows: int, columns: int) -> Plane:
+def _overlap(plane: Plane, rows: int, columns: int) -> Part:
     """What of the first image both show, when the second lies (rows, columns) further, and the other way round."""
     height, width = plane.shape
     return plane[max(0, -rows) : height - max(0, rows), max(0, -columns) : width - max(0, columns)]

@@ -130,6 +130,8 @@ def _vertex(places: Samples, values: Samples) -> tuple[float, float]:
     upper = values >= floor + CAP * (top - floor)
     if upper.sum() < FEWEST:
         upper = values >= np.sort(values)[-FEWEST:].min()
+    if len(values) < FEWEST or not top > floor >= 0:
+        raise _flat(places)
     middle, width = float(places.mean()), float(np.ptp(places)) / 2
     t, y = (places[upper] - middle) / width, values[upper] / top
     design = np.stack([np.ones_like(t), t, t**2], axis=1)
@@ -138,12 +140,16 @@ def _vertex(places: Samples, values: Samples) -> tuple[float, float]:
     noise = float((left**2).sum()) / max(1, len(t) - 3)
     covariance = noise * np.linalg.inv(design.T @ design)
     if not bend < -CERTAIN * math.sqrt(covariance[2, 2]):
-        raise CalibrationFailed(
-            f"No focus from {places[0]:.1f} to {places[-1]:.1f} um is sharper than the others.",
-            hint="look at a place with cells, expose longer, or use a pattern with more contrast",
-        )
+        raise _flat(places)
     by_slope, by_bend = -1 / (2 * bend), slope / (2 * bend**2)
     variance = (
         by_slope**2 * covariance[1, 1] + by_bend**2 * covariance[2, 2] + 2 * by_slope * by_bend * covariance[1, 2]
     )
     return middle + width * float(-slope / (2 * bend)), width * math.sqrt(max(0.0, float(variance)))
+
+
+def _flat(places: Samples) -> CalibrationFailed:
+    return CalibrationFailed(
+        f"No focus from {places[0]:.1f} to {places[-1]:.1f} um is sharper than the others.",
+        hint="look at a place with cells, expose longer, search a wider range, or use a pattern with more contrast",
+    )

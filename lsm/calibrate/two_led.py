@@ -10,10 +10,9 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import Field
 
-from lsm.calibrate._frames import CalibrationFailed, Plane, Taker, Vector, as_plane, shift_between
+from lsm.calibrate._frames import CalibrationFailed, Part, Plane, Taker, Vector, as_plane, shift_between
 from lsm.calibrate.focus import FocusFound, depth_of_field_um
 from lsm.config import Config
 from lsm.devices import Microscope, Observe
@@ -155,6 +154,6 @@ def _defocus(first: Plane, second: Plane, per_um: Vector) -> tuple[float, float]
     return float(whole.px @ per_um) / squared, float(each.std(ddof=1)) / math.sqrt(len(each))
 
 
-def _quarters(plane: Plane) -> list[Float[np.ndarray, "y x"]]:
+def _quarters(plane: Plane) -> list[Part]:
     height, width = (side // 2 for side in plane.shape)
     return [plane[y : y + height, x : x + width] for y in (0, height) for x in (0, width)]
