@@ -20,6 +20,7 @@ from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
 from lsm.cli.simulate import simulate
+from lsm.cli.torture import torture
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
@@ -39,6 +40,7 @@ app.command("design")(design)
 app.command("train-policy")(train_policy)
 app.command("simulate")(simulate)
 app.command("recover")(recover)
+app.command("torture")(torture)
 app.add_typer(bench_app, name="bench")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")

@@ -120,7 +120,8 @@ class TortureReport:
     @property
     def promise_kept(self) -> bool:
         """Nothing silently wrong, crashed, hanging or left lit, and nothing moved outside its limits."""
-        inside = self.limits is None or self.limits["outside"] == 0
+        limits = self.limits or {}
+        inside = not any(limits.get(count, 0) for count in ("outside", "changed", "crashed"))
         dark = all(seconds <= DARK_WITHIN_S for seconds in self.dark_after_death_s)
         return all(trial.good for trial in self.trials) and inside and dark
 
