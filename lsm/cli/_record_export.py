@@ -205,6 +205,8 @@ def _tell(out: Path, frame: ReplayedFrame, *, as_json: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if (clipped := int(frame.metadata["clipped_px"]) - unknown) > 0:
+        console.print(f"{_counted(clipped, 'pixel')} at saturation: ask for a shorter exposure.", highlight=False)
     if unknown:
         console.print(f"{unknown} pixels have no known value and stand at saturation.", highlight=False)
     low, high = _range(frame)

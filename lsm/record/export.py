@@ -10,12 +10,9 @@ from typing import Final
 
 from lsm.errors import InputError, RecordError
 from lsm.record.export_layout import Layout, plan
-from lsm.record.export_ndtiff import write_ndtiff
-from lsm.record.export_tiff import write_tiff
-from lsm.record.export_zarr import write_zarr
-from lsm.record.reading import open_record
+from lsm.record.reading import Recording, open_record
 
-Writer = Callable[..., None]
+Writer = Callable[[Recording, Layout, Path], None]
 
 
 class ExportFormat(StrEnum):
@@ -25,12 +22,6 @@ class ExportFormat(StrEnum):
     OME_ZARR = "ome-zarr"
     NDTIFF = "ndtiff"
 
-
-WRITERS: Final[dict[ExportFormat, Writer]] = {
-    ExportFormat.OME_TIFF: write_tiff,
-    ExportFormat.OME_ZARR: write_zarr,
-    ExportFormat.NDTIFF: write_ndtiff,
-}
 
 ENDINGS: Final[dict[ExportFormat, tuple[str, ...]]] = {
     ExportFormat.OME_TIFF: (".ome.tif", ".ome.tiff"),
@@ -60,11 +51,12 @@ def export_recording(path: Path, to: ExportFormat, out: Path, *, pixel_um: float
     FileMissing, and RecordError for a recording that cannot be read and a target that cannot be written.
     """
     _check_target(to, out)
+    write = _writer(to)
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     with open_record(path) as recording:
         layout: Layout = plan(recording, pixel_um=pixel_um)
         try:
-            WRITERS[to](recording, layout, partial)
+            write(recording, layout, partial)
             _refuse_existing(out)
             partial.rename(out)
         except OSError as error:
@@ -74,6 +66,21 @@ def export_recording(path: Path, to: ExportFormat, out: Path, *, pixel_um: float
         finally:
             _remove(partial)
     return Exported(out, layout.n_planes, len(layout.blocks), layout.pixel_um)
+
+
+def _writer(to: ExportFormat) -> Writer:
+    # their libraries take up to a second to import, which no other command should wait for
+    if to is ExportFormat.OME_TIFF:
+        from lsm.record.export_tiff import write_tiff
+
+        return write_tiff
+    if to is ExportFormat.OME_ZARR:
+        from lsm.record.export_zarr import write_zarr
+
+        return write_zarr
+    from lsm.record.export_ndtiff import write_ndtiff
+
+    return write_ndtiff
 
 
 def _check_target(to: ExportFormat, out: Path) -> None:

@@ -8,15 +8,14 @@ that was really on ([led, [level per colour]]), the request and the decision.
 from contextlib import ExitStack
 from pathlib import Path
 
+from ndstorage import NDTiffDataset
+
 from lsm.record.export_layout import ImageBlock, Layout, Plane
 from lsm.record.reading import Recording
 
 
 def write_ndtiff(recording: Recording, layout: Layout, path: Path) -> None:
     """Write the frames one by one into a new folder. Raises OSError, RecordError."""
-    # takes a second to import, which other exports need not wait for
-    from ndstorage import NDTiffDataset
-
     path.mkdir()
     summary = {"PixelSize_um": layout.pixel_um, "StartTime": layout.started, "lsm": layout.header}
     dataset = NDTiffDataset(str(path), summary_metadata=summary, writable=True)

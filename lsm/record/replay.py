@@ -114,6 +114,7 @@ class Replay:
             )
         values, variance = self._with_noise(found, request)
         values[unknown] = full
+        clipped = int((values >= full).sum())
         self._place, self._latch = place, self._latch + 1
         there = self._stack.places[place]
         return ReplayedFrame(
@@ -124,7 +125,7 @@ class Replay:
             z_um=there.z_um,
             started_ns=started_ns,
             ended_ns=time.monotonic_ns(),
-            metadata=self._metadata(found, variance),
+            metadata=self._metadata(found, variance) | {"clipped_px": str(clipped)},
             sum_adu=found.mean.astype(np.float32),
             variance_adu2=None if variance is None else variance.astype(np.float32),
             valid=~unknown,

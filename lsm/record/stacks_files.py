@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-import zarr
 from jaxtyping import Float
 
 from lsm.errors import FileMissing, InputError, NotMeasured, WrongFormat
@@ -26,6 +25,7 @@ from lsm.record.stacks_recording import RecordedStack
 
 FILL_ADU: Final = 0.9 * 65535
 BSCCM_METADATA: Final = "BSCCM_global_metadata.json"
+HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 # optics of the Fourier-ptychography data of the Smart Imaging Lab, as its data_description.txt gives them
 FPM_PITCH_MM, FPM_DISTANCE_MM, FPM_GLASS = 4.0, 90.88, Glass(thickness_mm=1.0, refractive_index=1.52)
@@ -128,6 +128,9 @@ def bsccm_stack(folder: Path, cell: int, board: LedBoard, camera: StackCamera) -
     images are the only colour or green. The exposure is taken as 1 ms.
     Raises FileMissing, WrongFormat, NotMeasured for another cell or no single-LED channel.
     """
+    # half a second that no other stack should wait for
+    import zarr
+
     colour = min(1, board.n_colours - 1)
     try:
         metadata = json.loads((folder / BSCCM_METADATA).read_text(encoding="utf-8"))
@@ -220,10 +223,13 @@ def _linear(
 
 
 def is_recording(path: Path) -> bool:
-    """Whether the file is a recording, or too damaged to say."""
+    """Whether the file is a recording, or one of HDF5 that is too damaged to say."""
+    with path.open("rb") as file:
+        if file.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+            return False
     try:
-        with h5py.File(path, "r", swmr=True) as file:
-            return SCHEMA_ATTRIBUTE in file.attrs
+        with h5py.File(path, "r", swmr=True) as content:
+            return SCHEMA_ATTRIBUTE in content.attrs
     except (OSError, RuntimeError):
-        # a file that cannot be opened is for open_record to explain, which also mends one whose writer was killed
+        # for open_record to explain, which also mends a file whose writer was killed
         return True
