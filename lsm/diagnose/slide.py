@@ -16,6 +16,7 @@ from lsm.diagnose.report import ReportContent, write_report
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.diagnose.ways import Way, search_of
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
+from lsm.illum import LedBoard
 from lsm.record import ContinuedMicroscope, Recorder, Recording, open_record
 from lsm.safety import Interlock
 from lsm.scope import RigConfig, connect, find_rig
@@ -104,12 +105,15 @@ def resume(
 
     The recorded frames are read, not taken again, and lead to the decisions that they led to before; the light
     that they cost counts. rig: where the rig file is now; None takes the place it had.
+    Of a run that recorded all but lacks its report, the report is made without any light.
     Raises InputError for a run that is complete, ConfigError or ModelMismatch for another rig or model than
     recorded, RecordError where a decision is not the recorded one, and what diagnose raises.
     """
     with open_record(folder / RECORD) as recording:
         job = _recorded_job(folder, recording, rig)
         frames = recording.n_frames
+        if recording.complete:
+            return _report(job, _search_again(job, recording), resumed_after=frames)
         # a simulated microscope was switched off with the run and must come to where a real one still is
         past: dict[str, Any] = {"history": _history(recording)} if _is_computed(job.rig) else {}
         with connect(job.rig, **_simulated(job, simulation), **past) as microscope:
@@ -132,7 +136,7 @@ def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnSt
         def keep(frame: Frame, decision: dict[str, Any]) -> None:
             nonlocal seen
             if seen < frames:
-                _refuse_other_decision(decision, recording.decision(seen), seen)
+                _refuse_other_decision(decision, recording.decision(seen))
             else:
                 append[0].add(frame, decision | ({RESUMED: True} if seen == frames else {}))
             seen += 1
@@ -143,6 +147,33 @@ def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnSt
             begin()
         append[0].finish({"run": run_summary(run)})
         return run
+
+
+def _search_again(job: _Job, recording: Recording) -> SlideRun:
+    """What the recorded run found, from its frames alone."""
+    relived = ContinuedMicroscope(_NoMicroscope(job.rig.led.board.build()), recording.frames())
+    held = recording.decisions()
+
+    def keep(frame: Frame, decision: dict[str, Any]) -> None:
+        _refuse_other_decision(decision, next(held))
+
+    return _search(relived, job, keep, lambda *_: None)
+
+
+@dataclass(frozen=True)
+class _NoMicroscope:
+    """Stands behind a recording that holds all that will be asked for."""
+
+    board: LedBoard
+
+    def observe(self, request: Observe) -> Frame:
+        raise RecordError(
+            "The run comes to captures that its complete recording does not hold.",
+            hint="use the program that made the recording",
+        )
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 def _history(recording: Recording) -> Iterator[Observe]:
@@ -169,7 +200,7 @@ def _recorded_job(folder: Path, recording: Recording, rig: str | None) -> _Job:
     header = recording.header
     if header.get("made_by") != MADE_BY:
         raise InputError(f"{recording.path} is not a recording of 'lsm diagnose'.", hint="only its runs can be resumed")
-    if recording.complete:
+    if recording.complete and (folder / REPORT).exists():
         raise InputError(f"The run in {folder} is complete.", hint="there is nothing to resume")
     config = DiagnoseConfig.from_table(header["config"], source=f"the header of {recording.path}")
     job = _job(config if rig is None else config.model_copy(update={"rig": rig}), folder)
@@ -186,11 +217,11 @@ def _recorded_job(folder: Path, recording: Recording, rig: str | None) -> _Job:
     return job
 
 
-def _refuse_other_decision(decision: dict[str, Any], held: dict[str, Any], index: int) -> None:
+def _refuse_other_decision(decision: dict[str, Any], held: dict[str, Any]) -> None:
     for key in ("action", "field"):
         if decision[key] != held.get(key):
             raise RecordError(
-                f"Frame {index} was recorded with the {key} {held.get(key)}, the resumed run comes to {decision[key]}.",
+                f"A frame was recorded with the {key} {held.get(key)}, the resumed run comes to {decision[key]}.",
                 hint="resume with the program that began the recording",
             )
 

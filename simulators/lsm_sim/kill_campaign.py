@@ -7,7 +7,7 @@ random time. Then the file must open, hold at least what was acknowledged, with 
 recording that nobody interrupted, and pass `verify`. Another process resumes it, and is killed too in half of the
 cases. In the end the recording must equal the uninterrupted one.
 
-What is recorded is a Job: invented frames at full speed here; any other job that can be resumed fits.
+What is recorded is a Job: invented frames at full speed, or a whole `lsm diagnose` (`--job diagnosis --frames 24`).
 """
 
 import argparse
@@ -73,6 +73,10 @@ class Job(Protocol):
         """Where in the folder the recording is."""
         ...
 
+    def differences(self, recording: Recording, reference: Recording) -> list[str]:
+        """Where the frames of a recording differ from those of the uninterrupted one in what must be alike."""
+        ...
+
 
 @dataclass(frozen=True)
 class InventedFrames:
@@ -97,6 +101,9 @@ class InventedFrames:
 
     def record(self, folder: Path) -> Path:
         return folder / "record.h5"
+
+    def differences(self, recording: Recording, reference: Recording) -> list[str]:
+        return differences(recording, reference)
 
     def frame(self, index: int) -> Frame:
         rng = np.random.default_rng(index)
@@ -239,7 +246,7 @@ class _Trial:
             return [f"{where}: there is no file"] if self._acknowledged else []
         try:
             with open_record(self._path) as recording:
-                found = differences(recording, reference)
+                found = self._job.differences(recording, reference)
                 count, self.complete = recording.n_frames, recording.complete
                 tally.mended[_kind(recording.mended)] += 1
         except LsmError as error:
@@ -258,7 +265,7 @@ class _Trial:
             return [f"{self.folder.name}: the job failed: {self._error}"]
         try:
             with open_record(self._path) as recording:
-                found = differences(recording, reference)
+                found = self._job.differences(recording, reference)
                 if (recording.n_frames, recording.complete) != (reference.n_frames, reference.complete):
                     found.append(f"it ends with {recording.n_frames} frames, complete: {recording.complete}")
                 if recording.summary != reference.summary:
@@ -316,6 +323,12 @@ def _remove(folder: Path, *, keep: bool) -> None:
     folder.rmdir()
 
 
+def _diagnosis(captures: int, folder: Path) -> Job:
+    from lsm_sim.diagnosis_job import Diagnosis
+
+    return Diagnosis.prepared(captures, folder / "first")
+
+
 def main(arguments: list[str]) -> int:
     """0 when every kill left what it must."""
     parser = argparse.ArgumentParser(description="SIGKILL at random moments of a recording.")
@@ -323,10 +336,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--frames", type=int, default=40, help="frames of a recording (default 40)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="also write the result here")
+    parser.add_argument("--job", choices=("frames", "diagnosis"), default="frames", help="what is killed")
     options = parser.parse_args(arguments)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lsm-kills-") as folder:
-        tally = kill_campaign(InventedFrames(options.frames), options.kills, seed=options.seed, folder=Path(folder))
+        job = _diagnosis(options.frames, Path(folder)) if options.job == "diagnosis" else InventedFrames(options.frames)
+        tally = kill_campaign(job, options.kills, seed=options.seed, folder=Path(folder))
     result = {
         "machine": asdict(this_machine()),
         "settings": {key: value for key, value in vars(options).items() if key != "json"},

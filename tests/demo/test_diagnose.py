@@ -84,6 +84,14 @@ def test_a_complete_run_is_not_resumed(whole: DiagnoseResult):
         resume(whole.record.parent)
 
 
+def test_a_report_that_is_missing_is_made_from_the_recording(whole: DiagnoseResult, tmp_path: Path):
+    folder = Path(shutil.copytree(whole.record.parent, tmp_path / "run"))
+    (folder / "report.html").unlink()
+    again = resume(folder)
+    assert again.run.estimate == whole.run.estimate
+    assert again.report.read_bytes() == whole.report.read_bytes()
+
+
 def test_another_rig_is_refused(interrupted: Path, tmp_path: Path):
     from lsm.scope import find_rig
 
