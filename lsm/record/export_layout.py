@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -33,12 +33,15 @@ from lsm.types import DutyLevels
 EQUAL_STEPS = 0.01
 """Largest difference of focus steps that count as equal, relative to their mean."""
 
+OBJECTIVE = ("na", "magnification", "immersion_index")
+
 
 @dataclass(frozen=True)
 class Plane:
     """One frame without its image.
 
-    light: digest of the pattern asked for. elapsed_s: start of the exposure after that of the run's first frame.
+    light: digest of the pattern asked for. elapsed_s: start of the exposure after that of the run's first frame; by
+    the monotonic clock, and across a resumption by the computer's wall clock.
     shown: key of the light that was really on in `Layout.lights`. facts: everything else, as JSON values.
     """
 
@@ -107,6 +110,7 @@ class Layout:
 
     names: channel name by digest of the pattern asked for: the pattern's own name, with the digest where several
     patterns have the same. lights: what was really on, as [led, [level per colour]] of the LEDs that shone.
+    wall_ns: UTC time of the first exposure since 1970; None in old recordings.
     """
 
     blocks: tuple[ImageBlock, ...]
@@ -116,6 +120,7 @@ class Layout:
     pixel_um: float
     header: dict[str, Any]
     summary: dict[str, Any]
+    wall_ns: int | None = None
 
     @property
     def n_planes(self) -> int:
@@ -127,15 +132,18 @@ class Layout:
 
     @property
     def objective(self) -> dict[str, float]:
-        """`na` and `magnification` where the header has them as positive numbers."""
+        """The numbers of OBJECTIVE that the header has, as positive numbers."""
         told = self.header.get("objective")
         table = told if isinstance(told, dict) else {}
-        return {key: float(table[key]) for key in ("na", "magnification") if _is_positive(table.get(key))}
+        return {key: float(table[key]) for key in OBJECTIVE if _is_positive(table.get(key))}
 
     @property
     def started(self) -> str | None:
-        """Date and time of the run in ISO 8601, where the header has them."""
-        with suppress(TypeError, ValueError):
+        """Date and time of the first exposure in ISO 8601, UTC; in old recordings of what the header has."""
+        # a computer's clock may say anything
+        with suppress(TypeError, ValueError, OverflowError, OSError):
+            if self.wall_ns is not None:
+                return datetime.fromtimestamp(self.wall_ns / 1e9, UTC).isoformat(timespec="milliseconds")
             return datetime.fromisoformat(self.header.get("started", "")).isoformat()
         return None
 
@@ -152,18 +160,41 @@ def plan(recording: Recording, *, pixel_um: float | None) -> Layout:
     lights: dict[str, list[list[Any]]] = {}
     called: dict[str, str] = {}
     planes: list[Plane] = []
-    first_ns: int | None = None
+    clock = _Clock(recording)
     shape_px = (0, 0)
     for index, frame in enumerate(recording.frames()):
-        first_ns = frame.started_ns if first_ns is None else first_ns
-        plane = _plane(index, frame, first_ns, recording.decision(index), lights)
+        plane = _plane(index, frame, clock.elapsed_s(index, frame), recording.decision(index), lights)
         called.setdefault(plane.light, frame.request.pattern.name)
         planes.append(plane)
         rows, columns = frame.image.shape
         shape_px = (rows, columns)
     return Layout(
-        tuple(_blocks(planes, pixel)), _names(called), lights, shape_px, pixel, recording.header, recording.summary
+        tuple(_blocks(planes, pixel)),
+        _names(called),
+        lights,
+        shape_px,
+        pixel,
+        recording.header,
+        recording.summary,
+        recording.wall_ns(0),
     )
+
+
+class _Clock:
+    """Seconds since the first exposure; each session of a resumed run has a monotonic clock of its own."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._begun: dict[int, tuple[int, int]] = {}
+        self._first_wall_ns = recording.wall_ns(0) or 0
+
+    def elapsed_s(self, index: int, frame: Frame) -> float:
+        row = self._recording.row(index)
+        session = int(row["session"]) if "session" in row.dtype.names else 0
+        if session not in self._begun:
+            self._begun[session] = (frame.started_ns, (self._recording.wall_ns(index) or 0) - self._first_wall_ns)
+        started_ns, later_ns = self._begun[session]
+        return (later_ns + frame.started_ns - started_ns) / 1e9
 
 
 def pixel_of(recording: Recording, pixel_um: float | None) -> float:
@@ -183,7 +214,7 @@ def _is_positive(value: Any) -> bool:
 
 
 def _plane(
-    index: int, frame: Frame, first_ns: int, decision: dict[str, Any], lights: dict[str, list[list[Any]]]
+    index: int, frame: Frame, elapsed_s: float, decision: dict[str, Any], lights: dict[str, list[list[Any]]]
 ) -> Plane:
     request = frame.request
     shown = hashlib.sha256(frame.shown.levels.tobytes()).hexdigest()[:12]
@@ -204,7 +235,6 @@ def _plane(
         "metadata": dict(frame.metadata),
     }
     span_adu = (int(frame.image.min()), int(frame.image.max()))
-    elapsed_s = (frame.started_ns - first_ns) / 1e9
     return Plane(
         index, request.pattern.digest, frame.xy_um, frame.z_um, request.z_um, request.exposure_ms, elapsed_s, shown,
         span_adu, facts,

@@ -65,7 +65,9 @@ def _image(root: Element, layout: Layout, block: ImageBlock, number: int) -> Ele
         SubElement(image, "AcquisitionDate").text = layout.started
     SubElement(image, "InstrumentRef", {"ID": "Instrument:0"})
     if layout.objective:
-        SubElement(image, "ObjectiveSettings", {"ID": "Objective:0:0"})
+        index = layout.objective.get("immersion_index")
+        medium = {} if index is None else {"RefractiveIndex": repr(index)}
+        SubElement(image, "ObjectiveSettings", {"ID": "Objective:0:0"} | medium)
     stage = {"Name": f"x {x_um:.1f}, y {y_um:.1f} um"} | _position("", block.planes[0])
     SubElement(image, "StageLabel", stage)
     return image

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,7 +31,7 @@ from record.frames import BOARD, decide, make_frame
 HEADER = {
     "rig": "bench <1>",
     "camera_pixel_um": 1.625,
-    "objective": {"na": 0.1, "magnification": 4.0},
+    "objective": {"na": 0.1, "magnification": 4.0, "immersion_index": 1.0},
     "started": "2026-03-02T10:15:00+00:00",
 }
 NAMES = ("bright field", "learned 1", 'half disc "µ"')
@@ -121,14 +122,17 @@ def test_ome_tiff_opens_in_tifffile(exports: dict[ExportFormat, Path]):
         assert per_cm[0] / per_cm[1] == pytest.approx(10_000 / 1.625, rel=1e-9)
 
 
-def test_ome_xml_says_pixel_pattern_place_and_time(exports: dict[ExportFormat, Path]):
+def test_ome_xml_says_pixel_pattern_place_and_time(run: Path, exports: dict[ExportFormat, Path]):
     ome = ome_types.from_xml(tifffile.tiffcomment(exports[ExportFormat.OME_TIFF]))
+    with open_record(run) as recording:
+        first_s = recording.wall_ns(0) / 1e9
     notes = {note.id: json.loads(note.value) for note in ome.structured_annotations.comment_annotations}
     assert (ome.instruments[0].microscope.model, ome.instruments[0].objectives[0].lens_na) == ("bench <1>", 0.1)
     assert ome.instruments[0].objectives[0].nominal_magnification == 4.0
     for index, number, (t, c, z) in places():
         image, frame = ome.images[number], visit(index)
-        assert image.acquisition_date.isoformat() == HEADER["started"]
+        assert abs(image.acquisition_date.timestamp() - first_s) < 0.001
+        assert image.objective_settings.refractive_index == 1.0
         pixels = image.pixels
         assert (pixels.physical_size_x, pixels.physical_size_y) == (1.625, 1.625)
         assert pixels.physical_size_x_unit.value == pixels.physical_size_y_unit.value == "µm"
@@ -269,6 +273,26 @@ def test_a_recording_that_is_still_being_written(tmp_path: Path, to: ExportForma
     assert (done.frames, done.images) == (5, 2)
 
 
+def test_times_of_a_resumed_run_go_on_after_the_computer_was_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The monotonic clock begins anew; the wall clock says how much later."""
+    path, out = tmp_path / "record.h5", tmp_path / "run.ome.tif"
+    recorder = Recorder(path, HEADER)
+    recorder.add(replace(visit(0), started_ns=time.monotonic_ns()))
+    recorder.close()
+    running_ns = time.monotonic_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: running_ns() - 10**13)
+    with Recorder.resume(path) as resumed:
+        resumed.add(replace(visit(1), started_ns=time.monotonic_ns()))
+        resumed.add(replace(visit(2), started_ns=time.monotonic_ns() + 60 * 10**9))
+    export_recording(path, ExportFormat.OME_TIFF, out)
+    times_s = [
+        plane.delta_t for image in ome_types.from_xml(tifffile.tiffcomment(out)).images for plane in image.pixels.planes
+    ]
+    assert times_s[0] == 0
+    # the test itself takes far less than the minute between the frames
+    assert 0 < times_s[1] < 60 < times_s[2] < 120
+
+
 @pytest.mark.parametrize("to", FORMATS)
 def test_nothing_half_written_is_left(run: Path, tmp_path: Path, to: ExportFormat, monkeypatch: pytest.MonkeyPatch):
     """The recording turns out to be damaged in the middle."""
@@ -331,7 +355,7 @@ def test_a_pixel_that_the_recording_does_not_say_must_be_given(tmp_path: Path, t
     ome = ome_types.from_xml(tifffile.tiffcomment(out))
     assert ome.images[0].pixels.physical_size_x == 0.5
     # what the header does not say is not made up
-    assert (ome.instruments[0].objectives, ome.images[0].acquisition_date) == ([], None)
+    assert (ome.instruments[0].objectives, ome.images[0].objective_settings) == ([], None)
 
 
 @pytest.mark.parametrize("to", FORMATS)
