@@ -6,15 +6,16 @@ Everything that reaches into private names of pyjavaz, and every work-around, is
   the interpreter; so the server is greeted here first, and a bridge that hangs is abandoned.
 * A failure while it connects is a traceback of its own thread; another version of the server is only a warning.
 * All errors of Micro-Manager arrive as the bare class Exception, with a Java stack trace as their text.
+* It never closes its socket.
+* Two of its objects that the garbage collector frees together wait for ever, so each is given back by hand.
 * Every object that Java returns keeps an entry in `atexit` for ever, so snapped images are fetched as arrays.
 """
 
 import atexit
 import json
 import threading
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -28,6 +29,8 @@ from lsm.scope.rig import JavaServer
 HOST = "127.0.0.1"
 CLOSING_S = 2.0
 
+_connecting = threading.Lock()
+
 
 class JavaCore:
     """The snake-case methods of a running Micro-Manager's Core, answering as a core in this process does.
@@ -35,10 +38,10 @@ class JavaCore:
     Errors are RuntimeErrors of one line, vectors are tuples, enumerations numbers and images planes [y, x].
     """
 
-    def __init__(self, shadow: Any, port: int) -> None:
+    def __init__(self, shadow: Any, sockets: list[Any]) -> None:
         self._shadow = shadow
         self._bridge = shadow._bridge  # noqa: SLF001
-        self._port = port
+        self._sockets = sockets
         self._closed = False
         self._lock = threading.Lock()
 
@@ -50,9 +53,10 @@ class JavaCore:
 
         return call
 
-    def get_tagged_image(self, channel: int, camera: str, height: int, width: int) -> SimpleNamespace:
-        """The image of the last snap, under the arguments of a core in this process: they say what it must be."""
-        tags = {"Camera": camera, "Width": width, "Height": height, "CameraChannelIndex": channel}
+    def get_tagged_image(self, *_: Any) -> SimpleNamespace:
+        """The image of the last snap as a plane; the arguments that a core in this process wants are not needed."""
+        height, width = self.get_image_height(), self.get_image_width()
+        tags = {"Camera": self.get_camera_device(), "Width": width, "Height": height}
         return SimpleNamespace(pix=_plane(self.get_image(), height, width), tags=tags)
 
     def pop_next_tagged_image(self) -> SimpleNamespace:
@@ -73,19 +77,17 @@ class JavaCore:
             self._closed = True
         atexit.unregister(self.close)
         watchdog = Watchdog()
-        with warnings.catch_warnings():
-            # the client leaves its socket to the garbage collector when its thread ends
-            warnings.simplefilter("ignore", ResourceWarning)
-            try:
-                watchdog.call(
-                    lambda: _run(self._shadow._close),  # noqa: SLF001
-                    what="Micro-Manager",
-                    within_s=CLOSING_S,
-                    error=DeviceError,
-                )
-            except DeviceError:
-                _abandon(self._bridge, self._port)
+        try:
+            watchdog.call(
+                lambda: _run(self._shadow._close),  # noqa: SLF001
+                what="Micro-Manager",
+                within_s=CLOSING_S,
+                error=DeviceError,
+            )
+        except DeviceError:
+            _abandon(self._bridge)
         watchdog.close()
+        close_behind(self._bridge, self._sockets)
 
 
 def open_java_core(server: JavaServer) -> JavaCore:
@@ -107,21 +109,23 @@ def open_java_core(server: JavaServer) -> JavaCore:
     Bridge._ports_with_terminated_servers.discard(server.port)  # noqa: SLF001
     watchdog = Watchdog()
     timeout_ms = round(server.timeout_s * 1000)
-    try:
-        shadow = watchdog.call(
-            lambda: _run(lambda: Core(port=server.port, timeout=timeout_ms)),
-            what=f"Micro-Manager on port {server.port}",
-            within_s=server.timeout_s,
-            error=DeviceError,
-        )
-    except DeviceError:
-        held = Bridge._cached_bridges_by_port.get(server.port)  # noqa: SLF001
-        bridge = held() if held is not None else None
-        if bridge is not None:
-            _abandon(bridge, server.port)
-        raise
+    with remembered_sockets() as sockets:
+        try:
+            shadow = watchdog.call(
+                lambda: _run(lambda: Core(port=server.port, timeout=timeout_ms)),
+                what=f"Micro-Manager on port {server.port}",
+                within_s=server.timeout_s,
+                error=DeviceError,
+            )
+        except DeviceError:
+            held = Bridge._cached_bridges_by_port.get(server.port)  # noqa: SLF001
+            bridge = held() if held is not None else None
+            if bridge is not None:
+                _abandon(bridge)
+                close_behind(bridge, sockets)
+            raise
     watchdog.close()
-    core = JavaCore(shadow, server.port)
+    core = JavaCore(shadow, sockets)
     atexit.register(core.close)
     return core
 
@@ -204,15 +208,48 @@ def _plane(pixels: Any, height: int, width: int) -> np.ndarray:
     return flat.reshape(height, width)
 
 
-def _abandon(bridge: Any, port: int) -> None:
+def _abandon(bridge: Any) -> None:
     """Wake every call that waits for the server, and let none wait for it later, at the end of the interpreter."""
     from pyjavaz import server_terminated
     from pyjavaz.bridge import Bridge
 
-    server_terminated(port)
-    held = Bridge._cached_bridges_by_port.get(port)  # noqa: SLF001
+    server_terminated(bridge.port)
+    held = Bridge._cached_bridges_by_port.get(bridge.port)  # noqa: SLF001
     if held is not None and held() is bridge:
-        with suppress(KeyError):
-            del Bridge._cached_bridges_by_port[port]  # noqa: SLF001
+        del Bridge._cached_bridges_by_port[bridge.port]  # noqa: SLF001
     bridge._shutdown_event.set()  # noqa: SLF001
     bridge._closed = True  # noqa: SLF001
+
+
+@contextmanager
+def remembered_sockets() -> Iterator[list[Any]]:
+    """The client's sockets made meanwhile: it never closes one."""
+    from pyjavaz import bridge as module
+
+    original, made = module._DataSocket, []  # noqa: SLF001
+
+    def make(*arguments: Any, **named: Any) -> Any:
+        made.append(original(*arguments, **named))
+        return made[-1]
+
+    with _connecting:
+        module._DataSocket = make  # noqa: SLF001
+        try:
+            yield made
+        finally:
+            module._DataSocket = original  # noqa: SLF001
+
+
+def close_behind(bridge: Any, sockets: list[Any]) -> None:
+    """Close the sockets when the bridge's thread has ended; one that waits for a dead server is left to it."""
+    thread = bridge._socket_thread_wr()  # noqa: SLF001
+
+    def close() -> None:
+        if thread is not None:
+            thread.join()
+        for each in sockets:
+            each._socket.close(linger=0)  # noqa: SLF001
+
+    closer = threading.Thread(target=close, daemon=True, name="closing the ZMQ client")
+    closer.start()
+    closer.join(0.2)
