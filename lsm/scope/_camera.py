@@ -18,7 +18,9 @@ from lsm.types import Image
 T = TypeVar("T")
 
 REMEMBERED = 4
-"""Images with which a new one is compared: as many as drivers keep in a ring."""
+"""Images with which a new one is compared, and that are thrown away to empty a driver's ring."""
+BRIGHTER_ADU, BRIGHTER_SIGMA = 1.0, 6.0
+"""By how much the mean of a lit image must exceed that of a dark one before it proves that light was on."""
 SAMPLED_ROWS = 32
 TELLING_SHARE = 1 / 16
 """Of neighbouring pixels that differ, from which on an image is never the same twice."""
@@ -37,7 +39,11 @@ class Shot:
 
 
 class CoreCamera:
-    """Calls of the camera, each under the watchdog. Every method raises CameraError."""
+    """Calls of the camera, each under the watchdog. Every method raises CameraError.
+
+    doubted: an image was old, or did not come. The driver may then be behind by one or more images, and hand out
+    those of earlier exposures, under earlier light, as if they were new; see `flush` and `is_of_now`.
+    """
 
     def __init__(self, core: Any, rig: RigConfig, watchdog: Watchdog) -> None:
         self._core = core
@@ -48,6 +54,7 @@ class CoreCamera:
         self._pixel_type: np.dtype[Any] | None = None
         self._seen: deque[Image] = deque(maxlen=REMEMBERED)
         self._first_counts: dict[str, int] = {}
+        self.doubted = False
 
     def set_exposure(self, exposure_ms: float) -> None:
         """Set the exposure time and read it back; does nothing where it is set already."""
@@ -72,7 +79,7 @@ class CoreCamera:
             ended_ns = time.monotonic_ns()
             return self._shot(self._tagged(), started_ns, ended_ns), float(core.get_exposure())
 
-        shot, got_ms = self._call(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera)
+        shot, got_ms = self._taken(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera)
         self._exposure_ms = math.nan
         self._check_exposure(got_ms, exposure_ms)
         self._exposure_ms = exposure_ms
@@ -89,7 +96,21 @@ class CoreCamera:
         telling = np.count_nonzero(np.diff(rows.astype(np.int32), axis=1)) >= TELLING_SHARE * rows.size
         before = telling and any(np.array_equal(rows, other) for other in self._seen)
         self._seen.append(rows)
+        self.doubted = self.doubted or bool(before)
         return bool(before)
+
+    def flush(self) -> Shot:
+        """In the dark: throw away what the driver may still hold; returns the last image, a dark one."""
+        for _ in range(REMEMBERED):
+            last = self.snap()
+        return last
+
+    def is_of_now(self, shot: Shot, dark: Shot) -> bool:
+        """Whether the image after a flush is clearly brighter than the dark: then the driver is not behind."""
+        mean_adu, dark_adu = float(shot.image.mean()), float(dark.image.mean())
+        sigma_adu = float(dark.image.std()) / math.sqrt(dark.image.size)
+        self.doubted = not mean_adu - dark_adu > max(BRIGHTER_ADU, BRIGHTER_SIGMA * sigma_adu)
+        return not self.doubted
 
     def start_sequence(self, count: int) -> None:
         """Let the camera take `count` images at the exposure that was set, at its triggers where it waits for them."""
@@ -120,7 +141,7 @@ class CoreCamera:
             return self._shot(core.pop_next_tagged_image(), arrived_ns - round(exposure_ms * 1e6), arrived_ns)
 
         # beyond its own patience: the core does not answer at all
-        shot = self._call(take, patience_s + 1.0)
+        shot = self._taken(take, patience_s + 1.0)
         self._check_counters(shot.tags, index)
         return shot
 
@@ -198,6 +219,14 @@ class CoreCamera:
                     f"Camera '{self.label}' numbers image {index} of a burst {value} ({name}): one was dropped.",
                     hint="use a shorter burst, a larger circular buffer or a faster connection",
                 )
+
+    def _taken(self, work: Callable[[], T], within_s: float) -> T:
+        """As _call, for what gives an image: one that did not come may still come, at the wrong time."""
+        try:
+            return self._call(work, within_s)
+        except CameraError:
+            self.doubted = True
+            raise
 
     def _call(self, work: Callable[[], T], within_s: float) -> T:
         return self._watchdog.call(work, what=f"Camera '{self.label}'", within_s=within_s, error=CameraError)

@@ -23,8 +23,9 @@ from lsm.scope.rig import RigConfig
 
 HOLD_S = 1.75
 """Longest time for which one load may keep the light on, should this program die: like the board's own watchdog."""
-READOUT_MS = 50.0
+READOUT_MS = 200.0
 """From the end of one exposure to the next, until it has been measured."""
+SLACK_MS = 20.0
 END_S = 0.2
 SPARE_S = 0.25
 OVER = (SequenceState.DONE, SequenceState.FAULT)
@@ -128,8 +129,11 @@ class TriggeredBurst:
             shots = self._images(count)
             self._agree(armed, count)
             self._camera.end_sequence()
-        except BaseException:
+        except BaseException as error:
+            over = self._board_gave_up()
             self._abandon()
+            if over and isinstance(error, CameraError):
+                raise self._too_slow(longest_s, count) from error
             raise
         self._light.dark()
         self._learn_gap(shots, exposure_ms)
@@ -174,6 +178,19 @@ class TriggeredBurst:
                 hint="check the trigger cables for disturbances; no frame of this burst is kept",
             )
 
+    def _board_gave_up(self) -> bool:
+        with suppress(DeviceError):
+            return self._light.sequences.status().state == SequenceState.FAULT
+        return False
+
+    def _too_slow(self, longest_s: float, count: int) -> CameraError:
+        self._gap_ms = max(READOUT_MS, 2 * self._gap_ms)
+        return CameraError(
+            f"Camera '{self._camera.label}' did not take {count} images of a burst in {longest_s:.2f} s, after which "
+            "the LED board went dark.",
+            hint="try again: the next burst allows it more time; if that fails too, check the trigger cables",
+        )
+
     def _abandon(self) -> None:
         with suppress(DeviceError):
             self._light.dark()
@@ -181,9 +198,9 @@ class TriggeredBurst:
             self._camera.end_sequence()
 
     def _learn_gap(self, shots: Sequence[Shot], exposure_ms: float) -> None:
-        """Twice the longest seen, because a load that outlasts its time is dark and an error."""
+        """Ample, because a load that outlasts its time is dark and an error."""
         if len(shots) > 1:
             arrivals_ns = [shot.ended_ns for shot in shots]
             longest_ns = max(late - early for early, late in pairwise(arrivals_ns))
             seen_ms = longest_ns / 1e6 - exposure_ms
-            self._gap_ms = max(2 * seen_ms, 5.0)
+            self._gap_ms = 2 * max(seen_ms, 0.0) + SLACK_MS

@@ -53,21 +53,26 @@ class MicroManagerMicroscope:
         """Move, light, expose, go dark, and return the frame.
 
         When the light went out during the exposure (the board's watchdog, a reset), or the camera gave an image
-        that it had given before, the capture is repeated once; `metadata["attempts"]` counts. Raises WrongFormat
-        for a pattern of another board, StageError for a move that fails or ends elsewhere, CameraError for no, a
-        wrong or an old image, IlluminatorError, DeviceError for the shutter. The light is off after every one of
-        them, as far as the board can be reached.
+        that it had given before, the capture is repeated once; `metadata["attempts"]` counts. After an old or a
+        missing image the camera is believed again once an image is clearly brighter than dark ones taken just
+        before it; until then every capture with light is an error. Raises WrongFormat for a pattern of another board,
+        StageError for a move that fails or ends elsewhere, CameraError for no, a wrong or an old image,
+        IlluminatorError, DeviceError for the shutter. The light is off after every one of them, as far as the board
+        can be reached.
         """
         self._refuse(request.pattern)
         self._stages.move(request.xy_um, request.z_um)
         self._camera.set_exposure(request.exposure_ms)
         reason: DeviceError | None = None
         for attempt in range(1, ATTEMPTS + 1):
+            in_the_dark = self._camera.flush() if self._camera.doubted else None
             shown, shot, lit = self._expose(request)
             old = self._camera.gave_before(shot)
-            if lit and not old:
+            if lit and not old and self._is_new(shot, shown, in_the_dark):
                 return self._frame(request, shown, shot, {"attempts": str(attempt)})
-            reason = self._old_image() if old else self._light_lost(request.exposure_ms)
+            reason = self._old_image(old=old) if lit else self._light_lost(request.exposure_ms)
+            if lit and in_the_dark is not None:
+                break
         raise reason or self._light_lost(request.exposure_ms)
 
     def burst(self, request: Burst) -> tuple[Frame, ...]:
@@ -82,7 +87,7 @@ class MicroManagerMicroscope:
             raise WrongFormat("A burst has no patterns.", hint="give at least one")
         for pattern in request.patterns:
             self._refuse(pattern)
-        triggered = self._triggered
+        triggered = None if self._camera.doubted else self._triggered
         if triggered is None or len(request.patterns) == 1:
             return tuple(self._marked(self.observe(single), "software") for single in request.requests())
         self._stages.move(request.xy_um, request.z_um)
@@ -143,16 +148,23 @@ class MicroManagerMicroscope:
             finally:
                 self._illuminator.dark()
 
+    def _is_new(self, shot: Shot, shown: Shown, in_the_dark: Shot | None) -> bool:
+        """Always, unless the camera is in doubt; a dark image after dark ones may be any of them."""
+        if in_the_dark is None or not shown.levels.any():
+            return True
+        return self._camera.is_of_now(shot, in_the_dark)
+
     def _light_lost(self, exposure_ms: float) -> IlluminatorTimeout:
         return IlluminatorTimeout(
             f"The LEDs went out during {ATTEMPTS} exposures of {exposure_ms:g} ms.",
             hint="the board resets or loses its connection; check its supply and cable",
         )
 
-    def _old_image(self) -> CameraError:
+    def _old_image(self, *, old: bool) -> CameraError:
+        what = "that it had given before" if old else "no brighter than the dark, after an old or a missing one"
         return CameraError(
-            f"Camera '{self._camera.label}' gave an image again that it had given before, {ATTEMPTS} times.",
-            hint="its driver hands out old buffers; restart the camera, and its computer if that does not help",
+            f"Camera '{self._camera.label}' gave an image {what}.",
+            hint="its driver may hand out old images; a bright capture clears the doubt, else restart the camera",
         )
 
     def _frame(self, request: Observe, shown: Shown, shot: Shot, notes: dict[str, str]) -> Frame:

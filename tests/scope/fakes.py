@@ -147,4 +147,6 @@ class FakeCore:
         self._happen("snap")
 
     def get_tagged_image(self, channel: int, camera: str, height: int, width: int) -> SimpleNamespace:
-        return SimpleNamespace(pix=self.pixels, tags={"Camera": camera} | self.tags)
+        lit = [entry for entry in self.diary if entry in ("show", "dark")][-1:] == ["show"]
+        pixels = self.pixels if lit else np.zeros_like(self.pixels)
+        return SimpleNamespace(pix=pixels, tags={"Camera": camera} | self.tags)

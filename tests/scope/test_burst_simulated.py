@@ -103,6 +103,22 @@ def test_a_board_that_stores_few_patterns_is_loaded_again(
         np.testing.assert_array_equal(frame.image[0, :169], 200 * pattern.levels.max(axis=1).astype(np.uint16))
 
 
+def test_a_driver_that_falls_behind_gives_no_frame_of_earlier_light(scope: Interlock, bench: SimulatedMicroscope):
+    """And is believed again, in bursts too, when it is not behind any more."""
+    scope.observe(Observe(single_led(scope.board, 1), 2.0))
+    world_of(bench).faults.camera.lags = True
+    for led in (2, 3, 4):
+        with pytest.raises(CameraError, match="gave an image"):
+            scope.observe(Observe(single_led(scope.board, led), 2.0))
+        with pytest.raises(CameraError):
+            scope.burst(Burst(patterns(scope.board, 3), 2.0))
+    world_of(bench).faults.end()
+    for how in ("software", "hardware"):
+        frames = scope.burst(Burst(patterns(scope.board, 3), 2.0))
+        assert [lit_in(frame) for frame in frames] == [asked(frame) for frame in frames]
+        assert {frame.metadata["burst"] for frame in frames} == {how}
+
+
 class TestFaults:
     """Each is an error within the camera's timeout, leaves darkness, and the next burst is right again."""
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lsm.devices import Frame, Illuminator, Microscope, Observe
+from lsm.devices import Burst, Frame, Illuminator, Microscope, Observe
 from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, StageError, WrongFormat
-from lsm.illum import LedBoard, bright_field
+from lsm.illum import LedBoard, bright_field, dark
 from lsm.scope import MicroManagerMicroscope
 from scope.fakes import BOARD, FakeCore, FakeLight, make_rig
 
@@ -194,11 +195,15 @@ def noise(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(100, 3, (4, 5)).astype(np.uint16)
 
 
+def gives(bench: Bench, images: list[np.ndarray]) -> None:
+    """The n-th exposure with light gives the n-th image; the fake gives black ones in the dark."""
+    bench.core.during["snap"] = lambda: setattr(bench.core, "pixels", images[bench.diary.count("show") - 1])
+
+
 def test_an_image_that_came_before_is_tried_again_once_and_counted(bench: Bench):
-    images = [noise(0), noise(0), noise(1)]
-    bench.core.during["snap"] = lambda: setattr(bench.core, "pixels", images.pop(0))
-    first, second = bench.observe(), bench.observe()
-    assert (first.metadata["attempts"], second.metadata["attempts"]) == ("1", "2")
+    gives(bench, [noise(0), noise(0), noise(1), noise(2)])
+    first, second, third = bench.observe(), bench.observe(), bench.observe()
+    assert [frame.metadata["attempts"] for frame in (first, second, third)] == ["1", "2", "1"]
     assert np.array_equal(second.image, noise(1))
     assert second.shown.latch == 3
 
@@ -206,13 +211,55 @@ def test_an_image_that_came_before_is_tried_again_once_and_counted(bench: Bench)
 @pytest.mark.parametrize("back", [1, 2, 3])
 def test_a_camera_that_goes_on_giving_old_images_is_an_error_and_never_an_image(bench: Bench, back: int):
     """It may have a ring of buffers: the old image need not be the last."""
-    ring = [noise(seed) for seed in range(back)]
-    bench.core.during["snap"] = lambda: setattr(bench.core, "pixels", ring[bench.diary.count("snap") % back])
+    gives(bench, [noise(seed % back) for seed in range(back + 2)])
     for _ in range(back):
         bench.observe()
-    with pytest.raises(CameraError, match="given before, 2 times"):
+    with pytest.raises(CameraError, match="given before"):
         bench.observe()
+    assert bench.diary.count("show") == back + 2
     assert bench.diary[-1] == "dark"
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_driver_that_falls_behind_gives_no_image_of_earlier_light(bench: Bench, behind: int):
+    """Each image is new, only not of this exposure; to be seen where the one before was dark."""
+    exposed = [noise(seed) for seed in range(30)]
+    lag = 0
+
+    def snap(core: FakeCore) -> None:
+        lit = [entry for entry in core.diary if entry in ("show", "dark")][-1:] == ["show"]
+        taken.append(exposed.pop() if lit else np.zeros((4, 5), np.uint16))
+
+    taken: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeCore, "snap_image", snap)
+        patch.setattr(
+            FakeCore,
+            "get_tagged_image",
+            lambda core, *_: SimpleNamespace(pix=taken[max(0, len(taken) - 1 - lag)], tags={}),
+        )
+        for _ in range(3):
+            bench.observe()
+        lag = behind
+        for _ in range(3):
+            with pytest.raises(CameraError, match="old"):
+                bench.observe()
+        lag = 0
+        assert np.array_equal(bench.observe().image, taken[-1])
+        assert bench.microscope.burst(Burst((PATTERN,), 2.0))[0].metadata["attempts"] == "1"
+
+
+def test_after_a_camera_error_darkness_may_be_looked_at_and_light_must_prove_itself(bench: Bench):
+    bench.core.during["snap"] = lambda: (_ for _ in ()).throw(RuntimeError("Error 5"))
+    with pytest.raises(CameraError, match="Error 5"):
+        bench.observe()
+    bench.core.during.clear()
+    bench.core.pixels = np.zeros((4, 5), np.uint16)
+    bench.microscope.observe(Observe(dark(BOARD), 2.0))
+    with pytest.raises(CameraError, match="no brighter than the dark"):
+        bench.observe()
+    bench.core.pixels = noise(1)
+    assert bench.observe().metadata["attempts"] == "1"
 
 
 def test_images_without_noise_may_be_equal(bench: Bench):
