@@ -15,7 +15,7 @@ from lsm.devices import Observe
 from lsm.errors import FileMissing, InputError, RecordError
 from lsm.illum import LedBoard, Pattern, annulus, bright_field, dark, dark_field, half_disc, single_led
 from lsm.record import open_record
-from lsm.record.export import ExportFormat, export_recording
+from lsm.record.export import ExportFormat, export_recording, format_of
 from lsm.record.replay import Replay, ReplayedFrame
 from lsm.record.stacks import StackCamera
 from lsm.record.stacks_files import is_recording, open_stack
@@ -38,7 +38,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, not
 def export(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one that is still being written.")],
     out: Annotated[Path, typer.Argument(help="New file NAME.ome.tif, or new folder NAME.zarr or NAME (ndtiff).")],
-    to: Annotated[ExportFormat, typer.Option(help="Format of other programs.")] = ExportFormat.OME_TIFF,
+    to: Annotated[
+        ExportFormat | None, typer.Option(help="Format of other programs.", show_default="by the ending of OUT")
+    ] = None,
     pixel_um: Annotated[
         float | None,
         typer.Option(help="Camera pixel at the sample, where the recording does not say it.", min=1e-6),
@@ -50,8 +52,9 @@ def export(
     Frames become several images where the run moved or changed its order of patterns: all planes of an image lie
     over each other, none is left out or made up.
 
-    Example: lsm record export out/demo/record.h5 smear.zarr --to ome-zarr
+    Example: lsm record export out/demo/record.h5 smear.ome.zarr
     """
+    to = to or format_of(out)
     done = export_recording(path, to, out, pixel_um=pixel_um)
     source = "the recording" if pixel_um is None else "--pixel-um"
     if as_json:

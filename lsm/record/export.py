@@ -83,6 +83,16 @@ def _writer(to: ExportFormat) -> Writer:
     return write_ndtiff
 
 
+def format_of(out: Path) -> ExportFormat:
+    """The format that the ending of a name stands for. Raises InputError where it stands for none."""
+    for to, endings in ENDINGS.items():
+        if endings and out.name.lower().endswith(endings):
+            return to
+    raise InputError(
+        f"The ending of {out} stands for no format.", hint="end it in .ome.tif or .zarr, or say --to ndtiff"
+    )
+
+
 def _check_target(to: ExportFormat, out: Path) -> None:
     endings = ENDINGS[to]
     if endings and not out.name.lower().endswith(endings):

@@ -33,6 +33,9 @@ from lsm.types import DutyLevels
 EQUAL_STEPS = 0.01
 """Largest difference of focus steps that count as equal, relative to their mean."""
 
+LARGEST = 1e12
+"""Above any size or number of a microscope; JSON may hold integers that no float does."""
+
 OBJECTIVE = ("na", "magnification", "immersion_index")
 
 
@@ -210,7 +213,7 @@ def pixel_of(recording: Recording, pixel_um: float | None) -> float:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST
 
 
 def _plane(
@@ -227,8 +230,8 @@ def _plane(
         "shown": shown,
         "limited": frame.shown.limited,
         "latch": frame.shown.latch,
-        "xy_um": frame.xy_um,
-        "z_um": frame.z_um,
+        "xy_um": [known(axis) for axis in frame.xy_um],
+        "z_um": known(frame.z_um),
         "started_ns": frame.started_ns,
         "ended_ns": frame.ended_ns,
         "decision": decision,
@@ -282,6 +285,11 @@ def _names(called: dict[str, str]) -> dict[str, str]:
         light: name if name and times[name] == 1 else f"{name or 'pattern'} {light[:6]}"
         for light, name in clean.items()
     }
+
+
+def known(value: float) -> float | None:
+    """The value, or None for NaN and infinity, which JSON and XML have no words for."""
+    return value if np.isfinite(value) else None
 
 
 def printable(text: str) -> str:

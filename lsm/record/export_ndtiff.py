@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ndstorage import NDTiffDataset
 
-from lsm.record.export_layout import ImageBlock, Layout, Plane
+from lsm.record.export_layout import ImageBlock, Layout, Plane, known
 from lsm.record.reading import Recording
 
 
@@ -44,9 +44,9 @@ def _metadata(layout: Layout, block: ImageBlock, plane: Plane, channel: str) -> 
         "PixelType": "GRAY16",
         "PixelSizeUm": layout.pixel_um,
         "ZStepUm": block.step_um or 0.0,
-        "XPositionUm": plane.xy_um[0],
-        "YPositionUm": plane.xy_um[1],
-        "ZPositionUm": plane.z_um,
+        "XPositionUm": known(plane.xy_um[0]),
+        "YPositionUm": known(plane.xy_um[1]),
+        "ZPositionUm": known(plane.z_um),
         "Exposure": plane.exposure_ms,
         "ElapsedTime-ms": plane.elapsed_s * 1000,
         "Channel": channel,

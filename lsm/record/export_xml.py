@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 import lsm
-from lsm.record.export_layout import ImageBlock, Layout, Plane, printable
+from lsm.record.export_layout import ImageBlock, Layout, Plane, known, printable
 
 SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 RUN, LIGHT, FRAME = "lsm/run", "lsm/light-shown", "lsm/frame"
@@ -109,7 +109,8 @@ def _plane(pixels: Element, place: tuple[int, int, int], plane: Plane, light: st
 def _position(prefix: str, plane: Plane) -> dict[str, str]:
     facts: dict[str, str] = {}
     for axis, value_um in zip("XYZ", (*plane.xy_um, plane.z_um), strict=True):
-        facts |= {f"{prefix}{axis}": repr(value_um), f"{prefix}{axis}Unit": MICRO}
+        if known(value_um) is not None:
+            facts |= {f"{prefix}{axis}": repr(value_um), f"{prefix}{axis}Unit": MICRO}
     return facts
 
 

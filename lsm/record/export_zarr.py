@@ -5,9 +5,10 @@ the layout of bioformats2raw: images `0`, `1`, ... in the order taken, listed in
 run's OME-XML in `OME/METADATA.ome.xml`; viewers open one image by its path.
 
 Space is in micrometres of the stage: the translation puts the middle of an image where the stage was read back
-at its first plane. The time scale is the mean time between repetitions. Exact values of every plane are in the
-image's attribute `lsm`: `planes` in the order taken, each with its place `tcz` in the array, position, focus,
-start (seconds), exposure, light shown (a key of `lights`, as [led, [level per colour]]), request and decision.
+at its first plane, at 0 where that is unknown. The time scale is the mean time between repetitions. Exact values
+of every plane are in the image's attribute `lsm`: `planes` in the order taken, each with its place `tcz` in the
+array, position, focus, start (seconds), exposure, light shown (a key of `lights`, as [led, [level per colour]]),
+request and decision.
 There is one resolution level.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from lsm.record.export_layout import ImageBlock, Layout
+from lsm.record.export_layout import ImageBlock, Layout, known
 from lsm.record.export_xml import ome_xml
 from lsm.record.reading import Recording
 
@@ -60,12 +61,12 @@ def _ome(layout: Layout, block: ImageBlock) -> dict[str, Any]:
     first, last = block.planes[0], block.planes[-block.cycle]
     between_s = (last.elapsed_s - first.elapsed_s) / (block.n_times - 1) if block.n_times > 1 else 0.0
     rows, columns = layout.shape_px
-    x_um, y_um = first.xy_um
+    x_um, y_um, z_um = (known(axis) or 0.0 for axis in (*first.xy_um, first.z_um))
     pixel_um = layout.pixel_um
     corner_um = [y_um - (rows - 1) / 2 * pixel_um, x_um - (columns - 1) / 2 * pixel_um]
     # a scale of zero is not allowed: a single time has none, so that a second stands for it
     scale = [between_s or 1.0, 1.0, block.step_um or 1.0, pixel_um, pixel_um]
-    moved = [first.elapsed_s, 0.0, first.z_um, *corner_um]
+    moved = [first.elapsed_s, 0.0, z_um, *corner_um]
     return {
         "version": VERSION,
         "multiscales": [

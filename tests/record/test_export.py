@@ -273,6 +273,20 @@ def test_a_recording_that_is_still_being_written(tmp_path: Path, to: ExportForma
     assert (done.frames, done.images) == (5, 2)
 
 
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_position_that_is_not_known_is_left_out(tmp_path: Path, to: ExportFormat):
+    """A microscope without a focus drive may say NaN, for which neither XML nor JSON has a word."""
+    with Recorder(tmp_path / "record.h5", HEADER | {"objective": {"na": 10**400}}) as recorder:
+        recorder.add(replace(visit(0), z_um=float("nan")))
+    out = tmp_path / FORMATS[to]
+    export_recording(tmp_path / "record.h5", to, out)
+    texts = [path.read_bytes() for path in ([out] if out.is_file() else sorted(out.rglob("*"))) if path.is_file()]
+    assert not any(b"NaN" in text or b'"nan"' in text for text in texts)
+    if to is ExportFormat.OME_TIFF:
+        plane = ome_types.from_xml(tifffile.tiffcomment(out)).images[0].pixels.planes[0]
+        assert (plane.position_x, plane.position_z) == (100.0, None)
+
+
 def test_times_of_a_resumed_run_go_on_after_the_computer_was_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The monotonic clock begins anew; the wall clock says how much later."""
     path, out = tmp_path / "record.h5", tmp_path / "run.ome.tif"
@@ -387,7 +401,7 @@ def test_a_run_beyond_4_gib_is_a_big_tiff(run: Path, tmp_path: Path, monkeypatch
 def test_the_command_says_what_it_wrote(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "run.zarr"
     with pytest.raises(SystemExit) as stop:
-        main(["record", "export", str(run), str(out), "--to", "ome-zarr"])
+        main(["record", "export", str(run), str(out)])
     assert stop.value.code in (0, None)
     said = capsys.readouterr().out
     assert "10 frames in 4 images; the pixel is 1.625 um, from the recording." in said
@@ -399,3 +413,6 @@ def test_the_command_says_what_it_wrote(run: Path, tmp_path: Path, capsys: pytes
     with pytest.raises(SystemExit) as stop:
         main(["record", "export", str(run), str(out), "--to", "ome-zarr"])
     assert stop.value.code == 2
+    with pytest.raises(SystemExit):
+        main(["record", "export", str(run), str(tmp_path / "no-ending")])
+    assert "or say --to ndtiff" in capsys.readouterr().err
