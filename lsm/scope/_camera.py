@@ -42,7 +42,8 @@ class CoreCamera:
     """Calls of the camera, each under the watchdog. Every method raises CameraError.
 
     doubted: an image was old, or did not come. The driver may then be behind by one or more images, and hand out
-    those of earlier exposures, under earlier light, as if they were new; see `flush` and `is_of_now`.
+    those of earlier exposures, under earlier light, as if they were new; see `flush` and `is_of_now`. Never where
+    the rig says that the camera's images have no noise: nothing can be told from them.
     """
 
     def __init__(self, core: Any, rig: RigConfig, watchdog: Watchdog) -> None:
@@ -96,8 +97,10 @@ class CoreCamera:
         telling = np.count_nonzero(np.diff(rows.astype(np.int32), axis=1)) >= TELLING_SHARE * rows.size
         before = telling and any(np.array_equal(rows, other) for other in self._seen)
         self._seen.append(rows)
-        self.doubted = self.doubted or bool(before)
-        return bool(before)
+        if not (before and self._rig.camera.noise):
+            return False
+        self.doubted = True
+        return True
 
     def flush(self) -> Shot:
         """In the dark: throw away what the driver may still hold; returns the last image, a dark one."""
@@ -225,7 +228,7 @@ class CoreCamera:
         try:
             return self._call(work, within_s)
         except CameraError:
-            self.doubted = True
+            self.doubted = self._rig.camera.noise
             raise
 
     def _call(self, work: Callable[[], T], within_s: float) -> T:

@@ -43,7 +43,10 @@ class Stages:
 
     def read(self) -> tuple[Place, float]:
         """Where the devices say they are; (0, 0) and 0 without one. Raises StageError."""
-        return self._read_xy(), self._read_z()
+        both = " and ".join(label for label in (self._xy_stage, self._focus) if label)
+        return (
+            self._call(lambda: (self._core_xy(), self._core_z()), both) if both else (self._core_xy(), self._core_z())
+        )
 
     def read_at(self, request: Observe) -> tuple[Place, float]:
         """As read(). Raises StageError too where an axis is not where the request wants it."""
@@ -65,32 +68,37 @@ class Stages:
         self._require(self._xy_stage, "XY stage")
         self._target_xy_um = None
 
-        def move() -> None:
+        def move() -> Place:
             self._core.set_xy_position(self._xy_stage, *xy_um)
             self._core.wait_for_device(self._xy_stage)
+            return self._core_xy()
 
-        self._call(move, self._xy_stage)
-        time.sleep(self._rig.settle_ms.xy / 1000)
-        self._verify_xy(xy_um, self._arrived(self._read_xy, lambda got_um: self._near_xy(got_um, xy_um)))
+        came_to_um = self._call(move, self._xy_stage)
+        if self._rig.settle_ms.xy:
+            time.sleep(self._rig.settle_ms.xy / 1000)
+            came_to_um = self._read_xy()
+        self._verify_xy(xy_um, self._arrived(came_to_um, self._read_xy, lambda got_um: self._near_xy(got_um, xy_um)))
         self._target_xy_um = xy_um
 
     def _move_z(self, z_um: float) -> None:
         self._require(self._focus, "focus drive")
         self._target_z_um = None
 
-        def move() -> None:
+        def move() -> float:
             self._core.set_position(self._focus, z_um)
             self._core.wait_for_device(self._focus)
+            return self._core_z()
 
-        self._call(move, self._focus)
-        time.sleep(self._rig.settle_ms.z / 1000)
-        self._verify_z(z_um, self._arrived(self._read_z, lambda got_um: self._near_z(got_um, z_um)))
+        came_to_um = self._call(move, self._focus)
+        if self._rig.settle_ms.z:
+            time.sleep(self._rig.settle_ms.z / 1000)
+            came_to_um = self._read_z()
+        self._verify_z(z_um, self._arrived(came_to_um, self._read_z, lambda got_um: self._near_z(got_um, z_um)))
         self._target_z_um = z_um
 
-    def _arrived(self, read: Callable[[], T], is_there: Callable[[T], bool]) -> T:
+    def _arrived(self, got_um: T, read: Callable[[], T], is_there: Callable[[T], bool]) -> T:
         """What is read once it is there, stands still elsewhere, or the time is over."""
         deadline_s = time.monotonic() + self._rig.timeouts_s.stage
-        got_um = read()
         still = 0
         while not is_there(got_um) and still < STILL_LOOKS and time.monotonic() < deadline_s:
             time.sleep(LOOK_S)
@@ -108,20 +116,19 @@ class Stages:
         return abs(got_um - wanted_um) <= self._rig.tolerance_um.z
 
     def _read_xy(self) -> Place:
-        if not self._xy_stage:
-            return (0.0, 0.0)
-        return self._call(
-            lambda: (
-                float(self._core.get_x_position(self._xy_stage)),
-                float(self._core.get_y_position(self._xy_stage)),
-            ),
-            self._xy_stage,
-        )
+        return self._call(self._core_xy, self._xy_stage)
 
     def _read_z(self) -> float:
-        if not self._focus:
-            return 0.0
-        return self._call(lambda: float(self._core.get_position(self._focus)), self._focus)
+        return self._call(self._core_z, self._focus)
+
+    def _core_xy(self) -> Place:
+        if not self._xy_stage:
+            return (0.0, 0.0)
+        core = self._core
+        return float(core.get_x_position(self._xy_stage)), float(core.get_y_position(self._xy_stage))
+
+    def _core_z(self) -> float:
+        return float(self._core.get_position(self._focus)) if self._focus else 0.0
 
     def _verify_xy(self, wanted_um: Place, got_um: Place) -> None:
         if not self._near_xy(got_um, wanted_um):

@@ -142,7 +142,8 @@ class MicroManagerMicroscope:
         with self._shutter.opened():
             try:
                 shown = self._illuminator.show(request.pattern, hold_ms=hold_ms)
-                time.sleep(self._rig.settle_ms.led / 1000)
+                if self._rig.settle_ms.led:
+                    time.sleep(self._rig.settle_ms.led / 1000)
                 shot = self._camera.snap()
                 return shown, shot, self._illuminator.still_lit(shown)
             finally:

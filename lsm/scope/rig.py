@@ -129,10 +129,15 @@ class Objective(Config):
 
 
 class CameraConfig(Config):
-    """pixel_um: sensor pixel. shape_px: rows and columns of an image; None takes what comes."""
+    """pixel_um: sensor pixel. shape_px: rows and columns of an image; None takes what comes.
+
+    noise: no two images of it are the same, so that one that is given twice is noticed; false for the test images of
+    demonstration cameras, which repeat and do not depend on the light.
+    """
 
     pixel_um: Micrometres
     shape_px: tuple[Count, Count] | None = None
+    noise: bool = True
 
 
 class DeviceLabels(Config):

@@ -12,7 +12,7 @@ WIRED = RigConfig.from_file(find_rig("simulated"), trigger=WIRES, timeouts_s={"s
 
 
 class Painted:
-    """A Renderer whose images tell by which LEDs they were lit: one pixel for each, and noise."""
+    """A Renderer whose images tell which LEDs lit them: a pixel of the first row for each; the rest is noise."""
 
     def prepare(self, xy_um: tuple[float, float], z_um: float, colours: tuple[int, ...]) -> None:
         pass
@@ -26,6 +26,8 @@ class Painted:
         generator: torch.Generator,
     ) -> np.ndarray:
         image = (100 * torch.rand(192, 192, generator=generator)).numpy().astype(np.uint16)
+        # far brighter than the dark, whatever is lit
+        image[1:] += np.uint16(50 * levels.any())
         image[0, :169] = 200 * levels.max(axis=1).astype(np.uint16)
         return image
 

@@ -262,6 +262,17 @@ def test_after_a_camera_error_darkness_may_be_looked_at_and_light_must_prove_its
     assert bench.observe().metadata["attempts"] == "1"
 
 
+def test_a_camera_that_the_rig_calls_free_of_noise_may_repeat_itself():
+    diary: list[str] = []
+    core = FakeCore(diary)
+    core.pixels = noise(0)
+    rig = make_rig(camera={"pixel_um": 4.8, "noise": False})
+    microscope = MicroManagerMicroscope(core, FakeLight(diary), rig)
+    frames = [microscope.observe(Observe(PATTERN, 2.0)) for _ in range(3)]
+    assert {frame.metadata["attempts"] for frame in frames} == {"1"}
+    microscope.close()
+
+
 def test_images_without_noise_may_be_equal(bench: Bench):
     """Black and saturated images are equal for good reason."""
     for value in (0, 0, 65535, 65535):
