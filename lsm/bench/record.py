@@ -1,6 +1,5 @@
 """How many frames a second a recording takes, durably, beside what the disk takes of plain bytes."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +15,12 @@ from lsm.bench.machine import Machine, this_machine
 from lsm.devices import Frame, Observe, Shown
 from lsm.illum import LedBoard, Pattern
 from lsm.record import AheadRecorder, Recorder, open_record
+from lsm.record._disk import sync
 from lsm.types import Image
 
 LARGE_PX, SMALL_PX = 2048, 512
+LARGE_BYTES = 2 * LARGE_PX**2
+DISK = "plain bytes, the disk alone"
 FRAMES_S_PROMISE = 100.0
 ADDED_MS_PROMISE = 11.0
 BURST = 8
@@ -29,7 +31,7 @@ ELECTRONS = 300.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way to record. frames_s: frames per second, all of them durable at the end of the time."""
+    """One way to record. frames_s: frames per second, all of them durable at the end; the median of several rounds."""
 
     name: str
     frames: int
@@ -38,7 +40,7 @@ class Way:
 
 @dataclass(frozen=True)
 class RecordComparison:
-    """disk_mb_s: plain sequential writes of a frame's size, each synced; measured before and after, the mean.
+    """disk_mb_s: plain sequential writes of a frame's size, each synced, measured in turns with the ways to record.
 
     packed: stored bytes of a frame for each of its own. added_ms: what `add` of a 512 x 512 frame takes, durable.
     """
@@ -54,7 +56,7 @@ class RecordComparison:
     @property
     def disk_frames_s(self) -> float:
         """Frames of 2048 x 2048 that the disk would take uncompressed."""
-        return self.disk_mb_s * 1e6 / (2 * LARGE_PX**2)
+        return self.disk_mb_s * 1e6 / LARGE_BYTES
 
     @property
     def promised_frames_s(self) -> float:
@@ -79,31 +81,29 @@ def compare_record(
 
     quick: few frames. on_step: told what is measured next. Raises RecordError where the disk is full.
     """
-    count = 24 if quick else 200
+    rounds, count = (2, 16) if quick else (6, 50)
+    rates: dict[str, list[float]] = {name: [] for name in (DISK, *_WAYS)}
     with TemporaryDirectory(prefix="lsm-bench-", dir=folder) as name:
         place = Path(name)
-        on_step("making frames")
-        large, small = noisy_frames(LARGE_PX, seed), noisy_frames(SMALL_PX, seed)
-        on_step("the disk alone")
-        disk = [_disk_mb_s(place / "plain", large[0].image, count)]
-        ways = []
-        for title, record in (
-            ("add, one by one", _singly),
-            ("add_all, bursts of 8", _bursts),
-            ("in the background", _ahead),
-        ):
-            on_step(title)
-            ways.append(Way(title, count, _frames_s(place / "record.h5", large, count, record)))
         on_step("small frames")
-        packed, added_ms = _added_ms(place / "small.h5", small, 30 if quick else 1000)
-        on_step("the disk alone")
-        disk.append(_disk_mb_s(place / "plain", large[0].image, count))
+        packed, added_ms = _added_ms(place / "small.h5", noisy_frames(SMALL_PX, seed), 100 if quick else 1000)
+        on_step("making frames")
+        large = noisy_frames(LARGE_PX, seed)
+        for number in range(rounds):
+            names = list(rates)
+            # another one first each time: many disks are faster after a rest
+            for way in names[number % len(names) :] + names[: number % len(names)]:
+                on_step(f"{way}, {number + 1} of {rounds}")
+                if way == DISK:
+                    rates[way].append(_disk_frames_s(place / "plain", large, count))
+                else:
+                    rates[way].append(_frames_s(place / "record.h5", large, count, _WAYS[way]))
     return RecordComparison(
         this_machine(),
         seed,
-        float(np.mean(disk)),
+        float(np.median(rates.pop(DISK))) * LARGE_BYTES / 1e6,
         packed,
-        tuple(ways),
+        tuple(Way(way, rounds * count, float(np.median(rate))) for way, rate in rates.items()),
         float(np.median(added_ms)),
         float(np.quantile(added_ms, 0.99)),
     )
@@ -128,7 +128,7 @@ def show_record(comparison: RecordComparison) -> Group:
         "plain bytes, the disk alone", f"{comparison.disk_frames_s:.0f}", f"{comparison.disk_mb_s:.0f}", "1.00x"
     )
     for way in comparison.ways:
-        rate = way.frames_s * 2 * LARGE_PX**2 / 1e6
+        rate = way.frames_s * LARGE_BYTES / 1e6
         table.add_row(way.name, f"{way.frames_s:.0f}", f"{rate:.0f}", f"{rate / comparison.disk_mb_s:.2f}x")
     fast = "kept" if max(way.frames_s for way in comparison.ways) >= comparison.promised_frames_s else "MISSED"
     quick = "kept" if comparison.added_median_ms <= ADDED_MS_PROMISE else "MISSED"
@@ -148,16 +148,16 @@ def _frame(image: Image, pattern: Pattern) -> Frame:
     return Frame(image, request, Shown(pattern.levels), (0.0, 0.0), 0.0, now_ns, now_ns)
 
 
-def _disk_mb_s(path: Path, image: Image, count: int) -> float:
-    data = image.tobytes()
+def _disk_frames_s(path: Path, frames: Sequence[Frame], count: int) -> float:
+    plain = [frame.image.tobytes() for frame in frames]
     with path.open("wb", buffering=0) as file:
         began = time.perf_counter()
-        for _ in range(count):
-            file.write(data)
-            os.fdatasync(file.fileno())
+        for index in range(count):
+            file.write(plain[index % len(plain)])
+            sync(file.fileno())
         seconds = time.perf_counter() - began
     path.unlink()
-    return len(data) * count / seconds / 1e6
+    return count / seconds
 
 
 def _frames_s(
