@@ -75,8 +75,9 @@ def _print(console: Console, plain: dict[str, Any]) -> None:
     title = f"{plain['faults']} faults, rig '{plain['rig']}', seed {plain['seed']}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("fault class", no_wrap=True)
-    for name in (*COUNTS, "longest, s"):
-        table.add_column(name.replace("_", " "), justify="right")
+    for name in (*COUNTS, "longest_s"):
+        words = name.split("_")
+        table.add_column(" ".join(words), justify="right", min_width=max(map(len, words)))
     for each in plain["classes"]:
         table.add_row(each["class"], *(_count(each[name], name) for name in COUNTS), f"{each['longest_s']:.2f}")
     totals = plain["totals"]
@@ -100,7 +101,8 @@ def _print_rest(console: Console, plain: dict[str, Any]) -> None:
         )
     if limits:
         console.print(
-            f"Fuzzed requests: {limits['asked']}, refused {limits['refused']}, outside a limit {limits['outside']}.",
+            f"Fuzzed requests: {limits['asked']}, refused {limits['refused']}, outside a limit {limits['outside']}, "
+            f"refused yet changed something {limits['changed']}, crashed {limits['crashed']}.",
             highlight=False,
         )
     if plain["left_out"]:

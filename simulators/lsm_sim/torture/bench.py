@@ -168,7 +168,8 @@ class Bench:
     def _light(self, board: Board) -> LedBoardClient:
         self._port = board.open_transport()
         self.line = FaultyLine(self._port, self.rng)
-        return LedBoardClient(self.line, self.rig.led.board.build(), reply_s=REPLY_S, retries=RETRIES)
+        self.client = LedBoardClient(self.line, self.rig.led.board.build(), reply_s=REPLY_S, retries=RETRIES)
+        return self.client
 
     def _replace_board(self) -> None:
         """The board that was plugged in last; the first one belongs to the microscope."""
@@ -176,7 +177,7 @@ class Bench:
             self.native.close()
 
     def _attempt(self, work: Callable[[], Sequence[Frame]], allowed_s: float) -> tuple[Outcome, str, float]:
-        began_s = time.monotonic()
+        began_s, began_ns = time.monotonic(), time.monotonic_ns()
         try:
             frames = within(work, allowed_s + GRACE_S + GIVE_UP_S)
         except LsmError as error:
@@ -189,8 +190,8 @@ class Bench:
         except Exception as error:  # noqa: BLE001 (whatever a program may die of is what is looked for)
             return Outcome.CRASHED, f"{type(error).__name__}: {error}", time.monotonic() - began_s
         took_s = time.monotonic() - began_s
-        wrong = [fault for frame in frames if (fault := self.judge.fault_of(frame))]
-        return (Outcome.WRONG, wrong[0], took_s) if wrong else (Outcome.RECOVERED, "", took_s)
+        wrong = self.judge.fault_of(frames, began_ns)
+        return (Outcome.WRONG if wrong else Outcome.RECOVERED), wrong, took_s
 
     def _dark_after(self) -> float:
         """Seconds until the board's LEDs are dark."""
@@ -209,8 +210,9 @@ class Bench:
             error: Exception = Hung()
             for _ in range(SOUND_TRIES):
                 try:
-                    (frame,) = within(lambda: self.observe(self.request()), LIGHT_S + GIVE_UP_S)
-                    return self.judge.fault_of(frame), bool(connections)
+                    began_ns = time.monotonic_ns()
+                    frames = within(lambda: self.observe(self.request()), LIGHT_S + GIVE_UP_S)
+                    return self.judge.fault_of(frames, began_ns), bool(connections)
                 except (LsmError, Hung) as failure:
                     error = failure
                     time.sleep(BETWEEN_S)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ import torch
 from lsm.devices import Microscope
 from lsm.errors import ConfigError
 from lsm.scope import RigConfig
-from lsm_sim.limit_fuzz import fuzz_limits
 from lsm_sim.torture.bench import Bench
 from lsm_sim.torture.deaths import KIND as HOST_KILLED
 from lsm_sim.torture.deaths import host_killed
@@ -32,8 +32,8 @@ HOST_CLASSES = (
     "process killed at a write",
     "disk full",
 )
-SHARE = 20
-"""Faults that a process does at a time."""
+SHARE = 60
+"""Faults that a process does; then another begins, as one that has driven Micro-Manager's core is not to be forked."""
 
 WORKER = "worker process of this campaign"
 
@@ -67,19 +67,17 @@ def torture(
     simulated = rig.simulator is not None and rig.cfg is None
     bench_names = (*BENCH_CLASSES, HOST_KILLED) if simulated else ()
     names = draw((*HOST_CLASSES, *bench_names), faults, np.random.default_rng([seed, 0]))
+    size = min(SHARE, -(-faults // workers))
+    shares = [
+        _Share(rig, tuple(names[start : start + size]), (seed, 1 + start)) for start in range(0, len(names), size)
+    ]
     trials: list[Trial] = []
-    # processes that have driven Micro-Manager's core are not to be forked any more
-    for phase, chosen in enumerate(
-        ([name for name in names if name not in BENCH_CLASSES], [name for name in names if name in BENCH_CLASSES])
-    ):
-        shares = [
-            _Share(rig, tuple(chosen[start : start + SHARE]), (seed, 1 + phase * faults + start))
-            for start in range(0, len(chosen), SHARE)
-        ]
-        for done in _shared(shares, workers):
+    with _workers(workers) as pool:
+        fuzz = pool.submit(_fuzz, requests, seed) if requests else None
+        for done in _shared(pool, shares):
             trials += done
             on_step(len(trials), len(names))
-    limits = asdict(fuzz_limits(requests, seed)) if requests else None
+        limits = fuzz.result() if fuzz else None
     reason = "needs a simulated rig: what really happened must be known"
     return TortureReport(
         rig=rig.name,
@@ -120,16 +118,28 @@ def run_trials(
     return trials
 
 
-def _shared(shares: Sequence[_Share], workers: int) -> Iterator[list[Trial]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        jobs = [pool.submit(_run_share, share) for share in shares]
-        for job in as_completed(jobs):
-            try:
-                yield job.result()
-            except BrokenProcessPool as error:
-                yield [Trial(WORKER, Outcome.CRASHED, 0.0, 0.0, note=str(error))]
+def _workers(count: int) -> ProcessPoolExecutor:
+    """Processes that begin in milliseconds: all are forked from one that has imported everything and done nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(
+        count, mp_context=context, initializer=torch.set_num_threads, initargs=(1,), max_tasks_per_child=1
+    )
+
+
+def _shared(pool: ProcessPoolExecutor, shares: Sequence[_Share]) -> Iterator[list[Trial]]:
+    for job in as_completed([pool.submit(_run_share, share) for share in shares]):
+        try:
+            yield job.result()
+        except BrokenProcessPool as error:
+            yield [Trial(WORKER, Outcome.CRASHED, 0.0, 0.0, note=str(error))]
 
 
 def _run_share(share: _Share) -> list[Trial]:
     return run_trials(share.rig, share.names, share.seed)
+
+
+def _fuzz(requests: int, seed: int) -> dict[str, Any]:
+    from lsm_sim.limit_fuzz import fuzz_limits
+
+    return asdict(fuzz_limits(requests, seed))

@@ -1,5 +1,6 @@
 """Whether a frame is what it says, by what really happened in the simulated world."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,29 @@ class Judge:
         self._world = world
         self._log = log
 
-    def fault_of(self, frame: Frame) -> str:
-        """What is not true of the frame; empty for a frame that is what it says."""
-        exposures = list(self._world.exposed)
-        taken = next((each for each in reversed(exposures) if np.array_equal(each.image, frame.image)), None)
-        if taken is None:
-            return "its image is of no exposure"
-        found = (
-            self._wrong_time(frame, taken),
-            self._wrong_light(frame, taken),
-            self._wrong_place(frame, taken),
-        )
+    def fault_of(self, frames: Sequence[Frame], since_ns: int) -> str:
+        """What is not true of frames asked for one after the other since then; empty where all are what they say."""
+        found = []
+        for frame in frames:
+            taken = self._exposure_of(frame)
+            if taken is None:
+                found.append("its image is of no exposure")
+                continue
+            found += [
+                self._wrong_time(frame, taken, since_ns),
+                self._wrong_light(frame, taken),
+                self._wrong_place(frame, taken),
+            ]
+            since_ns = taken.ended_ns
         return "; ".join(filter(None, found))
 
-    def _wrong_time(self, frame: Frame, taken: Exposed) -> str:
-        if not (frame.started_ns <= taken.ended_ns and taken.started_ns <= frame.ended_ns):
+    def _exposure_of(self, frame: Frame) -> Exposed | None:
+        exposures = reversed(list(self._world.exposed))
+        return next((each for each in exposures if np.array_equal(each.image, frame.image)), None)
+
+    def _wrong_time(self, frame: Frame, taken: Exposed, since_ns: int) -> str:
+        overlap = frame.started_ns <= taken.ended_ns and taken.started_ns <= frame.ended_ns
+        if taken.started_ns < since_ns or not overlap:
             return f"its image is of exposure {taken.number}, before its time"
         if abs(taken.exposure_ms - frame.exposure_ms) > EXPOSURE_MS + 0.01 * frame.exposure_ms:
             return f"it was exposed for {taken.exposure_ms:g} ms, not {frame.exposure_ms:g} ms"
