@@ -46,8 +46,22 @@ def open_microscope(rig: RigConfig, illuminator: Illuminator | None = None) -> M
         light = illuminator if illuminator is not None or rig.led.in_micro_manager else _open_board(rig)
         if light is not None:
             undo.callback(light.close)
-        core, release = _open_core(rig)
+        core, release = open_devices(rig)
         undo.callback(release)
+        microscope = assemble(rig, core, light, release)
+        undo.pop_all()
+        return microscope
+
+
+def assemble(
+    rig: RigConfig, core: Any, illuminator: Illuminator | None, release: Callable[[], None]
+) -> MicroManagerMicroscope:
+    """The microscope over devices that are open; they are the caller's where this fails.
+
+    illuminator: None for a light that is one of the devices. release: called when the microscope is closed.
+    """
+    with ExitStack() as undo:
+        light = illuminator
         if light is None:
             light = open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage)
             undo.callback(light.close)
@@ -64,15 +78,15 @@ def open_light(rig: RigConfig) -> Illuminator:
     if not rig.led.in_micro_manager:
         return _open_board(rig)
     with ExitStack() as undo:
-        core, release = _open_core(rig)
+        core, release = open_devices(rig)
         undo.callback(release)
         light = open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage, on_close=release)
         undo.pop_all()
         return light
 
 
-def _open_core(rig: RigConfig) -> tuple[Any, Callable[[], None]]:
-    """The core with the rig's devices, and what lets go of it."""
+def open_devices(rig: RigConfig) -> tuple[Any, Callable[[], None]]:
+    """The core with the devices of a rig that is not simulated, and what lets go of it. Raises as connect does."""
     if rig.backend == "java":
         remote = open_java_core(rig.java)
         return remote, remote.close
