@@ -19,6 +19,9 @@ Vector = Float[np.ndarray, "2"]
 
 # of a pixel: finer than any sample of a few hundred cells allows
 UPSAMPLING = 50
+# the fine reading corrects the coarse one by less
+NEAR_PX = 2.0
+FEWEST_PX = 8
 # keeps cells and their edges; drops camera noise, and shading by lamps and optics
 FINE_PX, COARSE_PX = 1.0, 8.0
 
@@ -75,14 +78,23 @@ def shift_between(reference: Plane, moving: Plane) -> Shift:
     """The shift of one image's content against another's: the peak of their cross-correlation, finer than a pixel.
 
     Cross-correlation, not the phase alone: where illumination is coherent, high frequencies of the two images
-    differ in sign, and the phase would weigh them as much as the rest.
+    differ in sign, and the phase would weigh them as much as the rest. It is read twice, first to the pixel, then
+    finely in what both images show, fading to its edges: what only one of them shows, and what meets its own other
+    side, draws the peak towards no shift.
     Guizar-Sicairos, Thurman and Fienup, Opt. Lett. 33, 156 (2008), as in scikit-image.
     """
     a, b = features(reference), features(moving)
-    correlate: Any = phase_cross_correlation
-    found, _, _ = correlate(a, b, upsample_factor=UPSAMPLING, normalization=None)
-    rows, columns = (-float(value) for value in found)
-    return Shift(np.array([columns, rows]), _likeness(a, b, round(rows), round(columns)))
+    rows, columns = (round(value) for value in _peak(a, b, upsampling=1))
+    seen_a, seen_b = _overlap(a, rows, columns), _overlap(b, -rows, -columns)
+    if min(seen_a.shape) < FEWEST_PX or not (seen_a.std() > 0 and seen_b.std() > 0):
+        return Shift(np.array([float(columns), float(rows)]), 0.0)
+    window = np.outer(np.hanning(seen_a.shape[0]), np.hanning(seen_a.shape[1]))
+    fine_rows, fine_columns = _peak(seen_a * window, seen_b * window, upsampling=UPSAMPLING)
+    if max(abs(fine_rows), abs(fine_columns)) > NEAR_PX:
+        # another peak: the two do not show the same
+        fine_rows = fine_columns = 0.0
+    likeness = float(np.corrcoef(seen_a.ravel(), seen_b.ravel())[0, 1])
+    return Shift(np.array([columns + fine_columns, rows + fine_rows]), likeness)
 
 
 def features(image: Plane) -> Plane:
@@ -98,11 +110,11 @@ def as_plane(image: Image) -> Plane:
     return image.astype(np.float64)
 
 
-def _likeness(a: Plane, b: Plane, rows: int, columns: int) -> float:
-    seen_a, seen_b = (_overlap(plane, sign * rows, sign * columns) for plane, sign in ((a, 1), (b, -1)))
-    if min(seen_a.shape) < 2 or not (seen_a.std() > 0 and seen_b.std() > 0):
-        return 0.0
-    return float(np.corrcoef(seen_a.ravel(), seen_b.ravel())[0, 1])
+def _peak(a: Part, b: Part, *, upsampling: int) -> tuple[float, float]:
+    """Rows and columns by which `b` lies further than `a`."""
+    correlate: Any = phase_cross_correlation
+    found, _, _ = correlate(a, b, upsample_factor=upsampling, normalization=None)
+    return -float(found[0]), -float(found[1])
 
 
 def _overlap(plane: Plane, rows: int, columns: int) -> Part:
