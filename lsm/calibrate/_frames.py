@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
+from scipy.signal import windows
 from skimage.registration import phase_cross_correlation
 
 from lsm.devices import Frame, Microscope, Observe
@@ -22,6 +23,8 @@ UPSAMPLING = 50
 # the fine reading corrects the coarse one by less
 NEAR_PX = 2.0
 FEWEST_PX = 8
+# share of each side over which an image fades to its edges
+FADING = 0.25
 # keeps cells and their edges; drops camera noise, and shading by lamps and optics
 FINE_PX, COARSE_PX = 1.0, 8.0
 
@@ -88,7 +91,7 @@ def shift_between(reference: Plane, moving: Plane) -> Shift:
     seen_a, seen_b = _overlap(a, rows, columns), _overlap(b, -rows, -columns)
     if min(seen_a.shape) < FEWEST_PX or not (seen_a.std() > 0 and seen_b.std() > 0):
         return Shift(np.array([float(columns), float(rows)]), 0.0)
-    window = np.outer(np.hanning(seen_a.shape[0]), np.hanning(seen_a.shape[1]))
+    window = np.outer(*(windows.tukey(side, FADING) for side in seen_a.shape))
     fine_rows, fine_columns = _peak(seen_a * window, seen_b * window, upsampling=UPSAMPLING)
     if max(abs(fine_rows), abs(fine_columns)) > NEAR_PX:
         # another peak: the two do not show the same
