@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lsm.cli import _show
@@ -132,7 +132,8 @@ def _tables(recording: Recording) -> Iterator[RenderableType]:
 
 
 def _table(title: str, rows: Mapping[str, Any]) -> Table:
-    table = Table("", "", box=None, show_header=False, title=title and f"\n{title}", title_justify="left")
+    table = Table("", Column(overflow="fold"), box=None, show_header=False, title_justify="left")
+    table.title = f"\n{title}" if title else None
     for name, value in _flat(rows):
         table.add_row(Text(name, style="bold"), Text(value if isinstance(value, str) else json.dumps(value)))
     return table

@@ -60,8 +60,7 @@ class Recording:
     def refresh(self) -> int:
         """Number of frames that a recording still being written has now."""
         if self.growing and "frames" in self._file:
-            self._read(self._refresh)
-            self.n_frames = self._read(self._count)
+            self.n_frames = self._read(self._refreshed)
         return self.n_frames
 
     def frame(self, index: int) -> Frame:
@@ -137,18 +136,29 @@ class Recording:
     def _count(self) -> int:
         if "frames" not in self._file:
             return 0
-        table = self._file["frames"]
+        table = self._dataset("frames")
         if table.dtype != _ROWS[self.schema]:
             raise ValueError("its table of frames has other columns")
-        count = int(table.shape[0])
+        count = self._whole_rows()
         if any(self._file[name].shape[0] < count for name in ("images", "requested", "shown")):
             raise ValueError("it lacks images that its table lists")
         return count
 
-    def _refresh(self) -> None:
-        # the table first: what its rows name was written before them
-        for name in ("frames", "text", "images", "requested", "shown"):
+    def _refreshed(self) -> int:
+        # the rows first: what they name was written before them
+        self._dataset("frames").refresh()
+        n_frames = self._whole_rows()
+        for name in ("text", "images", "requested", "shown"):
             self._dataset(name).refresh()
+        return n_frames
+
+    def _whole_rows(self) -> int:
+        """Rows in the table; in one that grows, the last may be announced and not yet written."""
+        table = self._dataset("frames")
+        n_frames = int(table.shape[0])
+        while self.growing and n_frames and table[n_frames - 1]["text_end"] == 0:
+            n_frames -= 1
+        return n_frames
 
     def _entry(self, name: str, index: int) -> Any:
         return self._read(lambda: self._dataset(name)[index])
