@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from lsm.bench import compare_led, compare_optics, show, show_led
 from lsm.bench.record import compare_record, show_record
+from lsm.bench.scope import compare_scope, show_scope
 from lsm.cli import _show
 from lsm.errors import InputError
 from lsm.led import LedBoardClient, find_board
@@ -77,6 +78,33 @@ def led(
         )
         bars.update(task, description="done", completed=1, total=1)
     _report(show_led(comparison), comparison.plain(), json_file)
+
+
+@app.command("scope")
+def scope(
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder on the disk for durable frames; default: that of temporary files.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the patterns and of the sample.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Time observe() beyond the exposure, beside a bare Micro-Manager core and pycromanager's Acquisition.
+
+    Takes about a minute. Run it on an idle machine.
+
+    Example: lsm bench scope --quick
+    """
+    _check(json_file)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", hint="name one on the disk to be measured")
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        comparison = compare_scope(
+            quick=quick, seed=seed, folder=folder, on_step=lambda name: bars.update(task, description=name)
+        )
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_scope(comparison), comparison.plain(), json_file)
 
 
 @app.command("record")
