@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsm.devices import Frame, Microscope, Observe
+from lsm.devices import Frame, Microscope, Observe, Shown
 from lsm.errors import ConfigError, IlluminatorError, InputError, LimitExceeded, NotMeasured
 from lsm.illum import LedBoard, Pattern, bright_field, dark, dark_field, half_disc, single_led
 from lsm.optics import Camera, ImagingSystem
@@ -280,6 +280,23 @@ def test_without_dark_frames_the_offset_must_be_known(tmp_path: Path):
         assert (frame.variance_adu2, frame.metadata["noise_sd_adu_median"]) == (None, "unknown")
         with pytest.raises(InputError, match="gain and read noise"):
             Replay(found, noise="as captured")
+
+
+def test_what_counts_is_the_light_that_was_on(tmp_path: Path):
+    """One LED was dimmed by the current limit, another shone alone though many were asked for, a third did not."""
+    microscope = twin(3)
+    asked = [single_led(BOARD, 12), BRIGHT, single_led(BOARD, 7)]
+    lit = [single_led(BOARD, 12).levels // 2, single_led(BOARD, 11).levels, BRIGHT.levels]
+    with Recorder(tmp_path / "leds.h5", {"camera": KNOWN}) as recorder:
+        for pattern, levels in zip(asked, lit, strict=True):
+            frame = microscope.observe(Observe(pattern, LED_MS))
+            recorder.add(replace(frame, shown=Shown(levels, limited=True)))
+    with RecordedClosing(tmp_path / "leds.h5") as found, open_record(tmp_path / "leds.h5") as recording:
+        assert np.flatnonzero(found.measured(0, 1)).tolist() == [11, 12]
+        frame = Replay(found).observe(Observe(single_led(BOARD, 12), LED_MS))
+        dimmed = recording.frame(0).image - CAMERA.offset_adu
+        # 255 // 2 levels were on; float32 sums of some hundred ADU
+        assert np.allclose(frame.sum_adu, CAMERA.offset_adu + dimmed * 255 / 127, rtol=1e-5)
 
 
 def test_a_recording_that_is_no_stack_says_so(tmp_path: Path, recorded: Path):
