@@ -10,12 +10,13 @@ import numpy as np
 from lsm.devices import Frame
 from lsm.errors import DeviceError
 from lsm.safety import Interlock
+from lsm.scope import LightCheck, check_leds
 from lsm_sim.device_faults import CameraFaults, DriveFaults, LightFaults, ShutterFaults
 from lsm_sim.torture.bench import LIGHT_S, STEP_S, Bench, NotNoticedError
-from lsm_sim.torture.light import check_leds
 from lsm_sim.torture.tally import Trial
 
 CAMERA_S = STEP_S
+LOOK_MS, SHORTEST_MS = 40.0, 0.2
 MoreWork = Callable[[], list[Frame]]
 
 
@@ -54,10 +55,10 @@ def _shutter(kind: str, faults: ShutterFaults) -> Callable[[Bench], Trial]:
 
         def work() -> list[Frame]:
             if faults.lies:  # nothing that the shutter says can tell: the LEDs are looked at
-                found = check_leds(bench.microscope)
-                if not found["dead"]:
-                    raise NotNoticedError("every LED was seen")
-                raise DeviceError(f"LEDs {sorted(found['dead'])} are dark.", hint="is a shutter closed?")
+                found = _look_at_leds(bench)
+                if len(found.dead) + len(found.unclear) < bench.scope.board.n_leds:
+                    raise NotNoticedError(f"some LEDs were seen: {_said(found)}")
+                raise DeviceError("No LED gives light.", hint="is a shutter closed?")
             return bench.observe(bench.request())
 
         return bench.trial(kind, work, allowed_s=LIGHT_S if faults.lies else 2 * STEP_S, note=str(faults))
@@ -72,14 +73,22 @@ def _leds(kind: str, which: str) -> Callable[[Bench], Trial]:
         bench.faults.light = LightFaults(**{which: chosen})
 
         def work() -> list[Frame]:
-            found = check_leds(bench.microscope)
-            if found[which] != chosen:
-                raise NotNoticedError(f"the check found {found}")
+            found = _look_at_leds(bench)
+            if found.sound or not chosen <= {*getattr(found, which), *found.unclear}:
+                raise NotNoticedError(_said(found))
             raise DeviceError(f"LEDs {sorted(chosen)} are {which}.", hint="replace the board")
 
         return bench.trial(kind, work, allowed_s=LIGHT_S, note=f"{which}: {sorted(chosen)}")
 
     return run
+
+
+def _look_at_leds(bench: Bench) -> LightCheck:
+    return check_leds(bench.microscope, exposure_ms=LOOK_MS, shortest_ms=SHORTEST_MS)
+
+
+def _said(check: LightCheck) -> str:
+    return f"the check found dead {check.dead}, stuck {check.stuck}, unclear {check.unclear}, stray {check.stray}"
 
 
 def _clock_jump(bench: Bench) -> Trial:
