@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lsm import __version__
 from lsm.cli.bench import app as bench_app
+from lsm.cli.calibrate import app as calibrate_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.diagnose import diagnose
@@ -42,6 +43,7 @@ app.command("simulate")(simulate)
 app.command("recover")(recover)
 app.command("torture")(torture)
 app.add_typer(bench_app, name="bench")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
