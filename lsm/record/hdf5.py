@@ -47,6 +47,7 @@ class Recorder:
         self._store: Store | None = None
         self._journal: Journal | None = None
         self._ended = False
+        self._interrupted = False
         self._lock = threading.RLock()
         if isinstance(header, Stand):
             self._stand = header
@@ -117,10 +118,12 @@ class Recorder:
             if frames:
                 self._refuse_full_disk(frames)
                 self._refuse_other_shape(frames)
+                self._interrupted = True
                 try:
                     self._write(frames)
                 except WRITE_ERRORS as error:
                     raise self._failed("be written", error, then="record to a new file") from error
+                self._interrupted = False
             return range(first, self.n_frames)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -132,6 +135,7 @@ class Recorder:
                 self._create(frames=False, summary=text)
             else:
                 try:
+                    self._cut()
                     self._store.put_summary(text)
                 except WRITE_ERRORS as error:
                     raise self._failed("take its summary", error, then="finish it with a new program") from error
@@ -144,6 +148,7 @@ class Recorder:
             store, journal = self._store, self._journal
             try:
                 if store is not None:
+                    self._cut()
                     store.close()
                 if journal is not None:
                     journal.remove()
@@ -209,6 +214,12 @@ class Recorder:
         self._journal.keep(len(entries))
         self._stand = stand.after(len(entries), text_end)
         return None
+
+    def _cut(self) -> None:
+        """Drop what an add left that Ctrl-C ended."""
+        if self._interrupted and self._store is not None:
+            self._store.cut(self._stand.n_frames, self._stand.text_end)
+        self._interrupted = False
 
     def _refuse_if_ended(self) -> None:
         if self._ended:

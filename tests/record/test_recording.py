@@ -12,7 +12,7 @@ import pytest
 import lsm
 from lsm.devices import Frame
 from lsm.errors import FileMissing, RecordError
-from lsm.record import Recorder, hdf5, open_record
+from lsm.record import Recorder, hdf5, open_record, verify_record
 from lsm.record._store import Store
 from record.frames import decide, make_frame
 
@@ -91,6 +91,29 @@ def test_a_recording_in_progress_can_be_read_and_is_left_alone(tmp_path: Path):
             assert same(later.frame(1), make_frame(1))
     with open_record(path) as recording:
         assert recording.n_frames == 2
+
+
+@pytest.mark.parametrize("moment", ["sync", "put_pixels", "put_rest"])
+@pytest.mark.parametrize("summary", [None, {"done": True}])
+def test_an_add_interrupted_at_the_end_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, summary: dict[str, bool] | None
+):
+    path, whole = tmp_path / "record.h5", getattr(Store, moment)
+
+    def interrupt(*arguments: object) -> None:
+        whole(*arguments)
+        raise KeyboardInterrupt
+
+    recorder = Recorder(path, {})
+    recorder.add(make_frame(0), decide(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, moment, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.add_all([make_frame(5), make_frame(6)])
+    recorder.close() if summary is None else recorder.finish(summary)
+    assert verify_record(path).faults == ()
+    with open_record(path) as recording:
+        assert (recording.n_frames, recording.summary) == (1, summary or {})
 
 
 @pytest.mark.parametrize("moment", ["sync", "put_rest"])
