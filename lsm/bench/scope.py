@@ -242,7 +242,8 @@ def _demo_camera(rng: np.random.Generator, frames: int, folder: Path) -> list[Co
 
         acquisition = Acquisition(str(folder), "ndtiff", image_saved_fn=tell, show_display=False)
         dataset: Any = acquisition.get_dataset()
-        writers = []
+        writers: list[Any] = []
+        stack.callback(dataset.close)
         stack.callback(lambda: [writer.reader.close() for writer in writers])
         stack.enter_context(acquisition)
 

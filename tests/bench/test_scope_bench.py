@@ -50,6 +50,8 @@ def test_the_command_times_every_way_and_tells_what_came_of_the_promises(
 ):
     monkeypatch.setattr("lsm.bench.scope.QUICK_FRAMES", 3)
     monkeypatch.setattr("lsm.bench.scope.LIT_LEDS", 3)
+    monkeypatch.setattr("lsm.bench.scope.SIDE_PX", 128)
+    monkeypatch.setattr("lsm.bench.scope.SAMPLE_PX", 640)
     monkeypatch.setattr("lsm.bench.scope.BURST", 3)
     monkeypatch.setattr("lsm.bench.scope.PLACES_UM", PLACES_UM[:2])
     report = tmp_path / "scope.json"
