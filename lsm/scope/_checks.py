@@ -63,8 +63,9 @@ class Notes(Protocol):
     def add(self, level: Level, about: str, text: str, hint: str = "") -> None: ...
 
 
-def check_light(light: Illuminator, rig: RigConfig, notes: Notes) -> None:
-    """What the board is, how long it takes, and whether it goes dark when nobody speaks to it. Ends dark.
+def check_light(light: Illuminator, rig: RigConfig, notes: Notes, *, watchdog: bool = True) -> None:
+    """What the board is, how long it takes, and whether it goes dark when nobody speaks to it (not without
+    `watchdog`). Ends dark.
 
     Raises what the light raises.
     """
@@ -91,12 +92,12 @@ def check_light(light: Illuminator, rig: RigConfig, notes: Notes) -> None:
         light.show(axis, hold_ms=0.0)
         took_ms.append((time.monotonic_ns() - began_ns) / 1e6)
     notes.latency_ms["show a pattern"] = statistics.median(took_ms)
-    if isinstance(light, LedBoardClient):
+    if not isinstance(light, LedBoardClient):
+        _tell_no_watchdog(light, notes)
+    elif watchdog:
         shown = light.show(axis, hold_ms=0.0)
         time.sleep(light.hello.watchdog_ms / 1000 + MARGIN_S)
         _tell_watchdog(notes, went_dark=not light.still_lit(shown), after_s=light.hello.watchdog_ms / 1000)
-    else:
-        _tell_no_watchdog(light, notes)
     light.dark()
 
 

@@ -13,6 +13,7 @@ from lsm.devices import Frame, Illuminator, Microscope, Observe
 from lsm.errors import CameraError, LsmError
 from lsm.illum import Pattern, dark, single_led
 from lsm.safety import Interlock
+from lsm.scope._adapters import explain_adapters
 from lsm.scope._checks import Finding, Level, check_devices, check_light
 from lsm.scope.connect import assemble, connect, open_devices, open_light
 from lsm.scope.light_check import check_leds
@@ -27,6 +28,7 @@ XY_STEP_UM = 10.0
 Z_STEP_UM = 5.0
 REPEATS = 5
 SEEN_SIGMA = 5.0
+LONGEST_LINE = 400
 FULL_SHARE = 0.001
 """Of pixels at the largest value, above which an image is saturated."""
 
@@ -53,7 +55,7 @@ class Report:
         try:
             return work()
         except LsmError as error:
-            self.add("wrong", about, error.message, error.hint)
+            self.add("wrong", about, _short(error.message), error.hint)
             return None
 
 
@@ -63,16 +65,19 @@ def check_rig(
     exposure_ms: float = 20.0,
     move: bool = True,
     leds: bool = False,
+    watchdog: bool = True,
     progress: Callable[[], None] = lambda: None,
 ) -> Report:
     """Connect to every device of a rig, try each, and report; nothing is raised for a device that is wrong.
 
     Stage and focus move by at most 10 um and back, and not at all without `move` or outside the rig's limits.
     leds: one image per LED as well, see lsm.scope.light_check. progress: called after each of these.
+    watchdog: be silent until the LED board must have gone dark, where it has a watchdog.
     """
     report = Report(rig.name)
     with ExitStack() as stack:
-        scope = _simulated(rig, report, stack) if rig.simulator is not None else _real(rig, report, stack)
+        find = _simulated if rig.simulator is not None else _real
+        scope = find(rig, report, stack, watchdog)
         if scope is not None:
             _check_microscope(scope, rig, report, exposure_ms=exposure_ms, move=move)
             if leds:
@@ -80,12 +85,12 @@ def check_rig(
     return report
 
 
-def _simulated(rig: RigConfig, report: Report, stack: ExitStack) -> Interlock | None:
+def _simulated(rig: RigConfig, report: Report, stack: ExitStack, watchdog: bool) -> Interlock | None:
     """The simulator makes light and core itself, so the light is looked at alone first."""
     from pycromanager import Core
 
     with ExitStack() as alone:
-        _tried_light(lambda: open_light(rig), rig, report, alone)
+        _tried_light(lambda: open_light(rig), rig, report, alone, watchdog)
     scope = report.attempt("devices", lambda: connect(rig))
     if scope is not None:
         stack.callback(scope.close)
@@ -93,18 +98,23 @@ def _simulated(rig: RigConfig, report: Report, stack: ExitStack) -> Interlock | 
     return scope
 
 
-def _real(rig: RigConfig, report: Report, stack: ExitStack) -> Interlock | None:
+def _real(rig: RigConfig, report: Report, stack: ExitStack, watchdog: bool) -> Interlock | None:
     light: Illuminator | None = None
     if not rig.led.in_micro_manager:
-        light = _tried_light(lambda: open_light(rig), rig, report, stack)
+        light = _tried_light(lambda: open_light(rig), rig, report, stack, watchdog)
     opened = report.attempt("devices", lambda: open_devices(rig))
     if opened is None:
+        if rig.backend == "python":
+            for text, hint in explain_adapters(rig):
+                report.add("wrong", "adapters", text, hint)
         return None
     core, release = opened
     stack.callback(release)
     right = report.attempt("devices", lambda: check_devices(core, rig, report))
     if rig.led.in_micro_manager:
-        light = _tried_light(lambda: open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage), rig, report, stack)
+        light = _tried_light(
+            lambda: open_mm_light(core, rig.led, within_s=rig.timeouts_s.stage), rig, report, stack, watchdog
+        )
     if not right or light is None:
         return None
     microscope = report.attempt("microscope", lambda: assemble(rig, core, light, release))
@@ -115,14 +125,21 @@ def _real(rig: RigConfig, report: Report, stack: ExitStack) -> Interlock | None:
 
 
 def _tried_light(
-    open_it: Callable[[], Illuminator], rig: RigConfig, report: Report, stack: ExitStack
+    open_it: Callable[[], Illuminator], rig: RigConfig, report: Report, stack: ExitStack, watchdog: bool
 ) -> Illuminator | None:
     light = report.attempt("light", open_it)
     if light is None:
+        if "refused HELLO: version" in report.findings[-1].text:
+            report.add(
+                "wrong",
+                "light",
+                "The board's firmware speaks another version of the protocol than this program.",
+                "flash the firmware that came with this program, or install the program that came with the firmware",
+            )
         return None
     stack.callback(light.close)
     opened = light
-    report.attempt("light", lambda: check_light(opened, rig, report))
+    report.attempt("light", lambda: check_light(opened, rig, report, watchdog=watchdog))
     return light
 
 
@@ -254,6 +271,12 @@ def _check_axis(scope: Microscope, name: str, first: Frame, rig: RigConfig, repo
         f"{name} moved by {step_um:+.1f} um and says {there[0] - start[index]:+.2f} um, "
         f"then {back[0] - start[index]:+.2f} um back at its start.",
     )
+
+
+def _short(text: str) -> str:
+    """One line: Micro-Manager's messages hold several, and some repeat themselves."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..."
 
 
 def _check_leds(scope: Microscope, report: Report, exposure_ms: float, progress: Callable[[], None]) -> None:
