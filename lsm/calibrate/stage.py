@@ -41,8 +41,8 @@ class StageAffine:
     """What is at (column, row) from the image's middle is brought there by a stage move of um_per_px @ (column, row).
 
     um_per_px [x y, column row]; sigma_um_per_px: its standard uncertainties.
-    residual_um: root mean square of what the matrix leaves of the moves. drift_um: between the first and the last
-    frame, both taken at the same place.
+    residual_um: root mean square of what the matrix leaves of the moves. drift_um: by how much the image
+    of the last frame, taken where the first was, lies elsewhere than the stage says.
     """
 
     um_per_px: Matrix
@@ -123,7 +123,7 @@ def measure_stage(
         um_per_px=matrix,
         sigma_um_per_px=sigma,
         residual_um=residual_um,
-        drift_um=float(np.linalg.norm(matrix @ shifts[-1])),
+        drift_um=float(np.linalg.norm(np.array(sent[-1]) + matrix @ shifts[-1])),
         moves=len(shifts),
         frames=taker.frames,
         dose_led_ms=taker.dose_led_ms,
