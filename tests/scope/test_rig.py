@@ -2,6 +2,7 @@
 
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,32 @@ def test_a_misspelt_option_of_the_simulator_is_refused():
 
 
 def test_an_unknown_rig_lists_those_that_are_shipped():
-    with pytest.raises(FileMissing, match=r"demo_camera, simulated"):
+    with pytest.raises(FileMissing, match=r"bench, demo_camera, .*simulated"):
         find_rig("simulatd")
     assert find_rig("demo_camera.toml") == find_rig("demo_camera")
+
+
+SHIPPED = sorted(path.stem for path in find_rig("simulated").parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_rig_is_valid_and_called_as_its_file(name: str):
+    rig = RigConfig.from_file(find_rig(name))
+    assert rig.name == name
+    assert rig.simulator is not None or rig.led.port or rig.led.micro_manager.device
+    assert rig.simulator is not None or rig.backend == "java" or rig.cfg is not None
+
+
+def test_the_shipped_rigs_show_every_way_to_a_light_and_every_backend():
+    rigs = [RigConfig.from_file(find_rig(name)) for name in SHIPPED]
+    assert {rig.led.kind for rig in rigs} >= {"serial", "mm_property", "mm_slm"}
+    assert {rig.backend for rig in rigs} == {"python", "java"}
+
+
+def test_the_commented_trigger_table_of_the_bench_is_valid_too():
+    """Whoever takes the marks away must find a table that works."""
+    text = find_rig("bench").read_text(encoding="utf-8")
+    table = text[text.index("# [trigger]") :].replace("\n# ", "\n").removeprefix("# ")
+    rig = RigConfig.from_table(tomllib.loads(text[: text.index("# With these two")] + table))
+    assert (rig.trigger.input, rig.trigger.output, rig.trigger.edge) == (0, 0, "falling")
+    assert rig.trigger.camera_properties == (("Camera", "TriggerMode", "External"),)
