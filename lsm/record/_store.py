@@ -53,7 +53,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._file: Any = h5py.File(path, "r+", libver="v110")
         self._file.swmr_mode = True
-        self._images = self._file["images"]
+        # looking one up by name takes as long as writing a row
+        self._datasets: dict[str, Any] = {name: self._file[name] for name in (*GROWING, "text")}
+        self._images = self._datasets["images"]
 
     def put_pixels(self, start: int, payloads: Sequence[bytes]) -> list[tuple[int, int]]:
         """Write packed images from frame `start` on; where each lies in the file: (offset, bytes)."""
@@ -76,14 +78,14 @@ class Store:
         text = b"".join(entry.text for entry in entries)
         self._images.flush()
         for name in ("requested", "shown"):
-            _put(self._file[name], start, np.stack([getattr(entry, name) for entry in entries]))
-        _put(self._file["text"], int(rows["text_start"][0]), np.frombuffer(text, dtype=np.uint8))
-        _put(self._file["frames"], start, rows)
+            _put(self._datasets[name], start, np.stack([getattr(entry, name) for entry in entries]))
+        _put(self._datasets["text"], int(rows["text_start"][0]), np.frombuffer(text, dtype=np.uint8))
+        _put(self._datasets["frames"], start, rows)
 
     def cut(self, n_frames: int, text_end: int) -> None:
         """Drop what an unfinished frame left behind frame `n_frames`."""
-        for name in ("frames", "text", *GROWING):
-            dataset, end = self._file[name], text_end if name == "text" else n_frames
+        for name in ("frames", "text", "images", "requested", "shown"):
+            dataset, end = self._datasets[name], text_end if name == "text" else n_frames
             if dataset.shape[0] > end:
                 dataset.resize(end, axis=0)
                 dataset.flush()

@@ -48,6 +48,7 @@ class Recorder:
         self._journal: Journal | None = None
         self._ended = False
         self._interrupted = False
+        self._syncer: ThreadPoolExecutor | None = None
         self._lock = threading.RLock()
         if isinstance(header, Stand):
             self._stand = header
@@ -145,6 +146,7 @@ class Recorder:
         """Close the file as it is; may be called twice. Raises RecordError where the last write fails."""
         with self._lock:
             self._ended = True
+            self._stop_syncer()
             store, journal = self._store, self._journal
             try:
                 if store is not None:
@@ -207,13 +209,26 @@ class Recorder:
             entries.append(frame.entry(place, text_start=text_end, session=stand.session, group=stand.n_frames))
             text_end += len(frame.text)
         self._journal.append(entries)
-        # in either order: an entry without its pixels is recognised by the checksum of these
-        self._store.sync()
-        self._journal.sync()
+        self._sync(self._store, self._journal)
         self._store.put_rest(stand.n_frames, entries)
         self._journal.keep(len(entries))
         self._stand = stand.after(len(entries), text_end)
         return None
+
+    def _sync(self, store: Store, journal: Journal) -> None:
+        """Both at once, in any order: an entry without its pixels is recognised by the checksum of these."""
+        if self._syncer is None:
+            self._syncer = ThreadPoolExecutor(1, thread_name_prefix="lsm-sync")
+        other = self._syncer.submit(journal.sync)
+        try:
+            store.sync()
+        finally:
+            other.result()
+
+    def _stop_syncer(self) -> None:
+        if self._syncer is not None:
+            self._syncer.shutdown()
+            self._syncer = None
 
     def _cut(self) -> None:
         """Drop what an add left that Ctrl-C ended."""
@@ -250,6 +265,7 @@ class Recorder:
     def _failed(self, what: str, error: Exception, *, then: str) -> RecordError:
         """Let go of a file that cannot be written; its journal stays and keeps what was acknowledged."""
         self._ended = True
+        self._stop_syncer()
         store, self._store = self._store, None
         if store is not None:
             store.abandon()

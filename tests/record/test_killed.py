@@ -16,7 +16,7 @@ from lsm.record._superblock import clear_mark, is_marked_open, lookup3
 from lsm_sim.kill_campaign import InventedFrames, kill_campaign
 from record.frames import make_frame, record_until_killed
 
-KILLS = 12
+KILLS = 10
 
 
 class TooEarly(InventedFrames):
