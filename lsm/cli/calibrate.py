@@ -25,6 +25,7 @@ from lsm.calibrate import (
 from lsm.devices import Microscope, Observe
 from lsm.errors import InputError
 from lsm.illum import bright_field, dark
+from lsm.safety import DeviceFocus, Interlock, guarded_device_focus
 from lsm.scope import RigConfig, connect, find_rig
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothi
 Place = Annotated[
     tuple[float, float] | None, typer.Option("--at", help="Stage x and y in um of a place with cells; else here.")
 ]
-SHARPNESS, TWO_LEDS = "sharpness", "two-leds"
+SHARPNESS, TWO_LEDS, DEVICE = METHODS = ("sharpness", "two-leds", "device")
 
 
 @app.callback()
@@ -64,8 +65,8 @@ def focus(
 
     Example: lsm calibrate focus simulated --method two-leds
     """
-    if method not in (SHARPNESS, TWO_LEDS):
-        raise InputError(f"There is no method '{method}'.", hint=f"one of: {SHARPNESS}, {TWO_LEDS}")
+    if method not in METHODS:
+        raise InputError(f"There is no method '{method}'.", hint=f"one of: {', '.join(METHODS)}")
     config = RigConfig.from_file(find_rig(rig))
     na = config.objective.na
     with connect(config) as microscope:
@@ -77,6 +78,9 @@ def focus(
                 f"No focus is left to search between {span_um[0]:g} and {span_um[1]:g} um.",
                 hint=f"the rig allows [{low_um:g}, {high_um:g}] um and stands at {here_um:g} um",
             )
+        if method == DEVICE:
+            _tell_device(config, _by_device(microscope, config, span_um), as_json=as_json)
+            return
         if method == SHARPNESS:
             search = FocusSearch.of_objective(span_um, na=na, backlash_um=backlash_um)
             search = search.model_copy(update={"measure": measure})
@@ -122,6 +126,34 @@ def _by_two_leds(
     na = config.objective.na
     how = TwoLedFocus.of_objective(span_um, na=na, pixel_um=config.camera_pixel_um, backlash_um=backlash_um)
     return two_led_focus(microscope, how, na=na, exposure_ms=exposure_ms, expected_um=here_um, xy_um=at)
+
+
+def _by_device(microscope: Interlock, config: RigConfig, span_um: tuple[float, float]) -> DeviceFocus:
+    """The rig's own autofocus under guard, on the core that connect has opened."""
+    if config.backend != "python":
+        raise InputError(
+            f"The autofocus of rig '{config.name}' belongs to a running Micro-Manager, where lsm cannot guard it.",
+            hint=f"focus by --method {SHARPNESS} or {TWO_LEDS}",
+        )
+    from pycromanager import Core
+
+    try:
+        return guarded_device_focus(Core(), z_um=span_um, focus=config.devices.focus)
+    finally:
+        microscope.moved_by_others()
+
+
+def _tell_device(config: RigConfig, found: DeviceFocus, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"rig": config.name, "method": DEVICE, **asdict(found)}))
+        return
+    Console().print(
+        f"The autofocus of rig '{config.name}' ended at z = {found.z_um:.1f} um after {found.took_s:.1f} s, between "
+        f"{found.lowest_um:.1f} and {found.highest_um:.1f} um on its way ({found.looks} looks); how sure it is, it "
+        "does not say.",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _tell_focus(config: RigConfig, found: FocusFound, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from lsm.devices import Burst, BurstMicroscope, Frame, Microscope, Observe
+from lsm.errors import DeviceError, WrongFormat
 from lsm.illum import LedBoard, dark
 from lsm.safety.light import Clock, LightBudget
 from lsm.safety.limits import Limits, plain_burst, plain_request, requested_dose_led_ms
@@ -18,7 +19,8 @@ class Interlock:
 
     Also a context manager that closes the microscope. Requests from several threads are served one by one.
     The dose of a capture is charged when it begins, so one that fails half-way is paid in full; attempts that
-    the microscope repeated (Frame.metadata["attempts"]) are paid each.
+    the microscope repeated (Frame.metadata["attempts"]) are paid each, and one that a device failed is paid twice:
+    microscopes repeat a capture once before they give up.
 
     Where limits depend on the place and it is not known (at first, and after a failure), a dark frame that moves
     nothing reads it back. What a joystick moves in between is seen in the next frame only.
@@ -72,7 +74,7 @@ class Interlock:
         plain = plain_burst(request)
         captures = plain.requests()
         if not captures:
-            return ()
+            raise WrongFormat("A burst has no patterns.", hint="give at least one")
         with self._one_at_a_time:
             last = self._admit(captures, captures[0])
             if not isinstance(self.microscope, BurstMicroscope):
@@ -87,6 +89,11 @@ class Interlock:
         dose = max(requested_dose_led_ms(frame.request), frame.light_dose)
         with self._one_at_a_time:
             self._light.recall(dose * _attempts(frame), frame.xy_um)
+
+    def moved_by_others(self) -> None:
+        """Say that something else has moved stage or focus, such as the rig's own autofocus."""
+        with self._one_at_a_time:
+            self._at = None
 
     def close(self) -> None:
         self.microscope.close()
@@ -146,7 +153,11 @@ class Interlock:
         xy_um = self._end_xy(request)
         self._light.charge(request, xy_um)
         self._at = None
-        frame = self.microscope.observe(request)
+        try:
+            frame = self.microscope.observe(request)
+        except DeviceError:
+            self._light.charge(request, xy_um)
+            raise
         self._settle(frame, xy_um)
         return frame
 
@@ -156,7 +167,11 @@ class Interlock:
         for capture in captures:
             self._light.charge(capture, xy_um)
         self._at = None
-        frames = microscope.burst(request)
+        try:
+            frames = microscope.burst(request)
+        except DeviceError:
+            self._light.charge(max(captures, key=requested_dose_led_ms), xy_um)
+            raise
         for frame in frames:
             self._settle(frame, xy_um)
         return frames

@@ -105,10 +105,10 @@ class EnoughError(Exception):
 class Fuzzer:
     """One campaign; see fuzz_limits."""
 
-    def __init__(self, requests: int, seed: int, limits: Limits, guard: Guard) -> None:
+    def __init__(self, requests: int, seed: int, limits: Limits, guard: Guard, *, once: bool = False) -> None:
         self.tally = LimitFuzz()
         self.rng = np.random.default_rng(seed)
-        self._requests, self._limits, self._guard = requests, limits, guard
+        self._requests, self._limits, self._guard, self._once = requests, limits, guard, once
         self._now = FakeTime()
         self._stage = WatchedStage(limits, self.tally, self.rng, self._now)
         self._new_session()
@@ -125,7 +125,7 @@ class Fuzzer:
     def ask(self, source: str, request: Any) -> Frame | None:
         """Put one request, note what came of it; None where it was refused or failed."""
         tally = self.tally
-        if tally.asked == self._requests:
+        if tally.asked == self._requests or (self._once and tally.outside):
             raise EnoughError
         if tally.asked and tally.asked % SESSION == 0:
             self._new_session()
@@ -267,10 +267,13 @@ def fuzz_limits(requests: int, seed: int, *, limits: Limits = LIMITS, guard: Gua
     return Fuzzer(requests, seed, limits, guard).run()
 
 
-def noticed(requests: int, seed: int) -> dict[str, int]:
-    """How often something went beyond a limit when an interlock did not know of it, for each: none may be 0."""
+def noticed(requests: int, seed: int, *, once: bool = False) -> dict[str, int]:
+    """How often something went beyond a limit when an interlock did not know of it, for each: none may be 0.
+
+    once: the first time is enough.
+    """
     return {
-        name: fuzz_limits(requests, seed, guard=partial(_ignoring, **changes)).outside
+        name: Fuzzer(requests, seed, LIMITS, partial(_ignoring, **changes), once=once).run().outside
         for name, changes in IGNORED.items()
     }
 
@@ -344,6 +347,7 @@ def main(arguments: list[str]) -> int:
     result = {
         "machine": asdict(this_machine()),
         "command": f"python -m lsm_sim.limit_fuzz --requests {options.requests} --seed {options.seed}",
+        "seed": options.seed,
         "limits": LIMITS.model_dump(mode="json"),
         "minutes": round((time.monotonic() - began) / 60, 1),
         **asdict(tally),

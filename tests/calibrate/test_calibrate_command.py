@@ -31,6 +31,14 @@ def test_the_stage_of_the_simulated_rig_is_as_its_file_says(capsys: pytest.Captu
     assert "mirrored" not in said
 
 
+def test_the_rigs_own_autofocus_runs_under_guard(capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("mm_test_adapters", reason="Micro-Manager's demonstration adapters are not installed")
+    assert run("focus", "demo_camera", "--method", "device", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["method"] == "device"
+    assert found["lowest_um"] <= found["z_um"] <= found["highest_um"]
+
+
 def test_a_range_that_the_rig_forbids_is_one_sentence(capsys: pytest.CaptureFixture[str]):
     assert run("focus", "simulated", "--method", "guess") == 2
     assert "two-leds" in capsys.readouterr().err

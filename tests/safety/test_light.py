@@ -154,7 +154,8 @@ def test_a_burst_passes_through_and_is_charged(lamp: Lamp):
     frames = observe_all(scope, burst_of(ONE, single_led(BOARD, 1), ONE))
     assert [frame.request for frame in frames] == list(burst_of(ONE, single_led(BOARD, 1), ONE).requests())
     assert scope.spent_led_ms == scope.spent_at_led_ms((10.0, 20.0)) == 15.0
-    assert observe_all(scope, burst_of()) == ()
+    with pytest.raises(WrongFormat, match="no patterns"):
+        scope.burst(burst_of())
 
 
 @pytest.mark.parametrize("lamp_kind", [Lamp, BurstLamp])
@@ -167,13 +168,14 @@ def test_a_burst_is_checked_as_a_whole(lamp_kind: type[Lamp], name: str):
     assert (lamp.calls, scope.spent_led_ms) == (0, 0.0)
 
 
-@pytest.mark.parametrize(("lamp_kind", "charged"), [(Lamp, 10.0), (BurstLamp, 15.0)])
+@pytest.mark.parametrize(("lamp_kind", "charged"), [(Lamp, 15.0), (BurstLamp, 20.0)])
 def test_a_burst_that_fails_is_paid_as_far_as_it_may_have_shone(lamp_kind: type[Lamp], charged: float):
     lamp = lamp_kind()
     lamp.fails_at = 2
     scope = guard(lamp)
     with pytest.raises(CameraError):
         scope.burst(burst_of(ONE, ONE, ONE))
+    # the one that failed may have been repeated
     assert scope.spent_led_ms == charged
 
 
@@ -183,7 +185,8 @@ def test_a_failed_capture_is_charged_where_it_was_sent():
     scope = guard(lamp)
     with pytest.raises(CameraError):
         scope.observe(Observe(ONE, 5.0, (10.0, 20.0)))
-    assert scope.spent_at_led_ms((10.0, 20.0)) == 5.0
+    # it may have been repeated before the microscope gave up
+    assert scope.spent_at_led_ms((10.0, 20.0)) == 10.0
     assert scope.spent_at_led_ms((500.0, 20.0)) == 0.0
 
 

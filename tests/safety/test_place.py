@@ -136,6 +136,16 @@ def test_after_a_failure_the_place_is_asked_for_again():
         scope.observe(Observe(LIGHT, 1.0, (400.0, 200.0), 0.0))
 
 
+def test_what_others_moved_is_looked_at_again():
+    stage = Stage()
+    scope = guard(stage, z_floor_um=-20.0)
+    scope.observe(Observe(LIGHT, 1.0, z_um=0.0))
+    stage.place = (0.0, 0.0, -30.0)
+    scope.moved_by_others()
+    with pytest.raises(LimitExceeded, match="z_floor_um"):
+        scope.observe(Observe(LIGHT, 1.0))
+
+
 def test_a_place_that_is_none_is_the_controllers_fault():
     stage = Stage()
     stage.place = (math.nan, 0.0, 0.0)
