@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from lsm.errors import CameraError
 from lsm.scope._watchdog import Watchdog
 from lsm.scope.rig import RigConfig
 from lsm.types import Image
+
+if TYPE_CHECKING:
+    from lsm.scope.ndtiff import NdtiffSaver
 
 T = TypeVar("T")
 
@@ -44,6 +47,7 @@ class CoreCamera:
     doubted: an image was old, or did not come. The driver may then be behind by one or more images, and hand out
     those of earlier exposures, under earlier light, as if they were new; see `flush` and `is_of_now`. Never where
     the rig says that the camera's images have no noise: nothing can be told from them.
+    saver: takes the images of snap() instead of the core, while NDTiff is saved.
     """
 
     def __init__(self, core: Any, rig: RigConfig, watchdog: Watchdog) -> None:
@@ -56,6 +60,7 @@ class CoreCamera:
         self._seen: deque[Image] = deque(maxlen=REMEMBERED)
         self._first_counts: dict[str, int] = {}
         self.doubted = False
+        self.saver: NdtiffSaver | None = None
 
     def set_exposure(self, exposure_ms: float) -> None:
         """Set the exposure time and read it back; does nothing where it is set already."""
@@ -76,11 +81,17 @@ class CoreCamera:
 
         def snap() -> tuple[Shot, float]:
             started_ns = time.monotonic_ns()
-            core.snap_image()
+            tagged = None
+            if self.saver is None:
+                core.snap_image()
+            else:
+                tagged = self.saver.take(exposure_ms)
             ended_ns = time.monotonic_ns()
-            return self._shot(self._tagged(), started_ns, ended_ns), float(core.get_exposure())
+            return self._shot(tagged or self._tagged(), started_ns, ended_ns), float(core.get_exposure())
 
-        shot, got_ms = self._taken(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera)
+        # an Acquisition has its own time to give up in
+        spare_s = 0.0 if self.saver is None else 1.0
+        shot, got_ms = self._taken(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera + spare_s)
         self._exposure_ms = math.nan
         self._check_exposure(got_ms, exposure_ms)
         self._exposure_ms = exposure_ms

@@ -61,6 +61,10 @@ class SequencedLight(Illuminator, Protocol):
     def sequences(self) -> Sequences: ...
 
 
+class BurstTooSlow(CameraError):
+    """The board's time for a burst was over before the camera had taken it; nothing is wrong with the wires."""
+
+
 class TriggeredBurst:
     """Takes bursts on a rig with both wires; one that has a camera, a board and a [trigger] table for them."""
 
@@ -82,7 +86,7 @@ class TriggeredBurst:
     def take(self, patterns: Sequence[Pattern], exposure_ms: float) -> list[Taken]:
         """Images of all patterns, each with the light that the board showed for it; the light is off afterwards.
 
-        As many loads as the board's memory and HOLD_S need. Raises CameraError, IlluminatorError.
+        As many loads as the board's memory and HOLD_S need. Raises CameraError, BurstTooSlow, IlluminatorError.
         """
         taken: list[Taken] = []
         with self._camera_waiting():
@@ -120,19 +124,20 @@ class TriggeredBurst:
     def _take_load(self, patterns: Sequence[Pattern], exposure_ms: float) -> list[Taken]:
         count = len(patterns)
         longest_s = count * self._period_ms(exposure_ms) / 1000 + SPARE_S
+        shots: list[Shot] = []
         try:
             self._prepare(patterns)
             self._camera.start_sequence(count)
             armed = self._light.sequences.arm(
                 SequencePlan(at_first_step=False, settle_us=self._trigger.delay_us, longest_s=longest_s)
             )
-            shots = self._images(count)
+            self._collect(shots, count)
             self._agree(armed, count)
             self._camera.end_sequence()
         except BaseException as error:
-            over = self._board_gave_up()
+            too_slow = isinstance(error, CameraError) and self._ran_out_of_time(len(shots))
             self._abandon()
-            if over and isinstance(error, CameraError):
+            if too_slow:
                 raise self._too_slow(longest_s, count) from error
             raise
         self._light.dark()
@@ -148,8 +153,7 @@ class TriggeredBurst:
         sequences.trigger_in(self._input, Edge(self._trigger.edge))
         sequences.trigger_out(self._output, When.PATTERN)
 
-    def _images(self, count: int) -> list[Shot]:
-        shots: list[Shot] = []
+    def _collect(self, shots: list[Shot], count: int) -> None:
         for index in range(count):
             shot = self._camera.next_image(index, count)
             if self._camera.gave_before(shot):
@@ -158,7 +162,6 @@ class TriggeredBurst:
                     hint="its driver hands out old buffers; restart the camera",
                 )
             shots.append(shot)
-        return shots
 
     def _agree(self, armed: Armed, count: int) -> None:
         """The board has shown each pattern once, was stepped once by each exposure, and is dark again."""
@@ -178,14 +181,16 @@ class TriggeredBurst:
                 hint="check the trigger cables for disturbances; no frame of this burst is kept",
             )
 
-    def _board_gave_up(self) -> bool:
+    def _ran_out_of_time(self, images: int) -> bool:
+        """The board has gone dark while an image or its edge was still on the way, not because an edge was lost."""
         with suppress(DeviceError):
-            return self._light.sequences.status().state == SequenceState.FAULT
+            status = self._light.sequences.status()
+            return status.state == SequenceState.FAULT and (images < status.steps or status.missed > 0)
         return False
 
-    def _too_slow(self, longest_s: float, count: int) -> CameraError:
+    def _too_slow(self, longest_s: float, count: int) -> BurstTooSlow:
         self._gap_ms = max(READOUT_MS, 2 * self._gap_ms)
-        return CameraError(
+        return BurstTooSlow(
             f"Camera '{self._camera.label}' did not take {count} images of a burst in {longest_s:.2f} s, after which "
             "the LED board went dark.",
             hint="try again: the next burst allows it more time; if that fails too, check the trigger cables",

@@ -1,9 +1,10 @@
 """A microscope out of Micro-Manager's devices and an LED board."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lsm.devices import Burst, Frame, Illuminator, Observe, Shown
@@ -13,7 +14,8 @@ from lsm.scope._camera import CoreCamera, Shot
 from lsm.scope._shutter import Shutter
 from lsm.scope._stages import Stages
 from lsm.scope._watchdog import Watchdog
-from lsm.scope.burst import TriggeredBurst
+from lsm.scope.burst import BurstTooSlow, TriggeredBurst
+from lsm.scope.ndtiff import NdtiffSaver
 from lsm.scope.rig import RigConfig
 
 ATTEMPTS = 2
@@ -26,7 +28,8 @@ class MicroManagerMicroscope:
     It checks what it is told: positions are read back after the move and again after the exposure, the exposure
     time is read back after every image, a shutter after it has opened and before it closes, and an image counts
     only when the board confirms that the light was on throughout and the camera has not given it before. Every
-    wait has its own watchdog. It knows no limits; `connect` puts it behind an Interlock.
+    wait has its own watchdog. `metadata["light"]` is "read back", or "as sent" where the light source cannot tell
+    what is on. It knows no limits; `connect` puts it behind an Interlock.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class MicroManagerMicroscope:
         self._camera = CoreCamera(core, rig, self._watchdog)
         self._stages = Stages(core, rig, self._watchdog)
         self._shutter = Shutter(core, rig, self._watchdog)
+        self._light_is = "read back" if getattr(illuminator, "reads_back", True) else "as sent"
         self._triggered = TriggeredBurst.of(self._camera, illuminator, rig)
         core.set_timeout_ms(int(rig.timeouts_s.stage * 1000))
         self._set_properties()
@@ -69,7 +73,10 @@ class MicroManagerMicroscope:
             shown, shot, lit = self._expose(request)
             old = self._camera.gave_before(shot)
             if lit and not old and self._is_new(shot, shown, in_the_dark):
-                return self._frame(request, shown, shot, {"attempts": str(attempt)})
+                frame = self._frame(request, shown, shot, {"attempts": str(attempt)})
+                if self._camera.saver is not None:
+                    self._camera.saver.keep(frame)
+                return frame
             reason = self._old_image(old=old) if lit else self._light_lost(request.exposure_ms)
             if lit and in_the_dark is not None:
                 break
@@ -80,24 +87,50 @@ class MicroManagerMicroscope:
 
         `metadata["burst"]` is "hardware" where camera and board stepped through the patterns together. Then all
         patterns of one load share the scale of the strongest where the board's current limit scales them, and
-        started_ns and ended_ns are when an image arrived. Elsewhere it is "software": one observe() after the
-        other. Raises as observe() does, and WrongFormat for a burst without patterns.
+        started_ns and ended_ns are when an image arrived. Elsewhere, with a camera in doubt, and after one that was
+        too slow, it is "software": one observe() after the other. Raises as observe() does, and WrongFormat for a
+        burst without patterns.
         """
         if not request.patterns:
             raise WrongFormat("A burst has no patterns.", hint="give at least one")
         for pattern in request.patterns:
             self._refuse(pattern)
-        triggered = None if self._camera.doubted else self._triggered
+        triggered = None if self._camera.doubted or self._camera.saver else self._triggered
         if triggered is None or len(request.patterns) == 1:
-            return tuple(self._marked(self.observe(single), "software") for single in request.requests())
+            return self._one_by_one(request)
         self._stages.move(request.xy_um, request.z_um)
         self._camera.set_exposure(request.exposure_ms)
-        with self._shutter.opened():
-            taken = triggered.take(request.patterns, request.exposure_ms)
+        try:
+            with self._shutter.opened():
+                taken = triggered.take(request.patterns, request.exposure_ms)
+        except BurstTooSlow:
+            return self._one_by_one(request, tried=1)
         return tuple(
-            self._marked(self._frame(single, shown, shot, {"attempts": "1"}), "hardware")
+            self._frame(single, shown, shot, {"attempts": "1", "burst": "hardware"})
             for single, (shown, shot) in zip(request.requests(), taken, strict=True)
         )
+
+    def _one_by_one(self, request: Burst, *, tried: int = 0) -> tuple[Frame, ...]:
+        frames = [self.observe(single) for single in request.requests()]
+        notes = [{"attempts": str(int(frame.metadata["attempts"]) + tried), "burst": "software"} for frame in frames]
+        return tuple(
+            replace(frame, metadata={**frame.metadata, **note}) for frame, note in zip(frames, notes, strict=True)
+        )
+
+    @contextmanager
+    def saving_ndtiff(self, folder: Path, *, name: str = "frames") -> Iterator[NdtiffSaver]:
+        """While inside, every frame of observe() and burst() is saved as NDTiff too, before it is returned.
+
+        pycromanager's Acquisition takes the images then; bursts go frame by frame. Raises ConfigError for a rig
+        whose Micro-Manager runs in another process; afterwards RecordError, CameraError where it does not end.
+        """
+        saver = NdtiffSaver(folder, name, self._rig)
+        self._camera.saver = saver
+        try:
+            yield saver
+        finally:
+            self._camera.saver = None
+            saver.close()
 
     def close(self) -> None:
         """Light off, devices released; may be called twice.
@@ -178,8 +211,5 @@ class MicroManagerMicroscope:
             z_um=z_um,
             started_ns=shot.started_ns,
             ended_ns=shot.ended_ns,
-            metadata=shot.tags | {"rig": self._rig.name} | notes,
+            metadata=shot.tags | {"rig": self._rig.name, "light": self._light_is} | notes,
         )
-
-    def _marked(self, frame: Frame, how: str) -> Frame:
-        return replace(frame, metadata={**frame.metadata, "burst": how})

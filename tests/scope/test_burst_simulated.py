@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,21 +87,49 @@ def test_a_long_burst_is_divided_so_that_a_dead_host_leaves_no_light(scope: Inte
 def test_a_board_that_stores_few_patterns_is_loaded_again(
     scope: Interlock, bench: SimulatedMicroscope, monkeypatch: pytest.MonkeyPatch
 ):
-    """Grey in three colours takes 507 bytes a pattern, of 65536."""
+    """Three colours take 507 bytes a pattern; here it says that it has 2600."""
     client = bench._microscope._illuminator
+    monkeypatch.setattr(client, "_hello", replace(client.hello, sequence_bytes=2600))
     loads: list[int] = []
     load = client.sequences.load
     monkeypatch.setattr(client.sequences, "load", lambda some: (loads.append(len(some)), load(some))[1])
     rng = np.random.default_rng(4)
-    many = tuple(Pattern.of(scope.board, rng.integers(0, 9, (169, 3)) / 255) for _ in range(150))
-    bench._microscope._triggered._gap_ms = 5.0
+    many = tuple(Pattern.of(scope.board, rng.integers(0, 9, (169, 3)) / 255) for _ in range(12))
     frames = scope.burst(Burst(many, 1.0))
-    assert sum(loads) == 150
-    assert len(loads) > 1
-    assert max(loads) <= 65536 // 507
+    assert loads == [4, 4, 4]
+    assert {frame.metadata["burst"] for frame in frames} == {"hardware"}
     for frame, pattern in zip(frames, many, strict=True):
         np.testing.assert_array_equal(frame.shown.levels, pattern.levels)
         np.testing.assert_array_equal(frame.image[0, :169], 200 * pattern.levels.max(axis=1).astype(np.uint16))
+
+
+def test_a_burst_that_outlasts_the_boards_time_is_taken_again_one_by_one(
+    scope: Interlock, bench: SimulatedMicroscope, monkeypatch: pytest.MonkeyPatch
+):
+    """The board goes dark by itself after the time that it was given; the dose of both tries is told."""
+    world = world_of(bench)
+    expose, slow = world.expose, [0.4, 0.4, 0.4]
+
+    def take_longer(exposure_ms: float) -> np.ndarray:
+        image = expose(exposure_ms)
+        time.sleep(slow.pop() if slow else 0.0)
+        return image
+
+    monkeypatch.setattr(world, "expose", take_longer)
+    bench._microscope._triggered._gap_ms = 10.0
+    frames = scope.burst(Burst(patterns(scope.board, 5), 2.0))
+    assert [lit_in(frame) for frame in frames] == [asked(frame) for frame in frames]
+    assert {(frame.metadata["burst"], frame.metadata["attempts"]) for frame in frames} == {("software", "2")}
+    monkeypatch.undo()
+    assert scope.burst(Burst(patterns(scope.board, 5), 2.0))[0].metadata["burst"] == "hardware"
+
+
+def test_an_image_that_does_not_come_is_not_replaced_by_the_one_before(scope: Interlock, bench: SimulatedMicroscope):
+    """Micro-Manager hands out its last buffer again, without a word."""
+    scope.observe(Observe(single_led(scope.board, 1), 2.0))
+    world_of(bench).faults.camera.drops = 1
+    frame = scope.observe(Observe(single_led(scope.board, 2), 2.0))
+    assert (lit_in(frame), frame.metadata["attempts"]) == ([2], "2")
 
 
 def test_a_driver_that_falls_behind_gives_no_frame_of_earlier_light(scope: Interlock, bench: SimulatedMicroscope):

@@ -48,6 +48,14 @@ def test_pycromanager_gets_the_mixed_core_with_inherited_methods(core: Any):
     assert tagged.pix.shape == (512, 512)
 
 
+def test_a_wrong_property_raises_when_the_core_is_told(core: Any):
+    """Not so in an Acquisition, which drops the image without an error: the driver sets hardware by these calls."""
+    with pytest.raises(RuntimeError, match="NoSuchProperty"):
+        core.set_property("Camera", "NoSuchProperty", "1")
+    with pytest.raises(RuntimeError, match="NoSuchDevice"):
+        core.set_xy_position("NoSuchDevice", 1.0, 1.0)
+
+
 def test_a_second_core_is_refused_while_one_is_open(core: Any):
     with pytest.raises(DeviceError, match="open in this process already"):
         open_core(DEMO)
