@@ -10,10 +10,10 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from lsm.cli.led import COLOURS, Light
+from lsm.cli._light import COLOURS, Light, named_pattern
 from lsm.devices import Observe
 from lsm.errors import FileMissing, InputError, RecordError
-from lsm.illum import LedBoard, Pattern, annulus, bright_field, dark, dark_field, half_disc, single_led
+from lsm.illum import LedBoard
 from lsm.record import open_record
 from lsm.record.export import ExportFormat, export_recording, format_of
 from lsm.record.replay import Replay, ReplayedFrame
@@ -118,7 +118,7 @@ def replay(
         seed=seed,
     )
     try:
-        light = _light(microscope.board, pattern, na, na_min, led, colour)
+        light = named_pattern(microscope.board, pattern, na=na, na_min=na_min, led=led, colour=colour)
         frame = microscope.observe(Observe(light, exposure_ms, place_um, focus_um))
     finally:
         microscope.close()
@@ -141,27 +141,6 @@ def _board(path: Path, rig: str, table: Path | None) -> LedBoard | None:
         return RigConfig.from_file(find_rig(name)).led.board.build()
     except FileMissing as error:
         raise FileMissing(f"The rig '{name}' of {path} is not known here.", hint="give its file with --rig") from error
-
-
-def _light(board: LedBoard, light: Light, na: float, na_min: float, led: int, colour: str) -> Pattern:
-    """The pattern in the colours asked for, at full drive."""
-    turns = {Light.DPC_RIGHT: 0.0, Light.DPC_TOP: 90.0, Light.DPC_LEFT: 180.0, Light.DPC_BOTTOM: 270.0}
-    if light in turns:
-        shape = half_disc(board, na=na, angle_rad=np.radians(turns[light]), colour=0)
-    elif light is Light.DARK:
-        return dark(board)
-    elif light is Light.LED:
-        shape = single_led(board, led, colour=0)
-    elif light is Light.ANNULUS:
-        shape = annulus(board, na_min=na_min, na_max=na, colour=0)
-    else:
-        shape = (bright_field if light is Light.BRIGHT_FIELD else dark_field)(board, na=na, colour=0)
-    if colour and (colour not in COLOURS or board.n_colours == 1):
-        choice = f"choose {', '.join(COLOURS)}" if board.n_colours > 1 else "the stack has one: leave --colour out"
-        raise InputError(f"There is no colour '{colour}'.", hint=choice)
-    duty = np.zeros_like(shape.duty)
-    duty[:, COLOURS[colour or "green"] if board.n_colours > 1 else (0,)] = shape.duty.max(axis=1, keepdims=True)
-    return Pattern.of(board, duty, name=shape.name)
 
 
 def _check_image(out: Path) -> None:

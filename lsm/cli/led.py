@@ -3,7 +3,6 @@
 import json
 import time
 from contextlib import ExitStack
-from enum import StrEnum
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,17 +13,16 @@ from rich.table import Table
 
 from lsm.cli import _show
 from lsm.cli._led_input import check_pin, leds_named, opened, own_board, planned, rig_behind
+from lsm.cli._light import FULL, Light, named_pattern, tinted
 from lsm.devices import Illuminator, Shown
 from lsm.errors import IlluminatorError, InputError
-from lsm.illum import LedBoard, Pattern, annulus, bright_field, dark, dark_field, half_disc, single_led
+from lsm.illum import LedBoard, Pattern, single_led
 from lsm.led import Edge, IlluminateClient, LedBoardClient, SequenceState, SequenceStatus, When
 from lsm.led.watch import Sight, Watcher
 from lsm.scope import open_light
 
-COLOURS = {"red": (0,), "green": (1,), "blue": (2,), "white": (0, 1, 2)}
 RUNNING = (SequenceState.ARMED, SequenceState.UPDATING, SequenceState.EXPOSING)
 KEEP_ALIVE_S = 0.5
-FULL = 255
 MODERATE = 64
 
 app = typer.Typer(
@@ -51,20 +49,6 @@ Colour = Annotated[
 Level = Annotated[
     int, typer.Option(min=1, max=FULL, help="Drive of each LED, 1 to 255; the default is moderate, a quarter.")
 ]
-
-
-class Light(StrEnum):
-    """What `lsm led show` lights."""
-
-    BRIGHT_FIELD = "bright-field"
-    DARK_FIELD = "dark-field"
-    ANNULUS = "annulus"
-    DPC_LEFT = "dpc-left"
-    DPC_RIGHT = "dpc-right"
-    DPC_TOP = "dpc-top"
-    DPC_BOTTOM = "dpc-bottom"
-    LED = "led"
-    DARK = "dark"
 
 
 @app.callback()
@@ -109,7 +93,7 @@ def show(
     Example: lsm led show simulated dark-field --na 0.1 --colour blue --seconds 1
     """
     with opened(where, baud=baud) as board:
-        pattern = _tinted(board.board, _pattern(board.board, light, na, na_min, led), colour, level)
+        pattern = named_pattern(board.board, light, na=na, na_min=na_min, led=led, colour=colour, level=level)
         shown = board.show(pattern, hold_ms=2000.0)
         facts = {"light": light.value, **_lit(board, shown)}
         if as_json:
@@ -220,7 +204,7 @@ def _one_by_one(board: LedBoard, leds: str, na: float, colour: str, level: int) 
             f"No LED of the board lies inside --na {na:g}.",
             hint=f"they reach from {board.na.min():.3f} to {board.na.max():.3f}; or name some with --leds",
         )
-    return [_tinted(board, single_led(board, led, colour=0), colour, level) for led in chosen]
+    return [tinted(board, single_led(board, led, colour=0), colour, level) for led in chosen]
 
 
 def _set_up_pins(board: LedBoardClient, trigger_in: int | None, edge: Edge, trigger_out: int) -> None:
@@ -327,40 +311,6 @@ def _table(sight: Sight | None) -> Table:
     for name, value in rows.items():
         table.add_row(name, str(value))
     return table
-
-
-def _pattern(board: LedBoard, light: Light, na: float, na_min: float, led: int) -> Pattern:
-    def half(degrees: float) -> Pattern:
-        return half_disc(board, na=na, angle_rad=np.radians(degrees), colour=0)
-
-    choices = {
-        Light.BRIGHT_FIELD: lambda: bright_field(board, na=na, colour=0),
-        Light.DARK_FIELD: lambda: dark_field(board, na=na, colour=0),
-        Light.ANNULUS: lambda: annulus(board, na_min=na_min, na_max=na, colour=0),
-        Light.DPC_RIGHT: lambda: half(0),
-        Light.DPC_TOP: lambda: half(90),
-        Light.DPC_LEFT: lambda: half(180),
-        Light.DPC_BOTTOM: lambda: half(270),
-        Light.LED: lambda: single_led(board, led, colour=0),
-        Light.DARK: lambda: dark(board),
-    }
-    return choices[light]()
-
-
-def _tinted(board: LedBoard, pattern: Pattern, colour: str, level: int) -> Pattern:
-    duty = np.zeros_like(pattern.duty)
-    duty[:, _channels(board, colour)] = pattern.duty.max(axis=1, keepdims=True) * level / FULL
-    return Pattern.of(board, duty, name=pattern.name)
-
-
-def _channels(board: LedBoard, colour: str) -> tuple[int, ...]:
-    if colour and colour not in COLOURS:
-        raise InputError(f"There is no colour '{colour}'.", hint=f"choose {', '.join(COLOURS)}")
-    if board.n_colours == 1:
-        if colour:
-            raise InputError(f"--colour {colour}: the board has one colour only.", hint="leave --colour out")
-        return (0,)
-    return COLOURS[colour or "green"]
 
 
 def _lit(board: Illuminator, shown: Shown) -> dict[str, Any]:

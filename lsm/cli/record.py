@@ -14,6 +14,7 @@ from rich.text import Text
 
 from lsm.cli import _show
 from lsm.cli._record_export import export, replay
+from lsm.cli._record_stack import stack
 from lsm.record import Recording, Verification, open_record, verify_record
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 app.command("export")(export)
 app.command("replay")(replay)
+app.command("stack")(stack)
 
 
 @app.callback()

@@ -10,21 +10,28 @@ from lsm.scope import RigConfig
 from lsm.sensing import Bundle
 
 
-def run_header(
-    made_by: str, config: Config, rig: RigConfig, bundle: Bundle, *, seed: int, cells: str
-) -> dict[str, Any]:
-    """Header of a recording: who made it when, and the digests of configuration, rig, board and model."""
+def rig_header(made_by: str, rig: RigConfig) -> dict[str, Any]:
+    """Header of any recording: who made it when, with which rig, camera and board."""
     return {
         "made_by": made_by,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "config": config.model_dump(mode="json"),
-        "config_digest": config.digest(),
         "rig": rig.name,
         "rig_digest": rig.digest(),
         "camera_pixel_um": rig.camera_pixel_um,
+        "camera": rig.camera.model_dump(mode="json", exclude_none=True),
         "objective": rig.objective.model_dump(mode="json"),
-        "board_digest": bundle.card.board_digest,
+        "board_digest": rig.led.board.build().digest,
+    }
+
+
+def run_header(
+    made_by: str, config: Config, rig: RigConfig, bundle: Bundle, *, seed: int, cells: str
+) -> dict[str, Any]:
+    """Header of a search's recording: that of the rig, and the digests of configuration and model."""
+    return rig_header(made_by, rig) | {
+        "seed": seed,
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
         "model": bundle.card.name,
         "model_digest": bundle.card.weights_digest,
         "cells": cells,

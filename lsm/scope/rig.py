@@ -133,11 +133,18 @@ class CameraConfig(Config):
 
     noise: no two images of it are the same, so that one that is given twice is noticed; false for the test images of
     demonstration cameras, which repeat and do not depend on the light.
+    offset_adu, gain_e_per_adu, read_noise_e, saturated_adu: of the sensor, where they are known (EMVA 1288): dark
+    signal, electrons per digital number, temporal dark noise, value from which a pixel is saturated. Recordings carry
+    them, and what is computed from recordings needs them.
     """
 
     pixel_um: Micrometres
     shape_px: tuple[Count, Count] | None = None
     noise: bool = True
+    offset_adu: NonNegative | None = None
+    gain_e_per_adu: PositiveFloat | None = None
+    read_noise_e: NonNegative | None = None
+    saturated_adu: PositiveFloat | None = None
 
 
 class DeviceLabels(Config):
