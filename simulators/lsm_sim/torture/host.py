@@ -9,9 +9,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,13 +28,17 @@ from lsm.sensing.checkpoint import Trainee
 from lsm.twin import TwinConfig
 from lsm_sim.kill_campaign import InventedFrames, differences, kill_campaign
 from lsm_sim.rig import SimulatorOptions
-from lsm_sim.torture.tally import Outcome, Trial
+from lsm_sim.torture.tally import GRACE_S, Outcome, Trial
 
 READ_S = 5.0
 """For reading a small file, damaged or not."""
 RECORD_S = 10.0
 JOB = InventedFrames(frames=8, rows=16, columns=16)
+GIVE_UP_S = 5.0
+"""Beyond what a fault may take: then it hangs."""
 FORK = multiprocessing.get_context("fork")
+
+T = TypeVar("T")
 
 HostTrial = Callable[[np.random.Generator], Trial]
 
@@ -43,37 +48,71 @@ class _UntrueError(Exception):
 
 
 def _tried(kind: str, work: Callable[[], bool], *, allowed_s: float, note: str = "") -> Trial:
-    """work: returns whether all is as it was; raises LsmError where the fault was noticed."""
+    """work: returns whether all is as it was; raises LsmError where the fault was noticed.
+
+    It runs in a process of its own, for what hangs in a library written in C can only be killed.
+    """
     began_s = time.monotonic()
-    why = ""
+    outcome, why = _apart(lambda: _came_of(work), allowed_s + GRACE_S + GIVE_UP_S) or (Outcome.CRASHED, "killed")
+    took_s = time.monotonic() - began_s
+    return Trial(kind, Outcome(outcome), took_s, allowed_s, note=", ".join(filter(None, (note, why))))
+
+
+def _came_of(work: Callable[[], bool]) -> tuple[str, str]:
     try:
-        outcome = Outcome.RECOVERED if work() else Outcome.WRONG
+        return (Outcome.RECOVERED if work() else Outcome.WRONG), ""
     except LsmError as error:
-        outcome, why = Outcome.STOPPED, f"{type(error).__name__}: {error.message}"
+        return Outcome.STOPPED, f"{type(error).__name__}: {error.message}"
     except Exception as error:  # noqa: BLE001 (whatever a program may die of is what is looked for)
-        outcome, why = Outcome.CRASHED, f"{type(error).__name__}: {error}"
-    return Trial(kind, outcome, time.monotonic() - began_s, allowed_s, note=", ".join(filter(None, (note, why))))
+        return Outcome.CRASHED, f"{type(error).__name__}: {error}"
+
+
+def _apart(work: Callable[[], T], limit_s: float) -> T | None:
+    """The result of `work()` in a copy of this process; None where the copy dies or has to be killed."""
+    heard, said = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=_say, args=(work, said))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of numerical libraries, idle meanwhile
+        process.start()
+    said.close()
+    with suppress(EOFError), heard:
+        result: T | None = heard.recv() if heard.poll(limit_s) else None
+        process.join(GIVE_UP_S if result is not None else 0.0)
+        process.kill()
+        process.join()
+        return result
+    process.join()
+    return None
+
+
+def _say(work: Callable[[], object], said: Connection) -> None:
+    said.send(work())
+    said.close()
+    # not by the ways of a program that ends: threads and handlers of the parent are none of this process's
+    os._exit(0)
 
 
 def damaged(data: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     """The bytes with one thing wrong, and what: a bit, a run of zeros, the end, something in between."""
     at = int(rng.integers(len(data)))
     size = int(rng.integers(1, 4096))
-    match rng.integers(4):
-        case 0:
-            bit = int(rng.integers(8))
-            return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], f"bit {bit} of byte {at}"
-        case 1:
-            hole = data[at : at + size]
-            return data[:at] + bytes(len(hole)) + data[at + size :], f"{len(hole)} zeros at byte {at}"
-        case 2:
-            return data[:at], f"cut to {at} bytes"
-        case _:
-            return data[:at] + data[at + size :], f"{size} bytes missing at byte {at}"
+    hole = data[at : at + size]
+    kind = rng.integers(4)
+    if kind == 0 or (kind == 1 and not any(hole)):
+        bit = int(rng.integers(8))
+        return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], f"bit {bit} of byte {at}"
+    if kind == 1:
+        return data[:at] + bytes(len(hole)) + data[at + size :], f"{len(hole)} zeros at byte {at}"
+    if kind == 2:
+        return data[:at], f"cut to {at} bytes"
+    return data[:at] + data[at + size :], f"{len(hole)} bytes missing at byte {at}"
 
 
-def _damaged_file(kind: str, write: Callable[[Path], list[Path]], reads_the_same: Callable[[Path], bool]) -> HostTrial:
-    """write: makes sound files in a folder; reads_the_same: whether they hold what they held, or LsmError."""
+def damaged_file(kind: str, write: Callable[[Path], list[Path]], reads_the_same: Callable[[Path], bool]) -> HostTrial:
+    """One fault in one file.
+
+    write: makes sound files in a folder; reads_the_same: whether they hold what they held, or LsmError.
+    """
 
     def run(rng: np.random.Generator) -> Trial:
         with tempfile.TemporaryDirectory(prefix="lsm-torture-") as name:
@@ -164,18 +203,17 @@ class _Tables:
 
 
 def _trainee(steps: int) -> Trainee:
-    generator = torch.Generator().manual_seed(3)
+    """As after so many steps of Adam; without making them, which costs seconds in a new process."""
+    generator = torch.Generator().manual_seed(3 + steps)
     model = torch.nn.Linear(16, 8)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+        if steps:
+            moments = {name: torch.randn(parameter.shape, generator=generator) for name in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {"step": torch.tensor(float(steps)), **moments}
     trainee = Trainee({"model": model}, optimizer, generator, digest="torture")
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(torch.randn((4, 16), generator=generator)).square().sum().backward()
-        optimizer.step()
-        trainee.step += 1
+    trainee.step = steps
     return trainee
 
 
@@ -245,15 +283,7 @@ def _disk_full(rng: np.random.Generator) -> Trial:
     def work() -> bool:
         with tempfile.TemporaryDirectory(prefix="lsm-torture-") as name:
             path = Path(name) / "record.h5"
-            heard, said = FORK.Pipe(duplex=False)
-            process = FORK.Process(target=_fill, args=(path, limit, said), daemon=True)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # threads of numerical libraries, idle meanwhile
-                process.start()
-            said.close()
-            acknowledged, error = heard.recv() if heard.poll(RECORD_S) else (0, "hangs")
-            process.join(RECORD_S)
-            process.kill()
+            acknowledged, error = _apart(lambda: _filled(path, limit), RECORD_S) or (0, "hangs")
             if not error.startswith("RecordError"):
                 raise _UntrueError(error or "it went on")
             _holds(path, acknowledged)
@@ -276,7 +306,8 @@ def _holds(path: Path, acknowledged: int) -> None:
         recorder.add(JOB.frame(held), JOB.decision(held))
 
 
-def _fill(path: Path, limit: int, said: Connection) -> None:
+def _filled(path: Path, limit: int) -> tuple[int, str]:
+    """How many frames were acknowledged until a file may not grow any more, and what ended it."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     acknowledged = 0
     try:
@@ -284,20 +315,19 @@ def _fill(path: Path, limit: int, said: Connection) -> None:
             for index in range(1000):
                 recorder.add(JOB.frame(index), JOB.decision(index))
                 acknowledged = recorder.n_frames
-        said.send((acknowledged, ""))
-    except Exception as error:  # noqa: BLE001 (told to the parent)
-        said.send((acknowledged, f"{type(error).__name__}: {error}"))
-    os._exit(0)
+    except Exception as error:  # noqa: BLE001 (judged by who asked)
+        return acknowledged, f"{type(error).__name__}: {error}"
+    return acknowledged, ""
 
 
 def host_trials() -> dict[str, HostTrial]:
     """The classes by name; what they need is made once."""
     recordings, bundles, checkpoints, tables = _Recordings(), _Bundles(), _Checkpoints(), _Tables()
     return {
-        "damaged recording": _damaged_file("damaged recording", recordings.write, recordings.same),
-        "damaged model": _damaged_file("damaged model", bundles.write, bundles.same),
-        "damaged checkpoint": _damaged_file("damaged checkpoint", checkpoints.write, checkpoints.same),
-        "damaged tables": _damaged_file("damaged tables", tables.write, tables.same),
+        "damaged recording": damaged_file("damaged recording", recordings.write, recordings.same),
+        "damaged model": damaged_file("damaged model", bundles.write, bundles.same),
+        "damaged checkpoint": damaged_file("damaged checkpoint", checkpoints.write, checkpoints.same),
+        "damaged tables": damaged_file("damaged tables", tables.write, tables.same),
         "configuration: NaN or out of range": _bad_configuration,
         "process killed at a write": _killed,
         "disk full": _disk_full,
