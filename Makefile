@@ -68,11 +68,14 @@ lint: setup
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+# Tests that meet no clock share the cores; the others then run one by one on a machine of their own.
 unit: debian-test setup
-	@$(PYTHON) -m pytest -rs
+	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile
+	@$(PYTHON) -m pytest -rs -m timed
 
 test: debian-test lint
-	@$(PYTHON) -m pytest -rs --cov --cov-report=term:skip-covered
+	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
+	@$(PYTHON) -m pytest -rs -m timed --cov --cov-append --cov-report=term:skip-covered
 
 lock:
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv

@@ -25,7 +25,8 @@ from lsm.record import Recorder, open_record
 from lsm.scope import RigConfig, connect, find_rig
 
 MIB = 2**20
-SAMPLE_EVERY_S = 5.0
+SAMPLES = 720
+"""Evenly over the run: every 5 s of an hour."""
 MIB_PER_HOUR_ALLOWED = 1.0
 
 
@@ -113,7 +114,7 @@ def _record(
             recorder.add(frame, {"index": index})
             result.frames += 1
             elapsed = time.monotonic() - started
-            if not samples or elapsed - samples[-1].hours * 3600 >= SAMPLE_EVERY_S:
+            if not samples or elapsed - samples[-1].hours * 3600 >= 60 * result.minutes / SAMPLES:
                 memory = process.memory_info().rss / MIB
                 samples.append(Sample(elapsed / 3600, memory, process.num_fds(), threading.active_count()))
             if elapsed >= 60 * result.minutes:
