@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lsm.errors import CameraError
-from lsm.scope._watchdog import Watchdog
+from lsm.scope._watchdog import DRIVER_ERRORS, Watchdog
 from lsm.scope.rig import RigConfig
 from lsm.types import Image
 
@@ -92,9 +92,7 @@ class CoreCamera:
         # an Acquisition has its own time to give up in
         spare_s = 0.0 if self.saver is None else 1.0
         shot, got_ms = self._taken(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera + spare_s)
-        self._exposure_ms = math.nan
         self._check_exposure(got_ms, exposure_ms)
-        self._exposure_ms = exposure_ms
         return shot
 
     def gave_before(self, shot: Shot) -> bool:
@@ -160,30 +158,39 @@ class CoreCamera:
         return shot
 
     def end_sequence(self) -> None:
-        """Stop it; nothing may be left that was not asked for."""
+        """Stop it; nothing may be left that was not asked for, and the exposure must be as it was set."""
 
-        def stop() -> int:
+        def stop() -> tuple[int, float]:
             self._core.stop_sequence_acquisition()
             left = int(self._core.get_remaining_image_count())
             self._core.clear_circular_buffer()
-            return left
+            return left, float(self._core.get_exposure())
 
-        left = self._call(stop, self._rig.timeouts_s.camera)
+        left, got_ms = self._call(stop, self._rig.timeouts_s.camera)
         if left:
             raise CameraError(
                 f"Camera '{self.label}' gave {left} images of a burst too many.",
                 hint="its trigger input is disturbed; check the cable",
             )
+        self._check_exposure(got_ms, self._exposure_ms)
 
     def set_properties(self, settings: tuple[tuple[str, str, str], ...]) -> tuple[tuple[str, str, str], ...]:
-        """Set [device, property, value] in this order; returns what was there before, in the order to put it back."""
+        """Set [device, property, value] in this order; returns what was there before, in the order to put it back.
+
+        Puts it back itself where one of them is refused.
+        """
 
         def set_all() -> tuple[tuple[str, str, str], ...]:
-            before = []
-            for device, name, value in settings:
-                before.append((device, name, str(self._core.get_property(device, name))))
-                self._core.set_property(device, name, value)
-            return tuple(reversed(before))
+            before: list[tuple[str, str, str]] = []
+            try:
+                for device, name, value in settings:
+                    before.insert(0, (device, name, str(self._core.get_property(device, name))))
+                    self._core.set_property(device, name, value)
+            except DRIVER_ERRORS:
+                for device, name, value in before:
+                    self._core.set_property(device, name, value)
+                raise
+            return tuple(before)
 
         return self._call(set_all, self._rig.timeouts_s.camera)
 
@@ -217,6 +224,7 @@ class CoreCamera:
     def _check_exposure(self, got_ms: float, wanted_ms: float) -> None:
         # cameras round to their line time, some tens of microseconds
         if not math.isclose(got_ms, wanted_ms, rel_tol=0.01, abs_tol=0.05):
+            self._exposure_ms = math.nan
             raise CameraError(
                 f"Camera '{self.label}' exposes {got_ms:g} ms where {wanted_ms:g} ms were asked for.",
                 hint="narrow limits.exposure_ms in the rig file to what the camera can do",

@@ -187,7 +187,8 @@ class Trigger(Config):
 
     input: the board's trigger input that the camera's exposure output goes to; None: there is no such wire.
     edge: which edge of that signal ends an exposure, and so steps to the next pattern.
-    output: the board's trigger output that starts the camera's exposures; None: the camera keeps its own rhythm.
+    output: the board's trigger output that starts the camera's exposures; None: there is no such wire. With one wire
+    alone nobody could tell whether the light had changed before the next exposure: bursts then go frame by frame.
     delay_us: from latched LEDs to the pulse of `output`, and the least time between two steps.
     camera_properties: [device, property, value] set for a burst, in this order, and set back after it.
     """

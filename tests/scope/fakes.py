@@ -34,6 +34,7 @@ class FakeLight:
         self.diary = diary
         self.outages = outages
         self.hold_ms = 0.0
+        self.reads_back = True
 
     def show(self, pattern: Pattern, *, hold_ms: float) -> Shown:
         self.diary.append("show")

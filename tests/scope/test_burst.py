@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lsm.devices import Burst, BurstMicroscope, observe_all
-from lsm.errors import WrongFormat
+from lsm.devices import Burst, BurstMicroscope, Observe, observe_all
+from lsm.errors import CameraError, WrongFormat
 from lsm.illum import LedBoard, bright_field, single_led
 from lsm.scope import MicroManagerMicroscope, connect
 from lsm.scope.rig import Trigger
@@ -30,6 +30,16 @@ def test_a_rig_without_both_wires_takes_its_bursts_one_by_one(trigger: Trigger):
         frames = observe_all(scope, Burst(tuple(single_led(scope.board, led) for led in (3, 84, 5)), 2.0))
     assert [lit_in(frame) for frame in frames] == [asked(frame) for frame in frames] == [[3], [84], [5]]
     assert {frame.metadata["burst"] for frame in frames} == {"software"}
+
+
+@pytest.mark.firmware
+def test_trigger_settings_that_the_camera_refuses_are_an_error_and_put_back():
+    settings = [["Camera", "TriggerMode", "External"], ["Camera", "TriggerMode", "Sideways"]]
+    trigger = Trigger.model_validate({"input": 1, "output": 0, "camera_properties": settings})
+    with connect(WIRED.model_copy(update={"trigger": trigger}), renderer=Painted()) as scope:
+        with pytest.raises(CameraError, match="Sideways"):
+            scope.burst(Burst((single_led(scope.board, 3), single_led(scope.board, 84)), 2.0))
+        assert lit_in(scope.observe(Observe(single_led(scope.board, 84), 2.0))) == [84]
 
 
 @pytest.mark.parametrize("output", [None, 0])

@@ -175,6 +175,22 @@ class TestFaults:
         world_of(bench).faults.camera.repeats = 1
         self.fails(scope, bench, (CameraError,))
 
+    def test_an_exposure_that_is_changed_meanwhile(self, scope: Interlock, bench: SimulatedMicroscope):
+        world = world_of(bench)
+        expose, core = world.expose, bench._microscope._core
+
+        def meddle(exposure_ms: float) -> np.ndarray:
+            if exposure_ms == 2.0:
+                core.set_exposure(3.0)
+            return expose(exposure_ms)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world, "expose", meddle)
+            with pytest.raises(CameraError, match="exposes 3 ms"):
+                scope.burst(Burst(patterns(scope.board, 8, seed=1), 2.0))
+            patch.undo()
+        self.check_again(scope)
+
     def test_light_that_somebody_turns_off(self, scope: Interlock, bench: SimulatedMicroscope):
         world = world_of(bench)
         expose = world.expose
@@ -204,5 +220,8 @@ class TestFaults:
         faults.lost.clear()
         faults.doubled.clear()
         faults.early.clear()
-        frames = scope.burst(burst)
+        self.check_again(scope)
+
+    def check_again(self, scope: Interlock) -> None:
+        frames = scope.burst(Burst(patterns(scope.board, 8, seed=1), 2.0))
         assert [lit_in(frame) for frame in frames] == [asked(frame) for frame in frames]

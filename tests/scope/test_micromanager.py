@@ -46,6 +46,13 @@ def test_it_moves_lights_snaps_and_goes_dark_in_this_order(bench: Bench):
     assert isinstance(bench.light, Illuminator)
 
 
+def test_a_frame_says_whether_its_light_was_read_back_or_only_sent(bench: Bench):
+    assert bench.observe().metadata["light"] == "read back"
+    bench.light.reads_back = False
+    blind = MicroManagerMicroscope(bench.core, bench.light, make_rig())
+    assert blind.observe(Observe(PATTERN, 2.0)).metadata["light"] == "as sent"
+
+
 def test_the_light_outlasts_the_exposure_by_the_margin(bench: Bench):
     bench.observe(ms=30.0)
     assert bench.light.hold_ms == 530.0
