@@ -14,6 +14,7 @@ Everything that reaches into private names of pyjavaz, and every work-around, is
 import atexit
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -27,9 +28,10 @@ from lsm.scope._watchdog import Watchdog
 from lsm.scope.rig import JavaServer
 
 HOST = "127.0.0.1"
-CLOSING_S = 2.0
+CLOSING_S = 1.0
 
-_connecting = threading.Lock()
+_connecting = threading.RLock()
+"""Held while connecting and closing: the client keeps one bridge per port, also one that is about to be abandoned."""
 
 
 class JavaCore:
@@ -75,7 +77,17 @@ class JavaCore:
             if self._closed:
                 return
             self._closed = True
-        atexit.unregister(self.close)
+        atexit.unregister(self.leave)
+        with _connecting:
+            # held while a call waits for its answer: there is nothing to wait for a second time
+            if self._bridge._communication_lock.locked() or not self._said_goodbye():  # noqa: SLF001
+                _abandon(self._bridge)
+                deadline = time.monotonic() + CLOSING_S
+                while self._bridge._communication_lock.locked() and time.monotonic() < deadline:  # noqa: SLF001
+                    time.sleep(0.01)
+        close_behind(self._bridge, self._sockets)
+
+    def _said_goodbye(self) -> bool:
         watchdog = Watchdog()
         try:
             watchdog.call(
@@ -85,9 +97,15 @@ class JavaCore:
                 error=DeviceError,
             )
         except DeviceError:
-            _abandon(self._bridge)
-        watchdog.close()
-        close_behind(self._bridge, self._sockets)
+            return False
+        finally:
+            watchdog.close()
+        return True
+
+    def leave(self) -> None:
+        """At the end of the interpreter, when no thread can be started any more."""
+        self._closed = True
+        _abandon(self._bridge)
 
 
 def open_java_core(server: JavaServer) -> JavaCore:
@@ -97,14 +115,20 @@ def open_java_core(server: JavaServer) -> JavaCore:
     open in this process.
     """
     from mmpycorex import is_pymmcore_active
-    from pycromanager import Core
-    from pyjavaz.bridge import Bridge
 
     if is_pymmcore_active():
         raise DeviceError(
             "A Micro-Manager core is open in this process already.",
             hint="close() the other microscope first, or use a second process",
         )
+    with _connecting:
+        return _opened(server)
+
+
+def _opened(server: JavaServer) -> JavaCore:
+    from pycromanager import Core
+    from pyjavaz.bridge import Bridge
+
     _refuse_other_version(_greeted(server), Bridge._EXPECTED_ZMQ_SERVER_VERSION, server.port)  # noqa: SLF001
     Bridge._ports_with_terminated_servers.discard(server.port)  # noqa: SLF001
     watchdog = Watchdog()
@@ -126,7 +150,7 @@ def open_java_core(server: JavaServer) -> JavaCore:
             raise
     watchdog.close()
     core = JavaCore(shadow, sockets)
-    atexit.register(core.close)
+    atexit.register(core.leave)
     return core
 
 
@@ -213,6 +237,11 @@ def _abandon(bridge: Any) -> None:
     from pyjavaz import server_terminated
     from pyjavaz.bridge import Bridge
 
+    def refuse(_message: Any, timeout: Any = None, give_up_condition: Any = None) -> None:
+        if give_up_condition is None:
+            raise RuntimeError("the connection to Micro-Manager is closed")
+
+    bridge.send_and_receive = refuse
     server_terminated(bridge.port)
     held = Bridge._cached_bridges_by_port.get(bridge.port)  # noqa: SLF001
     if held is not None and held() is bridge:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymmcore import CMMCore
 
 from lsm.cli import main
 from lsm.scope import Report, RigConfig, check_rig, find_rig
 from lsm.scope import check as check_module
 from lsm_sim.board import NativeBoard
 from lsm_sim.rig import SimulatedMicroscope
+from lsm_sim.zmq_core import ZmqCore
+from scope.test_java_core import demo  # noqa: F401 -- a fixture
 from scope.test_mm_light import CFG, mm_rig
 
 pytest.importorskip("mm_test_adapters", reason="Micro-Manager's demonstration adapters are not installed")
@@ -113,6 +116,16 @@ def test_a_rig_file_that_is_wrong_is_told_where(board: NativeBoard, changes: dic
     # whatever is wrong with one half, the other is looked at
     assert about == "light" or told(report, "ok")[0][0] == "light"
     assert about != "light" or report.devices
+
+
+def test_a_running_micro_manager_is_checked_as_one_in_this_process(board: NativeBoard, demo: CMMCore):  # noqa: F811
+    with ZmqCore(demo) as server:
+        report = checked(board, backend="java", cfg=None, java={"port": server.port})
+        assert server.open_objects == 0
+    assert not report.wrong
+    assert report.facts["micro_manager"]["backend"] == "java"
+    assert {row["label"]: row["kind"] for row in report.devices}["XY"] == "XY stage"
+    assert any("x moved by -10.0 um" in text for _, text in told(report, "ok"))
 
 
 def test_an_adapter_that_is_missing_is_named(board: NativeBoard, tmp_path: Path):
