@@ -64,7 +64,7 @@ class Stand:
 
     def journal(self, path: Path) -> tuple[Head, Iterator[Entry]]:
         """What a journal of all frames so far would hold, read from the closed HDF5 file."""
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             rows, columns = file["images"].shape[1:]
             leds, colours = file["shown"].shape[1:]
         head = Head(self.identity, self.header, (rows, columns), (leds, colours), self.n_frames)
@@ -121,7 +121,7 @@ def stand_of(path: Path) -> Stand:
     if place.exists():
         _drop_empty(place)
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             stand = _read_stand(path, file)
     except READ_ERRORS as error:
         raise RecordError(
@@ -219,7 +219,7 @@ def read_pixels(file: BinaryIO, entry: Entry) -> bytes | None:
 def _agreement(path: Path, journal: Journal, kept: Kept) -> tuple[int, bool]:
     """Frames from the first on that the file holds as the journal does (-1: unreadable), and whether it has more."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             if str(file.attrs[IDENTITY_ATTRIBUTE]) != journal.head.identity:
                 raise RecordError(
                     f"{journal.path} belongs to another recording than {path}.", hint="move the journal away"
@@ -321,7 +321,7 @@ def _copy(path: Path, file: BinaryIO, journal: Journal, kept: Kept, store: Store
 
 
 def _entries(path: Path, n_frames: int) -> Iterator[Entry]:
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         for index in range(n_frames):
             row = file["frames"][index : index + 1].astype(FRAME, copy=False)
             text = file["text"][int(row["text_start"][0]) : int(row["text_end"][0])].tobytes()

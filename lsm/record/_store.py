@@ -51,7 +51,8 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: Any = h5py.File(path, "r+", libver="v110")
+        # the journal's lock keeps other writers away; the library's own would give way to any reader
+        self._file: Any = h5py.File(path, "r+", libver="v110", locking=False)
         self._file.swmr_mode = True
         # looking one up by name takes as long as writing a row
         self._datasets: dict[str, Any] = {name: self._file[name] for name in (*GROWING, "text")}

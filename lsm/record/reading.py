@@ -229,7 +229,9 @@ def _open(path: Path) -> tuple[h5py.File, bool]:
     for left in reversed(range(_PATIENCE)):
         try:
             marked = is_marked_open(path)
-            return (h5py.File(path, "r", swmr=True) if marked else h5py.File(path, "r")), marked
+            return (
+                h5py.File(path, "r", swmr=True, locking=False) if marked else h5py.File(path, "r", locking=False)
+            ), marked
         except READ_ERRORS as error:
             if not (left and journal_of(path).exists()):
                 raise RecordError(

@@ -128,8 +128,6 @@ def test_a_growing_recording_is_compared_with_its_journal(tmp_path: Path):
         assert found.good
         assert any("A writer has it open" in note for note in found.notes)
         journal = path.with_name("r.h5.journal")
-        with h5py.File(path, "r", swmr=True) as file:
-            assert file["frames"].shape == (1,)
         journal.write_bytes(journal.read_bytes()[:20])
         assert any("journal" in fault for fault in verify_record(path).faults)
 
