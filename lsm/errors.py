@@ -14,6 +14,7 @@ LsmError                  exit status 1: the work failed
 │   ├── CameraError       no image, or one that cannot be right
 │   └── StageError        a move failed or ended in the wrong place
 ├── LimitExceeded         a request outside the rig's limits; nothing moved or lit
+├── CalibrationFailed     images do not tell what was to be measured
 ├── RecordError           a recording cannot be written or read
 └── ModelMismatch         weights do not belong to this rig or version
 """
@@ -91,6 +92,10 @@ class StageError(DeviceError):
 
 class LimitExceeded(LsmError):
     """A request outside the rig's limits; nothing moved and nothing was lit."""
+
+
+class CalibrationFailed(LsmError):
+    """The images do not tell what was to be measured."""
 
 
 class RecordError(LsmError):

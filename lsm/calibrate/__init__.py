@@ -1,6 +1,5 @@
 """What a rig is really like, measured with its own images: focus, and how the camera looks at the stage."""
 
-from lsm.calibrate._frames import CalibrationFailed
 from lsm.calibrate.focus import FocusFound, FocusSearch, depth_of_field_um, focus_pattern, sharpness_focus
 from lsm.calibrate.sharpness import MEASURES
 from lsm.calibrate.stage import StageAffine, StageMoves, measure_stage
@@ -8,7 +7,6 @@ from lsm.calibrate.two_led import TwoLedFocus, opposite_leds, two_led_focus
 
 __all__ = [
     "MEASURES",
-    "CalibrationFailed",
     "FocusFound",
     "FocusSearch",
     "StageAffine",

@@ -10,7 +10,6 @@ from scipy.signal import windows
 from skimage.registration import phase_cross_correlation
 
 from lsm.devices import Frame, Microscope, Observe
-from lsm.errors import LsmError
 from lsm.illum import dark
 from lsm.types import Image
 
@@ -27,10 +26,6 @@ FEWEST_PX = 8
 FADING = 0.25
 # keeps cells and their edges; drops camera noise, and shading by lamps and optics
 FINE_PX, COARSE_PX = 1.0, 8.0
-
-
-class CalibrationFailed(LsmError):
-    """The images do not tell what was to be measured."""
 
 
 class Taker:

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from lsm.calibrate._frames import CalibrationFailed, Taker, as_plane
+from lsm.calibrate._frames import Taker, as_plane
 from lsm.calibrate.sharpness import MEASURES
 from lsm.config import Config
 from lsm.devices import Microscope, Observe
-from lsm.errors import ConfigError
+from lsm.errors import CalibrationFailed, ConfigError
 from lsm.illum import LedBoard, Pattern, bright_field, dark_field
 from lsm.safety import Interval
 

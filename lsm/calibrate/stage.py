@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from lsm.calibrate._frames import CalibrationFailed, Shift, Taker, as_plane, shift_between
+from lsm.calibrate._frames import Shift, Taker, as_plane, shift_between
 from lsm.config import Config
 from lsm.devices import Microscope, Observe
+from lsm.errors import CalibrationFailed
 from lsm.illum import Pattern
 
 Matrix = Float[np.ndarray, "2 2"]

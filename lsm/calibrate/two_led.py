@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from lsm.calibrate._frames import CalibrationFailed, Part, Plane, Taker, Vector, as_plane, shift_between
+from lsm.calibrate._frames import Part, Plane, Taker, Vector, as_plane, shift_between
 from lsm.calibrate.focus import FocusFound, depth_of_field_um
 from lsm.config import Config
 from lsm.devices import Microscope, Observe
-from lsm.errors import ConfigError
+from lsm.errors import CalibrationFailed, ConfigError
 from lsm.illum import LedBoard, single_led
 from lsm.safety import Interval
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lsm.devices import Illuminator, Microscope
 from lsm.errors import ConfigError
-from lsm.safety import Interlock
+from lsm.safety import Interlock, refuse_focus_lock
 from lsm.scope._java import open_java_core
 from lsm.scope._pymmcore import close_core, open_core
 from lsm.scope.micromanager import MicroManagerMicroscope
@@ -57,9 +57,11 @@ def assemble(
     rig: RigConfig, core: Any, illuminator: Illuminator | None, release: Callable[[], None]
 ) -> MicroManagerMicroscope:
     """The microscope over devices that are open; they are the caller's where this fails.
+    Raises ConfigError while a continuous focus would move the focus past the limits.
 
     illuminator: None for a light that is one of the devices. release: called when the microscope is closed.
     """
+    refuse_focus_lock(core)
     with ExitStack() as undo:
         light = illuminator
         if light is None:

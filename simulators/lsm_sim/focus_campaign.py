@@ -20,7 +20,6 @@ import numpy as np
 from lsm.bench.machine import this_machine
 from lsm.calibrate import (
     MEASURES,
-    CalibrationFailed,
     FocusFound,
     FocusSearch,
     TwoLedFocus,
@@ -30,6 +29,7 @@ from lsm.calibrate import (
     two_led_focus,
 )
 from lsm.devices import Microscope
+from lsm.errors import CalibrationFailed
 from lsm.illum import bright_field, dark_field
 from lsm.optics.stage import AxisErrors, StageErrors
 from lsm.samples import ProceduralSmear, SmearConfig

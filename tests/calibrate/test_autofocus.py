@@ -9,7 +9,6 @@ import pytest
 from calibrate.twins import BAD_STAGE, NA, PIXEL_UM, Remounted, smear_twin
 from lsm.calibrate import (
     MEASURES,
-    CalibrationFailed,
     FocusSearch,
     TwoLedFocus,
     depth_of_field_um,
@@ -19,7 +18,7 @@ from lsm.calibrate import (
     two_led_focus,
 )
 from lsm.devices import Frame, Observe
-from lsm.errors import ConfigError, LimitExceeded
+from lsm.errors import CalibrationFailed, ConfigError, LimitExceeded
 from lsm.illum import LedBoard, bright_field
 from lsm.safety import Interlock, Limits
 from lsm.twin import Twin

@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 
 from calibrate.twins import BAD_STAGE, PIXEL_UM, Remounted, smear_twin
-from lsm.calibrate import CalibrationFailed, StageAffine, StageMoves, measure_stage
+from lsm.calibrate import StageAffine, StageMoves, measure_stage
+from lsm.errors import CalibrationFailed
 from lsm.illum import bright_field
 from lsm.optics.stage import AxisErrors, StageErrors
 
