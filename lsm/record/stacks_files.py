@@ -228,7 +228,7 @@ def is_recording(path: Path) -> bool:
         if file.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             return False
     try:
-        with h5py.File(path, "r", swmr=True) as content:
+        with h5py.File(path, "r", swmr=True, locking=False) as content:
             return SCHEMA_ATTRIBUTE in content.attrs
     except (OSError, RuntimeError):
         # for open_record to explain, which also mends a file whose writer was killed
