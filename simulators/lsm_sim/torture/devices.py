@@ -17,7 +17,7 @@ from lsm_sim.torture.tally import Trial
 
 CAMERA_S = STEP_S
 LOOK_MS, SHORTEST_MS = 40.0, 0.2
-MoreWork = Callable[[], list[Frame]]
+JUST_UM = 1e-6
 
 
 def _camera(kind: str, make: Callable[[Bench], CameraFaults]) -> Callable[[Bench], Trial]:
@@ -110,11 +110,16 @@ def _bad_request(bench: Bench) -> Trial:
     """A request that the rig's limits do not allow must leave everything as it is."""
     limits, rng = bench.rig.limits, bench.rng
     sound = bench.request()
-    far = float(rng.choice([np.nan, np.inf, -np.inf, 1e300, limits.x_um[1] + 1e-6, -1e-6]))
+
+    def outside(limit: tuple[float, float]) -> float:
+        """Not a place at all, or one just beyond an end."""
+        nowhere = rng.choice([np.nan, np.inf, -np.inf, 1e300])
+        return float(rng.choice([nowhere, limit[0] - JUST_UM, limit[1] + JUST_UM]))
+
     bad = [
-        replace(sound, xy_um=(far, 50.0)),
-        replace(sound, xy_um=(50.0, far if far != limits.x_um[1] + 1e-6 else limits.y_um[1] + 1e-6)),
-        replace(sound, z_um=far),
+        replace(sound, xy_um=(outside(limits.x_um), 50.0)),
+        replace(sound, xy_um=(50.0, outside(limits.y_um))),
+        replace(sound, z_um=outside(limits.z_um)),
         replace(sound, exposure_ms=float(rng.choice([np.nan, np.inf, 0.0, -5.0, 1e9]))),
     ][rng.integers(4)]
 
