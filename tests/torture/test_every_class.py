@@ -16,8 +16,8 @@ pytestmark = pytest.mark.firmware
 
 RIG = RigConfig.from_file(find_rig("simulated"))
 ALL = (*HOST_CLASSES, *BENCH_CLASSES, HOST_KILLED)
-# see test_damaged_files
-NOT_YET = ("damaged checkpoint",)
+# checkpoints and tables: see test_damaged_files; the glow of a stuck LED hides from lsm.scope.check_leds what is noise
+NOT_YET = ("damaged checkpoint", "damaged tables", "LED stuck")
 SEED = 11
 
 
