@@ -5,7 +5,7 @@ A rollout is one complete search per batch row from its first step, so the memor
 zero, back-propagation runs through whole searches, and no value has to stand in for a cut-off end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -20,6 +20,7 @@ from lsm.agent.batch_env import BatchSlideEnv
 from lsm.agent.policy import NetworkConfig, SearchNetwork
 from lsm.config import Config
 from lsm.errors import FileMissing, WrongFormat
+from lsm.sensing.bundle import tensors_digest
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
@@ -172,7 +173,7 @@ class Ppo:
         tensors["progress"] = torch.tensor([self.update, self.steps])
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        save_file(tensors, partial, metadata=self._identity())
+        save_file(tensors, partial, metadata=self._identity(tensors))
         partial.replace(path)
 
     def load(self, path: Path) -> None:
@@ -183,8 +184,10 @@ class Ppo:
             with safe_open(path, framework="pt") as held:
                 identity = held.metadata()
                 tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 (not a dict)
-            if identity != self._identity():
-                raise WrongFormat(f"{path} is of another training.", hint="delete it, or restore its configuration")
+            if identity != self._identity(tensors):
+                raise WrongFormat(
+                    f"{path} is damaged or of another training.", hint="delete it, or restore its configuration"
+                )
             self.network.load_state_dict(_under(tensors, "network."))
             found = self.optimiser.state_dict()
             slots: dict[int, dict[str, Tensor]] = {}
@@ -197,8 +200,9 @@ class Ppo:
         except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
 
-    def _identity(self) -> dict[str, str]:
-        return {"config": self.config.digest(), "rules": self.env.rules.digest()}
+    def _identity(self, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+        contents = tensors_digest(tensors)
+        return {"config": self.config.digest(), "rules": self.env.rules.digest(), "contents": contents}
 
 
 def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step search"]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,21 @@ from lsm.agent.rules import SearchRules
 from lsm.errors import FileMissing, WrongFormat
 
 TABLES_VERSION = 1
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    KeyError,
+    MemoryError,  # a length that nobody wrote
+    OSError,  # a place before the start of the file
+    RuntimeError,  # a kind of compression or encryption that does not exist
+    SyntaxError,  # in the description of an array
+    TypeError,
+    ValueError,
+)
+"""What zipfile and NumPy raise for archives with changed bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +117,7 @@ class SlideTables:
                 version = int(held["version"])
                 tables = cls(held["hists"], held["quality"], held["truth"])
                 digest = str(held["digest"])
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        except _DAMAGED as error:
             raise WrongFormat(
                 f"{path} does not hold slide tables: {error}.", hint="delete it and build anew"
             ) from error

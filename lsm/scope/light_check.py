@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from lsm.devices import Microscope, Observe
 from lsm.illum import LedBoard, dark, single_led
 from lsm.illum.pattern import GREEN
-from lsm.types import PerLed
+from lsm.types import Image, PerLed
 
 NEIGHBOURS = 8
 """LEDs of the same or the next larger aperture with which one is compared."""
@@ -41,7 +42,7 @@ class LightCheck:
 
     @property
     def sound(self) -> bool:
-        return not (self.dead or self.stuck or self.stray)
+        return not (self.dead or self.stuck or self.stray) and len(self.unclear) < len(self.signal_adu)
 
 
 def check_leds(
@@ -59,15 +60,30 @@ def check_leds(
     """
     board = microscope.board
 
-    def mean_and_error(request: Observe) -> tuple[float, float]:
-        image = microscope.observe(request).image
+    def image(request: Observe) -> Image:
+        taken = microscope.observe(request).image
         progress()
-        return float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64)) / math.sqrt(image.size)
+        return taken
 
-    level = [mean_and_error(Observe(dark(board), shortest_ms)) for _ in range(DARK_FRAMES)]
-    darks = [mean_and_error(Observe(dark(board), exposure_ms)) for _ in range(DARK_FRAMES)]
-    lit = [mean_and_error(Observe(single_led(board, led, colour=colour), exposure_ms)) for led in range(board.n_leds)]
-    return judge(board, lit=lit, darks=darks, level=level)
+    level = [image(Observe(dark(board), shortest_ms)) for _ in range(DARK_FRAMES)]
+    darks = [image(Observe(dark(board), exposure_ms)) for _ in range(DARK_FRAMES)]
+    night = np.mean(darks, axis=0)
+    lit = [
+        _mean_and_error(image(Observe(single_led(board, led, colour=colour), exposure_ms)), night)
+        for led in range(board.n_leds)
+    ]
+    return judge(
+        board,
+        lit=lit,
+        darks=[_mean_and_error(each, night) for each in darks],
+        level=[_mean_and_error(each, np.mean(level, axis=0)) for each in level],
+    )
+
+
+def _mean_and_error(image: Image, background: Float[np.ndarray, "y x"]) -> tuple[float, float]:
+    """The mean and its standard error, from what differs from the background: what is in both is no noise."""
+    error = float((image - background).std()) / math.sqrt(image.size)
+    return float(image.mean(dtype=np.float64)), error
 
 
 def judge(
@@ -92,8 +108,9 @@ def judge(
     excess = dark_mean - level_mean
     typical = float(np.median(signal[telling & ~silent])) if (telling & ~silent).any() else math.inf
     # an LED that shines all the time adds to the dark frames what it does not add to its own
-    bright = excess > TELLING_SIGMA * math.hypot(dark_sigma, level_sigma) and excess > DEAD_SHARE * min(
-        typical, *(expected[silent] if silent.any() else [math.inf])
+    least = min(typical, *(expected[silent] if silent.any() else [math.inf]))
+    bright = excess > TELLING_SIGMA * math.hypot(dark_sigma, level_sigma) and (
+        excess > DEAD_SHARE * least or math.isinf(least)
     )
     candidates = tuple(int(led) for led in np.flatnonzero(silent))
     return LightCheck(

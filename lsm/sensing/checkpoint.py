@@ -1,5 +1,6 @@
 """Training state as one safetensors file, from which a run goes on as if it had never stopped."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lsm.errors import ModelMismatch, WrongFormat
+from lsm.sensing.bundle import tensors_digest
 
 
 class Trainee:
@@ -37,11 +39,8 @@ class Trainee:
             tensors |= {f"optimizer.{number}.{key}": value for key, value in slots.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
-        save_file(
-            {key: value.detach().contiguous().clone() for key, value in tensors.items()},
-            part,
-            metadata={"step": str(self.step), "digest": self.digest},
-        )
+        held = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
+        save_file(held, part, metadata=self._metadata(held, str(self.step)))
         os.replace(part, path)
 
     def restore(self, path: Path) -> bool:
@@ -54,13 +53,20 @@ class Trainee:
                 tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
         except SafetensorError as error:
             raise WrongFormat(f"The checkpoint {path} is damaged: {error}.", hint="delete it to start anew") from error
-        if metadata.get("digest") != self.digest:
+        if metadata != self._metadata(tensors, metadata.get("step", "")):
+            if metadata.get("digest") == self.digest:
+                raise WrongFormat(f"The checkpoint {path} is damaged.", hint="delete it to start anew")
             raise ModelMismatch(
                 f"The checkpoint {path} belongs to another configuration.", hint="delete it or name another folder"
             )
         self._load(tensors)
         self.step = int(metadata["step"])
         return True
+
+    def _metadata(self, tensors: dict[str, Tensor], step: str) -> dict[str, str]:
+        """What identifies the run, and a digest by which a changed weight or step is noticed."""
+        contents = hashlib.sha256(f"{step}|{tensors_digest(tensors)}".encode()).hexdigest()
+        return {"step": step, "digest": self.digest, "contents": contents}
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         for name, module in self.modules.items():

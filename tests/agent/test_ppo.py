@@ -62,6 +62,17 @@ def test_a_resumed_training_ends_in_the_same_weights(env: BatchSlideEnv, tmp_pat
     assert resumed.steps == straight.steps
 
 
+def test_a_checkpoint_with_one_changed_weight_is_refused(env: BatchSlideEnv, tmp_path: Path):
+    path = tmp_path / "run.safetensors"
+    ppo = Ppo(env, TINY, seed=1)
+    ppo.save(path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # the tensors are the end of the file
+    path.write_bytes(data)
+    with pytest.raises(WrongFormat, match="damaged"):
+        ppo.load(path)
+
+
 def test_a_foreign_checkpoint_is_refused(env: BatchSlideEnv, tmp_path: Path):
     ppo = Ppo(env, TINY, seed=1)
     with pytest.raises(FileMissing):
