@@ -151,12 +151,12 @@ class Interlock:
 
     def _capture(self, request: Observe) -> Frame:
         xy_um = self._end_xy(request)
-        self._light.charge(request, xy_um)
+        self._light.charge((request,), xy_um)
         self._at = None
         try:
             frame = self.microscope.observe(request)
         except DeviceError:
-            self._light.charge(request, xy_um)
+            self._light.charge((request,), xy_um)
             raise
         self._settle(frame, xy_um)
         return frame
@@ -164,13 +164,12 @@ class Interlock:
     def _burst(self, microscope: BurstMicroscope, request: Burst) -> tuple[Frame, ...]:
         captures = request.requests()
         xy_um = self._end_xy(captures[0])
-        for capture in captures:
-            self._light.charge(capture, xy_um)
+        self._light.charge(captures, xy_um)
         self._at = None
         try:
             frames = microscope.burst(request)
         except DeviceError:
-            self._light.charge(max(captures, key=requested_dose_led_ms), xy_um)
+            self._light.charge((max(captures, key=requested_dose_led_ms),), xy_um)
             raise
         for frame in frames:
             self._settle(frame, xy_um)
@@ -178,8 +177,7 @@ class Interlock:
 
     def _settle(self, frame: Frame, xy_um: tuple[float, float] | None) -> None:
         """Pay for repeated attempts, and note where everything is: where it was sent, else what was read back."""
-        for _ in range(_attempts(frame) - 1):
-            self._light.charge(frame.request, xy_um)
+        self._light.charge([frame.request] * (_attempts(frame) - 1), xy_um)
         sent = frame.request
         xy_um = frame.xy_um if sent.xy_um is None else sent.xy_um
         z_um = frame.z_um if sent.z_um is None else sent.z_um

@@ -38,7 +38,8 @@ class LightBudget:
         self._clock = clock
         self._cells: defaultdict[Cell, float] = defaultdict(float)
         self._nowhere_led_ms = 0.0
-        self._mean_ma = 0.0
+        # the mean at the end of what was charged last, and the highest until then
+        self._mean_ma = self._highest_ma = 0.0
         self._until_s = -math.inf
 
     @property
@@ -61,14 +62,18 @@ class LightBudget:
         if limits.mean_current_ma is not None:
             self._check_heat(captures, limits.mean_current_ma)
 
-    def charge(self, capture: Observe, xy_um: tuple[float, float] | None) -> None:
-        """Count a capture that begins now: light at this place, or everywhere if it is not known, and heat."""
-        self.recall(requested_dose_led_ms(capture), xy_um)
-        if self._limits.mean_current_ma is not None:
+    def charge(self, captures: Sequence[Observe], xy_um: tuple[float, float] | None) -> None:
+        """Count captures of which the first begins now: light at this place, or everywhere if unknown, and heat."""
+        for capture in captures:
+            self.recall(requested_dose_led_ms(capture), xy_um)
+        if captures and self._limits.mean_current_ma is not None:
             now_s = self._clock.now_s()
-            self._mean_ma = self._after(self._mean_at(now_s), capture)
-            # an exposure fills its time, also where a simulated one takes none
-            self._until_s = max(now_s, self._until_s) + capture.exposure_ms / 1000
+            self._highest_ma = self._mean_ma = self._mean_at(now_s)
+            for capture in captures:
+                self._mean_ma = self._after(self._mean_ma, capture)
+                self._highest_ma = max(self._highest_ma, self._mean_ma)
+                # an exposure fills its time, also where a simulated one takes none
+                self._until_s = max(now_s, self._until_s) + capture.exposure_ms / 1000
 
     def recall(self, dose_led_ms: float, xy_um: tuple[float, float] | None) -> None:
         """Count light of another time, whose heat is gone."""
@@ -87,7 +92,10 @@ class LightBudget:
         return ((column, row) for column in spans[0] for row in spans[1])
 
     def _mean_at(self, now_s: float) -> float:
-        return self._mean_ma * math.exp(-max(0.0, now_s - self._until_s) / self._limits.thermal_s)
+        if now_s < self._until_s:
+            # what was charged has not had its time: it may have failed, and then nothing has cooled meanwhile
+            return self._highest_ma
+        return self._mean_ma * math.exp(-(now_s - self._until_s) / self._limits.thermal_s)
 
     def _after(self, mean_ma: float, capture: Observe) -> float:
         kept = math.exp(-capture.exposure_ms / 1000 / self._limits.thermal_s)

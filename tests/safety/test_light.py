@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lsm.devices import Burst, BurstMicroscope, Frame, Microscope, Observe, Shown, observe_all
 from lsm.errors import CameraError, LimitExceeded, WrongFormat
-from lsm.illum import LedBoard, Pattern, bright_field, single_led
+from lsm.illum import LedBoard, Pattern, bright_field, dark, single_led
 from lsm.safety import Clock, Interlock, Limits
 
 BOARD = LedBoard.grid(rows=3, columns=3, pitch_mm=3.0, distance_mm=50.0)
@@ -139,6 +139,21 @@ def test_heat_is_counted_where_exposures_take_no_time():
     # 20 (1 - exp(-t)) = 5 at t = 0.2877 s
     for _ in range(28):
         scope.observe(Observe(ONE, 10.0))
+    with pytest.raises(LimitExceeded, match="mean_current_ma"):
+        scope.observe(Observe(ONE, 10.0))
+
+
+def test_a_dark_capture_that_fails_at_once_has_cooled_nothing():
+    lamp = Lamp()
+    scope = guard(lamp, mean_current_ma=5.0, thermal_s=1.0)
+    for _ in range(28):
+        scope.observe(Observe(ONE, 10.0))
+    lamp.now_s += 0.28
+    hot_ma = scope.mean_current_ma
+    lamp.fails_at = lamp.calls + 1
+    with pytest.raises(CameraError):
+        scope.observe(Observe(dark(BOARD), 500.0))
+    assert scope.mean_current_ma == pytest.approx(hot_ma)
     with pytest.raises(LimitExceeded, match="mean_current_ma"):
         scope.observe(Observe(ONE, 10.0))
 
