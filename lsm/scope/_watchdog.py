@@ -1,6 +1,7 @@
 """Waits of our own around driver calls that may never return."""
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -37,21 +38,27 @@ class Watchdog:
 
     All calls run on one thread, which does not keep the interpreter alive. A call that does not return cannot
     be ended from outside: the thread stays with it, and every later call is refused until it has returned,
-    because a driver is not to be entered twice.
+    because a driver is not to be entered twice. One whose caller was interrupted (Ctrl-C) keeps its time; later
+    calls wait for it.
     """
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._hanging: _Job | None = None
+        self._deserted: tuple[_Job, float] | None = None
 
     def call(self, work: Callable[[], T], *, what: str, within_s: float, error: type[DeviceError]) -> T:
         """The result of `work()`. Raises `error` when it fails or takes longer; an LsmError passes unchanged."""
+        self._await_deserted()
         self.refuse_while_hanging(error)
         job = _Job(work, what)
         self._start()
         self._jobs.put(job)
-        if not job.done.wait(within_s):
+        self._deserted = (job, time.monotonic() + within_s)
+        came_back = job.done.wait(within_s)
+        self._deserted = None
+        if not came_back:
             self._hanging = job
             raise error(
                 f"{what} has not come back within {within_s:g} s.",
@@ -76,6 +83,14 @@ class Watchdog:
         """End the thread when it has nothing left to do."""
         self._jobs.put(None)
         self._thread = None
+
+    def _await_deserted(self) -> None:
+        if self._deserted is None:
+            return
+        job, deadline_s = self._deserted
+        if not job.done.wait(max(0.0, deadline_s - time.monotonic())):
+            self._hanging = job
+        self._deserted = None
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():

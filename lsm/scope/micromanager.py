@@ -171,7 +171,7 @@ class MicroManagerMicroscope:
         )
 
     def _expose(self, request: Observe) -> tuple[Shown, Shot, bool]:
-        hold_ms = request.exposure_ms + self._rig.led.hold_margin_ms
+        hold_ms = self._rig.settle_ms.led + request.exposure_ms + self._rig.led.hold_margin_ms
         with self._shutter.opened():
             try:
                 shown = self._illuminator.show(request.pattern, hold_ms=hold_ms)

@@ -1,5 +1,7 @@
 """The driver checks what its devices tell it, and leaves the light off whatever happens."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -56,6 +58,9 @@ def test_a_frame_says_whether_its_light_was_read_back_or_only_sent(bench: Bench)
 def test_the_light_outlasts_the_exposure_by_the_margin(bench: Bench):
     bench.observe(ms=30.0)
     assert bench.light.hold_ms == 530.0
+    slow_to_light = MicroManagerMicroscope(bench.core, bench.light, make_rig(settle_ms={"led": 40.0}))
+    slow_to_light.observe(Observe(PATTERN, 30.0))
+    assert bench.light.hold_ms == 570.0
 
 
 def test_an_axis_moves_only_when_its_target_changes_or_it_was_moved_by_hand(bench: Bench):
@@ -159,6 +164,24 @@ def test_ctrl_c_during_the_exposure_turns_the_light_off(bench: Bench, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         bench.observe()
     assert bench.diary[-1] == "dark"
+
+
+def test_after_ctrl_c_the_next_capture_waits_for_what_was_left_behind(bench: Bench):
+    def long_exposure() -> None:
+        time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.75)
+        bench.diary.append("exposed")
+
+    bench.core.during["snap"] = long_exposure
+    with pytest.raises(KeyboardInterrupt):
+        bench.observe(ms=800.0)
+    assert bench.diary[-1] == "dark"
+    bench.core.during.clear()
+    # longer than the stage's own time of 0.3 s
+    frame = bench.observe(xy_um=(10.0, 20.0))
+    assert frame.xy_um == (10.0, 20.0)
+    assert bench.diary.index("exposed") < bench.diary.index("move xy")
 
 
 def test_light_lost_once_is_repeated_and_counted(bench: Bench):
