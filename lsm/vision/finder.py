@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from annotated_types import Gt, Lt
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -175,10 +176,13 @@ def _suppress(
     order = np.argsort(-score, kind="stable")
     if len(order) == 0:
         return order
-    x, y = x_px[order], y_px[order]
-    close = np.hypot(x[:, None] - x[None], y[:, None] - y[None]) < reach_px
+    places = np.stack((x_px[order], y_px[order]), axis=1)
+    # a tree, because an image that is not of cells can give a detection at every grid point
+    tree = cKDTree(places)
     alive = np.ones(len(order), dtype=bool)
-    for i in range(len(order)):
+    for i, place in enumerate(places):
         if alive[i]:
-            alive[i + 1 :] &= ~close[i, i + 1 :]
+            near = np.asarray(tree.query_ball_point(place, reach_px), dtype=np.int64)
+            weaker = near[near > i]
+            alive[weaker[np.hypot(*(places[weaker] - place).T) < reach_px]] = False
     return order[alive]

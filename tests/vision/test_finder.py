@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from vision_phantom import FINDER, phantom_rates
 
 from lsm.optics import Camera
@@ -67,6 +68,16 @@ def test_two_marks_on_one_cell_give_one_detection():
 
 def test_neighbouring_cells_stay_two():
     assert len(CellFinder(FINDER).detect(painted((10.0, 10.0, 4.0), (15.0, 10.0, 3.0)))) == 2
+
+
+def test_an_image_that_looks_like_cells_everywhere_is_borne():
+    grids = torch.zeros((1, 7, 256, 256))
+    grids[:, 0] = 9.0
+    found = CellFinder(FINDER).detect(grids)  # pairs of all grid points would need 32 GiB
+    places = np.stack((found.x_px, found.y_px), axis=1)
+    apart_px, _ = cKDTree(places).query(places, k=2)
+    assert len(found) > 1000
+    assert apart_px[:, 1].min() >= FINDER.suppress_px
 
 
 def test_an_empty_field_gives_no_cell():
