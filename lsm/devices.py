@@ -146,6 +146,18 @@ class BurstMicroscope(Microscope, Protocol):
         ...
 
 
+@runtime_checkable
+class LocatedMicroscope(Microscope, Protocol):
+    """A microscope that tells without an exposure where its stage and focus are."""
+
+    def where(self) -> tuple[tuple[float, float], float]:
+        """Positions in micrometres, read now: stage (x, y) and focus; 0 for an axis without a device.
+
+        Raises StageError.
+        """
+        ...
+
+
 def observe_all(microscope: Microscope, request: Burst) -> tuple[Frame, ...]:
     """The frames of a burst, by `burst` where the microscope has it, else one by one with `observe`."""
     if isinstance(microscope, BurstMicroscope):

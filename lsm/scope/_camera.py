@@ -75,8 +75,11 @@ class CoreCamera:
         self._check_exposure(self._call(set_and_read, self._rig.timeouts_s.camera), exposure_ms)
         self._exposure_ms = exposure_ms
 
-    def snap(self) -> Shot:
-        """One image at the exposure that was set, which must still be set when it is there."""
+    def snap(self, meanwhile: Callable[[], object] | None = None) -> Shot:
+        """One image at the exposure that was set, which must still be set when it is there.
+
+        meanwhile: called every half second of the wait; what it raises passes.
+        """
         core, exposure_ms = self._core, self._exposure_ms
 
         def snap() -> tuple[Shot, float]:
@@ -91,7 +94,8 @@ class CoreCamera:
 
         # an Acquisition has its own time to give up in
         spare_s = 0.0 if self.saver is None else 1.0
-        shot, got_ms = self._taken(snap, exposure_ms / 1000 + self._rig.timeouts_s.camera + spare_s)
+        within_s = exposure_ms / 1000 + self._rig.timeouts_s.camera + spare_s
+        shot, got_ms = self._taken(snap, within_s, meanwhile)
         self._check_exposure(got_ms, exposure_ms)
         return shot
 
@@ -242,13 +246,14 @@ class CoreCamera:
                     hint="use a shorter burst, a larger circular buffer or a faster connection",
                 )
 
-    def _taken(self, work: Callable[[], T], within_s: float) -> T:
+    def _taken(self, work: Callable[[], T], within_s: float, meanwhile: Callable[[], object] | None = None) -> T:
         """As _call, for what gives an image: one that did not come may still come, at the wrong time."""
         try:
-            return self._call(work, within_s)
+            return self._call(work, within_s, meanwhile)
         except CameraError:
             self.doubted = self._rig.camera.noise
             raise
 
-    def _call(self, work: Callable[[], T], within_s: float) -> T:
-        return self._watchdog.call(work, what=f"Camera '{self.label}'", within_s=within_s, error=CameraError)
+    def _call(self, work: Callable[[], T], within_s: float, meanwhile: Callable[[], object] | None = None) -> T:
+        what = f"Camera '{self.label}'"
+        return self._watchdog.call(work, what=what, within_s=within_s, error=CameraError, meanwhile=meanwhile)

@@ -13,6 +13,9 @@ T = TypeVar("T")
 DRIVER_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 """What Micro-Manager raises (RuntimeError), and what Python devices and their proxies may raise."""
 
+MEANWHILE_S = 0.5
+"""Between two calls of what is done while a driver works."""
+
 
 class _Job:
     """One call and, once `done`, what came of it; neither result nor error when it raised something unforeseen."""
@@ -32,6 +35,17 @@ class _Job:
         finally:
             self.done.set()
 
+    def wait(self, within_s: float, meanwhile: Callable[[], object] | None = None) -> bool:
+        """Whether it is done within this time."""
+        if meanwhile is None:
+            return self.done.wait(within_s)
+        deadline_s = time.monotonic() + within_s
+        while not self.done.wait(max(0.0, min(MEANWHILE_S, deadline_s - time.monotonic()))):
+            if time.monotonic() >= deadline_s:
+                return False
+            meanwhile()
+        return True
+
 
 class Watchdog:
     """Calls into drivers, each with a time after which the caller gets an error instead of waiting on.
@@ -48,15 +62,26 @@ class Watchdog:
         self._hanging: _Job | None = None
         self._deserted: tuple[_Job, float] | None = None
 
-    def call(self, work: Callable[[], T], *, what: str, within_s: float, error: type[DeviceError]) -> T:
-        """The result of `work()`. Raises `error` when it fails or takes longer; an LsmError passes unchanged."""
+    def call(
+        self,
+        work: Callable[[], T],
+        *,
+        what: str,
+        within_s: float,
+        error: type[DeviceError],
+        meanwhile: Callable[[], object] | None = None,
+    ) -> T:
+        """The result of `work()`. Raises `error` when it fails or takes longer; an LsmError passes unchanged.
+
+        meanwhile: called every `MEANWHILE_S` on the caller's thread, while `work` is on its way.
+        """
         self._await_deserted()
         self.refuse_while_hanging(error)
         job = _Job(work, what)
         self._start()
         self._jobs.put(job)
         self._deserted = (job, time.monotonic() + within_s)
-        came_back = job.done.wait(within_s)
+        came_back = job.wait(within_s, meanwhile)
         self._deserted = None
         if not came_back:
             self._hanging = job

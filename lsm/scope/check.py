@@ -146,7 +146,15 @@ def _tried_light(
 def _check_microscope(scope: Interlock, rig: RigConfig, report: Report, *, exposure_ms: float, move: bool) -> None:
     board = scope.board
     low, high = rig.limits.exposure_ms
-    exposure_ms = min(max(exposure_ms, low), high)
+    asked_ms, exposure_ms = exposure_ms, min(max(exposure_ms, low), high)
+    if exposure_ms != asked_ms:
+        report.add(
+            "warning",
+            "exposure",
+            f"of {asked_ms:g} ms is outside the rig's limits.exposure_ms = [{low:g}, {high:g}]; {exposure_ms:g} ms "
+            "was used.",
+            "give another --exposure-ms, or correct the limits in the rig file",
+        )
     unlit, axis = dark(board), single_led(board, int(np.argmin(board.na)))
     first = report.attempt("camera", lambda: scope.observe(Observe(unlit, exposure_ms)))
     if first is None:
@@ -155,7 +163,7 @@ def _check_microscope(scope: Interlock, rig: RigConfig, report: Report, *, expos
     _check_exposures(scope, unlit, report, (low, exposure_ms, min(10 * exposure_ms, high)))
     lit = report.attempt("light", lambda: scope.observe(Observe(axis, exposure_ms)))
     if lit is not None:
-        _compare(first, lit, report)
+        _compare(first, lit, report, rig.camera.saturated_adu)
     inside = _check_place(first, rig, report)
     _measure(scope, axis, exposure_ms, report)
     if not move:
@@ -175,10 +183,10 @@ def _check_exposures(scope: Microscope, unlit: Pattern, report: Report, exposure
             report.add("wrong", "exposure", error.message, error.hint)
     if not wrong:
         listed = ", ".join(f"{each:g}" for each in dict.fromkeys(exposures_ms))
-        report.add("ok", "exposure", f"is kept to at {listed} ms.")
+        report.add("ok", "exposure", f"is taken over by the camera at {listed} ms.")
 
 
-def _compare(unlit: Frame, lit: Frame, report: Report) -> None:
+def _compare(unlit: Frame, lit: Frame, report: Report, saturated_adu: float | None) -> None:
     means = unlit.image.mean(dtype=np.float64), lit.image.mean(dtype=np.float64)
     errors = [image.std(dtype=np.float64) / np.sqrt(image.size) for image in (unlit.image, lit.image)]
     report.facts["frames"] = {"dark_adu": float(means[0]), "one_led_adu": float(means[1])}
@@ -193,8 +201,11 @@ def _compare(unlit: Frame, lit: Frame, report: Report) -> None:
             "check light path and focus, or give a longer --exposure-ms; Micro-Manager's DemoCamera sees no light",
         )
     top = int(lit.image.max())
-    if top in (255, 4095, 16383, 65535) and (lit.image == top).mean() > FULL_SHARE:
-        report.add("warning", "light", f"The image under one LED is saturated at {top}.", "give a shorter exposure")
+    full = top if top in (255, 4095, 16383, 65535) else np.inf
+    if (lit.image >= min(full, saturated_adu or np.inf)).mean() > FULL_SHARE:
+        report.add(
+            "warning", "light", f"The image under one LED is saturated at {top} ADU.", "give a shorter --exposure-ms"
+        )
 
 
 def _check_place(frame: Frame, rig: RigConfig, report: Report) -> bool:
@@ -213,8 +224,8 @@ def _check_place(frame: Frame, rig: RigConfig, report: Report) -> bool:
                 "home the stage, move it there by hand, or correct the limits in the rig file",
             )
     if not outside:
-        text = ", ".join(f"{name[0]} = {place:.1f}" for name, place in places.items())
-        report.add("ok", "limits", f"hold {text} um, where stage and focus are.")
+        text = ", ".join(f"{name[0]} = {place + 0.0:.1f}" for name, place in places.items())
+        report.add("ok", "limits", f"hold {text} um, where stage and focus are now.")
     return not outside
 
 

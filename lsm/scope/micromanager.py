@@ -10,6 +10,7 @@ from typing import Any
 from lsm.devices import Burst, Frame, Illuminator, Observe, Shown
 from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, WrongFormat
 from lsm.illum import LedBoard, Pattern
+from lsm.led import LedBoardClient
 from lsm.scope._camera import CoreCamera, Shot
 from lsm.scope._shutter import Shutter
 from lsm.scope._stages import Stages
@@ -18,12 +19,15 @@ from lsm.scope.burst import BurstTooSlow, TriggeredBurst
 from lsm.scope.ndtiff import NdtiffSaver
 from lsm.scope.rig import RigConfig
 
+FED_FROM_MS = 1500.0
+"""Longest exposure through which a board holds the light in silence. In a longer one it is asked twice a second, and
+so goes dark as soon as after a short one when this program dies."""
 ATTEMPTS = 2
 """Exposures tried when the light went out during the first, or the camera gave an old image."""
 
 
 class MicroManagerMicroscope:
-    """A BurstMicroscope over a pycromanager Core, which it reaches by its snake-case methods only.
+    """A burst and located microscope over a pycromanager Core, which it reaches by its snake-case methods only.
 
     It checks what it is told: positions are read back after the move and again after the exposure, the exposure
     time is read back after every image, a shutter after it has opened and before it closes, and an image counts
@@ -110,6 +114,14 @@ class MicroManagerMicroscope:
             for single, (shown, shot) in zip(request.requests(), taken, strict=True)
         )
 
+    def where(self) -> tuple[tuple[float, float], float]:
+        """Stage (x, y) and focus in micrometres, read now; 0 for an axis without a device.
+
+        Raises StageError, or DeviceError when closed.
+        """
+        self._refuse_closed()
+        return self._stages.read()
+
     def _one_by_one(self, request: Burst, *, tried: int = 0) -> tuple[Frame, ...]:
         frames = [self.observe(single) for single in request.requests()]
         notes = [{"attempts": str(int(frame.metadata["attempts"]) + tried), "burst": "software"} for frame in frames]
@@ -152,14 +164,17 @@ class MicroManagerMicroscope:
 
     def _refuse(self, pattern: Pattern) -> None:
         """Before anything moves: a microscope that is closed or hangs, a pattern of another board."""
-        if self._closed:
-            raise DeviceError(f"The microscope '{self._rig.name}' is closed.", hint="connect again")
+        self._refuse_closed()
         if pattern.board != self.board.digest:
             raise WrongFormat(
                 f"The pattern '{pattern.name}' is for another board than '{self.board.name}'.",
                 hint="build patterns on microscope.board",
             )
         self._watchdog.refuse_while_hanging(DeviceError)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise DeviceError(f"The microscope '{self._rig.name}' is closed.", hint="connect again")
 
     def _set_properties(self) -> None:
         def set_all() -> None:
@@ -171,13 +186,21 @@ class MicroManagerMicroscope:
         )
 
     def _expose(self, request: Observe) -> tuple[Shown, Shot, bool]:
-        hold_ms = self._rig.settle_ms.led + request.exposure_ms + self._rig.led.hold_margin_ms
+        lit_ms, margin_ms = self._rig.settle_ms.led + request.exposure_ms, self._rig.led.hold_margin_ms
+        fed = isinstance(self._illuminator, LedBoardClient) and lit_ms > FED_FROM_MS
+        silence_ms = max(self._rig.settle_ms.led, FED_FROM_MS) if fed else lit_ms
         with self._shutter.opened():
             try:
-                shown = self._illuminator.show(request.pattern, hold_ms=hold_ms)
+                shown = self._illuminator.show(request.pattern, hold_ms=silence_ms + margin_ms)
+                ends_s = time.monotonic() + lit_ms / 1000
                 if self._rig.settle_ms.led:
                     time.sleep(self._rig.settle_ms.led / 1000)
-                shot = self._camera.snap()
+
+                def feed() -> None:
+                    if time.monotonic() < ends_s:
+                        self._illuminator.still_lit(shown)
+
+                shot = self._camera.snap(feed if fed else None)
                 return shown, shot, self._illuminator.still_lit(shown)
             finally:
                 self._illuminator.dark()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lsm.devices import Burst, Frame, Illuminator, Microscope, Observe
-from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, StageError, WrongFormat
+from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, LimitExceeded, StageError, WrongFormat
 from lsm.illum import LedBoard, bright_field, dark
+from lsm.safety import Interlock
 from lsm.scope import MicroManagerMicroscope
 from scope.fakes import BOARD, FakeCore, FakeLight, make_rig
 
@@ -411,6 +412,15 @@ def test_properties_of_the_rig_file_are_set_once():
     rig = make_rig(properties=[["Camera", "PixelType", "16bit"]])
     MicroManagerMicroscope(FakeCore(diary), FakeLight(diary), rig).close()
     assert diary == ["Camera-PixelType=16bit", "closed"]
+
+
+def test_limits_hold_where_the_focus_stands_and_not_only_where_it_is_sent(bench: Bench):
+    bench.core.z = 50.0
+    scope = Interlock(bench.microscope, make_rig().limits)
+    with pytest.raises(LimitExceeded, match="z_um = 50"):
+        scope.observe(Observe(PATTERN, 2.0, (10.0, 20.0)))
+    assert bench.diary == []
+    assert scope.spent_led_ms == 0
 
 
 def test_a_closed_microscope_refuses_and_closes_only_once(bench: Bench):

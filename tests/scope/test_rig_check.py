@@ -78,6 +78,14 @@ def test_a_bench_that_works_is_listed_and_measured(board: NativeBoard):
     assert not board.lit().any()
 
 
+def test_an_exposure_outside_the_limits_and_a_saturated_image_are_told(board: NativeBoard):
+    camera, limits = RIG["camera"] | {"saturated_adu": 1000.0}, RIG["limits"] | {"exposure_ms": [8, 20]}
+    report = checked(board, camera=camera, limits=limits)
+    warnings = dict(told(report, "warning")[:1]), [text for _, text in told(report, "warning")]
+    assert "of 5 ms is outside the rig's limits.exposure_ms = [8, 20]; 8 ms was used." in warnings[0]["exposure"]
+    assert any("The image under one LED is saturated" in text for text in warnings[1])
+
+
 def test_without_moves_nothing_moves(board: NativeBoard):
     rig = RigConfig.from_table(RIG | {"led": {"port": board.port}})
     report = check_rig(rig, exposure_ms=5.0, move=False, watchdog=False)

@@ -123,18 +123,24 @@ from lsm_sim.board import NativeBoard
 board = NativeBoard(run_dir=Path(sys.argv[1]))
 rig = RigConfig.from_file(find_rig("demo_camera"))
 scope = open_microscope(rig, LedBoardClient(board.open_transport(), rig.led.board.build()))
-scope.observe(Observe(single_led(scope.board, 84), 1000.0))
+scope.observe(Observe(single_led(scope.board, 84), float(sys.argv[2])))
 """
 
 
-def test_the_leds_go_dark_when_the_host_is_killed_during_an_exposure(tmp_path: Path):
+@pytest.mark.parametrize(("exposure_ms", "lit_for_s"), [(1000.0, 0.0), (10_000.0, 2.5)])
+def test_the_leds_go_dark_when_the_host_is_killed_during_an_exposure(
+    tmp_path: Path, exposure_ms: float, lit_for_s: float
+):
     """Seen in what the board emitted: lit when the host died, dark within the watchdog's 2 s."""
-    host = subprocess.Popen([sys.executable, "-c", HOST, str(tmp_path)])
+    host = subprocess.Popen([sys.executable, "-c", HOST, str(tmp_path), str(exposure_ms)])
     log = tmp_path / "frames.bin"
     try:
         lit = wait_until(
             lambda: log.exists() and bool(read_led_frames(log)) and read_led_frames(log)[-1][1].any(), 60.0
         )
+        # a board that heard nothing for so long would be dark
+        time.sleep(lit_for_s)
+        lit = lit and bool(read_led_frames(log)[-1][1].any())
     finally:
         host.kill()
     killed_ns = time.monotonic_ns()
