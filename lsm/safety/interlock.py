@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from lsm.devices import Burst, BurstMicroscope, Frame, Microscope, Observe
+from lsm.devices import Burst, BurstMicroscope, Frame, LocatedMicroscope, Microscope, Observe
 from lsm.errors import DeviceError, WrongFormat
 from lsm.illum import LedBoard, dark
 from lsm.safety.light import Clock, LightBudget
 from lsm.safety.limits import Limits, plain_burst, plain_request, requested_dose_led_ms
 from lsm.safety.travel import Pace, Place, route
+
+MOVED_UM = 1.0
+"""Beyond what was last read, from which on something else has moved an axis; less is drift and noise of encoders."""
 
 
 class Interlock:
@@ -22,8 +25,10 @@ class Interlock:
     the microscope repeated (Frame.metadata["attempts"]) are paid each, and one that a device failed is paid twice:
     microscopes repeat a capture once before they give up.
 
-    Where limits depend on the place and it is not known (at first, and after a failure), a dark frame that moves
-    nothing reads it back. What a joystick moves in between is seen in the next frame only.
+    Before a request that moves anything, a LocatedMicroscope is asked where it is, so that what a joystick has moved
+    counts, and the stage goes nowhere while the focus is outside z_um. With another microscope that is known from
+    frames alone: where limits depend on the place and it is not known (at first, and after a failure), a dark frame
+    that moves nothing reads it back, and what a joystick moves in between is seen in the next frame only.
     A move by way of safe_z_um ends each of its steps with a dark frame. Devices get plain floats, whatever the
     request held. clock: to wait for the speed limits, and over which LEDs cool.
     """
@@ -34,7 +39,9 @@ class Interlock:
         clock = clock or Clock()
         self._light = LightBudget(limits, clock)
         self._pace = Pace(limits, clock)
+        # where it was sent, which is checked, and what was read there, which differs a little
         self._at: Place | None = None
+        self._read: Place | None = None
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -132,7 +139,16 @@ class Interlock:
         return None if self._at is None else self._at.xy_um
 
     def _located(self, request: Observe) -> Place | None:
-        if not self.limits.depend_on_place:
+        """Where it is, if that matters for the request."""
+        moves = request.xy_um is not None or request.z_um is not None
+        depends = self.limits.depend_on_place
+        if isinstance(self.microscope, LocatedMicroscope) and (moves or (depends and self._at is None)):
+            now = Place(*self.microscope.where())
+            if self._at is None or self._read is None or not now.near(self._read, MOVED_UM):
+                self._at = now
+            self._read = now
+            return self._at
+        if not depends:
             return None
         if self._at is None:
             frame = self.microscope.observe(Observe(dark(self.board), request.exposure_ms))
@@ -146,8 +162,8 @@ class Interlock:
         if xy_um is None and z_um is None:
             return
         self._at = None
-        self.microscope.observe(Observe(dark(self.board), exposure_ms, xy_um, z_um))
-        self._at = station
+        frame = self.microscope.observe(Observe(dark(self.board), exposure_ms, xy_um, z_um))
+        self._at, self._read = station, Place(frame.xy_um, frame.z_um)
 
     def _capture(self, request: Observe) -> Frame:
         xy_um = self._end_xy(request)
@@ -181,7 +197,8 @@ class Interlock:
         sent = frame.request
         xy_um = frame.xy_um if sent.xy_um is None else sent.xy_um
         z_um = frame.z_um if sent.z_um is None else sent.z_um
-        self._at = Place(xy_um, z_um) if all(math.isfinite(value) for value in (*xy_um, z_um)) else None
+        finite = all(math.isfinite(value) for value in (*frame.xy_um, frame.z_um))
+        self._at, self._read = (Place(xy_um, z_um), Place(frame.xy_um, frame.z_um)) if finite else (None, None)
 
 
 def _as_asked(frame: Frame, request: Observe) -> Frame:

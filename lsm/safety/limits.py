@@ -121,6 +121,11 @@ class Limits(Config):
         if self.current_ma is not None:
             inside("current_ma", self.drawn_ma(request.pattern), (0.0, self.current_ma))
 
+    def check_sideways(self, z_um: float) -> None:
+        """Raise LimitExceeded where the stage may not move because the focus, which nobody sent there, is outside."""
+        inside("z_um", z_um, self.z_um, why=", where the focus stands: it has to come inside before the stage moves")
+        self.check_floor(z_um)
+
     def check_floor(self, z_um: float) -> None:
         """Raise LimitExceeded where objective and slide would touch at this focus."""
         if self.z_floor_um is not None:

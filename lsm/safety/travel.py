@@ -22,6 +22,13 @@ class Place:
                 hint="its controller answers nonsense: home it, or switch it off and on",
             )
 
+    def near(self, other: "Place", within_um: float) -> bool:
+        """Whether no axis differs by more."""
+        return all(
+            abs(mine - its) <= within_um
+            for mine, its in zip((*self.xy_um, self.z_um), (*other.xy_um, other.z_um), strict=True)
+        )
+
 
 def route(limits: Limits, start: Place, end: Place) -> tuple[Place, ...]:
     """Stations from `start` to `end`, which is the last: straight, or by way of safe_z_um where that is needed.
@@ -37,7 +44,7 @@ def route(limits: Limits, start: Place, end: Place) -> tuple[Place, ...]:
     safe_um = limits.safe_z_um
     straight_around = safe_um is not None and (way_um > limits.long_move_um or _blocked(limits, start, end))
     if safe_um is None or not straight_around:
-        limits.check_floor(start.z_um)
+        limits.check_sideways(start.z_um)
         _over_obstacles(limits, start, end)
         return (end,)
     above, across = Place(start.xy_um, safe_um), Place(end.xy_um, safe_um)

@@ -70,6 +70,7 @@ class SimulatedMicroscope:
         self.board = microscope.board
         self.observe = microscope.observe
         self.burst = microscope.burst
+        self.where = microscope.where
         self.saving_ndtiff = microscope.saving_ndtiff
 
     def close(self) -> None:

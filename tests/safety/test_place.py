@@ -86,6 +86,63 @@ def test_a_focus_below_the_floor_may_only_go_up():
     assert stage.way == [(0.0, 0.0, -10.0), (10.0, 0.0, 0.0)]
 
 
+class Located(Stage):
+    """One that says where it is, some way beside where it was sent."""
+
+    def __init__(self, place: tuple[float, float, float] = (0.0, 0.0, 0.0), *, off_um: float = 0.0) -> None:
+        super().__init__()
+        self.place = place
+        self.off_um = off_um
+
+    def where(self) -> tuple[tuple[float, float], float]:
+        x_um, y_um, z_um = self.place
+        return (x_um + self.off_um, y_um + self.off_um), z_um + self.off_um
+
+    def observe(self, request: Observe) -> Frame:
+        frame = super().observe(request)
+        xy_um, z_um = self.where()
+        return replace(frame, xy_um=xy_um, z_um=z_um)
+
+
+def test_the_stage_stays_while_a_focus_that_nobody_sent_is_outside():
+    stage = Located((0.0, 0.0, 150.0))
+    scope = guard(stage)
+    for z_um in (None, 0.0):
+        with pytest.raises(LimitExceeded, match=r"z_um = 150 .* where the focus stands"):
+            scope.observe(Observe(LIGHT, 1.0, (10.0, 0.0), z_um))
+    assert stage.lit == []
+    scope.observe(Observe(LIGHT, 1.0))
+    scope.observe(Observe(LIGHT, 1.0, z_um=0.0))
+    scope.observe(Observe(LIGHT, 1.0, (10.0, 0.0)))
+    assert stage.way == [(0.0, 0.0, 0.0), (10.0, 0.0, 0.0)]
+
+
+def test_what_a_joystick_has_moved_counts_before_the_next_move():
+    stage = Located()
+    scope = guard(stage, z_floor_um=-20, obstacles=[CLIP])
+    scope.observe(Observe(LIGHT, 1.0, (0.0, 0.0), 0.0))
+    stage.place = (0.0, 0.0, -30.0)
+    with pytest.raises(LimitExceeded, match="z_floor_um"):
+        scope.observe(Observe(LIGHT, 1.0, (10.0, 0.0)))
+    stage.place = (400.0, 0.0, 50.0)
+    # from where it was sent, the way would have been blocked
+    scope.observe(Observe(LIGHT, 1.0, (410.0, 0.0), 0.0))
+    stage.place = (0.0, 0.0, 0.0)
+    with pytest.raises(LimitExceeded, match="obstacle"):
+        scope.observe(Observe(LIGHT, 1.0, (410.0, 0.0)))
+    assert stage.way == [(410.0, 0.0, 0.0)]
+    # no frame was needed to know
+    assert stage.lit == [True, True]
+
+
+def test_a_read_back_beside_the_limit_is_no_joystick():
+    stage = Located(off_um=-0.4)
+    scope = guard(stage, z_floor_um=-20)
+    scope.observe(Observe(LIGHT, 1.0, z_um=-20.0))
+    scope.observe(Observe(LIGHT, 1.0, (10.0, 0.0)))
+    assert stage.way[-1] == (10.0, 0.0, -20.0)
+
+
 def test_no_move_crosses_an_obstacle():
     stage = Stage()
     scope = guard(stage, obstacles=[CLIP])
