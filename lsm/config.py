@@ -31,12 +31,16 @@ class Config(BaseModel):
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}.", hint="see configs/ for examples") from error
-        table |= {key: value for key, value in overrides.items() if value is not None}
-        return cls.from_table(table, source=str(path))
+        given = {key: value for key, value in overrides.items() if value is not None}
+        return cls._valid(table | given, str(path), given)
 
     @classmethod
     def from_table(cls: type[ConfigT], table: dict[str, Any], *, source: str = "the configuration") -> ConfigT:
         """Validate a table of plain values. Raises ConfigError for the first fault found."""
+        return cls._valid(table, source, {})
+
+    @classmethod
+    def _valid(cls: type[ConfigT], table: dict[str, Any], source: str, options: dict[str, Any]) -> ConfigT:
         try:
             return cls.model_validate(table)
         except ValidationError as error:
@@ -48,8 +52,11 @@ class Config(BaseModel):
                 raise ConfigError(
                     f"{source} has the unknown key '{place}'.", hint=_closest(cls, fault["loc"])
                 ) from error
+            if fault["type"] == "missing":
+                raise ConfigError(f"{source} lacks the key '{place}'.", hint="add it: it has no default") from error
+            where = "The option" if place in options else f"{source}:"
             raise ConfigError(
-                f"{source}: '{place}' = {fault.get('input')!r} is not valid.", hint=str(fault["msg"]).lower()
+                f"{where} '{place}' = {fault.get('input')!r} is not valid.", hint=str(fault["msg"]).lower()
             ) from error
 
     def digest(self) -> str:

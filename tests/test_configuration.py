@@ -45,6 +45,21 @@ def test_value_out_of_range_is_named(tmp_path: Path):
         Outer.from_file(_write(tmp_path, "[board]\npitch_mm = -1\n"))
 
 
+class Needy(Config):
+    seed: int = Field(ge=0)
+
+
+def test_missing_key_is_named_and_not_the_table_around_it(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"config\.toml lacks the key 'seed'\."):
+        Needy.from_file(_write(tmp_path, ""))
+
+
+def test_a_wrong_option_is_not_blamed_on_the_file(tmp_path: Path):
+    path = _write(tmp_path, "seed = 3\n")
+    with pytest.raises(ConfigError, match=r"^The option 'seed' = -1 is not valid"):
+        Needy.from_file(path, seed=-1)
+
+
 def test_missing_file_and_broken_toml(tmp_path: Path):
     with pytest.raises(FileMissing):
         Outer.from_file(tmp_path / "none.toml")

@@ -37,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, not
 
 def export(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one that is still being written.")],
-    out: Annotated[Path, typer.Argument(help="New file NAME.ome.tif, or new folder NAME.zarr or NAME (ndtiff).")],
+    out: Annotated[Path, typer.Argument(help="New file NAME.ome.tif, new folder NAME.zarr, or with --to ndtiff NAME.")],
     to: Annotated[
         ExportFormat | None, typer.Option(help="Format of other programs.", show_default="by the ending of OUT")
     ] = None,
@@ -61,7 +61,7 @@ def export(
         facts = {"export": str(done.path), "format": to.value, "frames": done.frames, "images": done.images}
         typer.echo(json.dumps(facts | {"pixel_um": done.pixel_um, "pixel_from": source}))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(
         f"{_counted(done.frames, 'frame')} in {_counted(done.images, 'image')}; "
         f"the pixel is {done.pixel_um:g} um, from {source}.",
@@ -180,7 +180,7 @@ def _tell(out: Path, frame: ReplayedFrame, *, as_json: bool) -> None:
         typer.echo(json.dumps(facts | {"xy_um": frame.xy_um, "z_um": frame.z_um, "exposure_ms": frame.exposure_ms}))
         return
     spread = "of unknown noise" if noise == "unknown" else f"noise {noise} ADU ({frame.metadata['noise']})"
-    console = Console()
+    console = Console(markup=False)
     console.print(
         f"{frame.request.pattern.name} at {frame.exposure_ms:g} ms: sum of {frame.metadata['images_summed']} images, "
         f"median {np.median(frame.image):.0f} ADU, {spread}.",

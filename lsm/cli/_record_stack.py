@@ -58,7 +58,7 @@ def stack(
     if as_json:
         typer.echo(json.dumps({"record": str(out), "frames": frames}))
         return
-    Console().print(
+    Console(markup=False).print(
         f"{frames} frames in {out}; see them with: lsm record replay {out} --out picture.png",
         soft_wrap=True,
         highlight=False,

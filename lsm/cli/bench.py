@@ -159,4 +159,4 @@ def _report(tables: RenderableType, plain: dict[str, Any], json_file: Path | Non
     console.print(tables, highlight=False)
     if json_file is not None:
         json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-        console.print(f"Written: {json_file}", soft_wrap=True)
+        console.print(f"Written: {json_file}", soft_wrap=True, markup=False)

@@ -49,7 +49,7 @@ def _group() -> None:
 def focus(
     rig: Rig,
     method: Annotated[
-        str, typer.Option(help=f"'{SHARPNESS}' searches; '{TWO_LEDS}' needs two lit frames.")
+        str, typer.Option(help=f"'{SHARPNESS}' searches; '{TWO_LEDS}' needs few frames; '{DEVICE}': the rig's own.")
     ] = SHARPNESS,
     half_range_um: Annotated[float, typer.Option(min=0.1, help="Search so far to both sides of where it is.")] = 150.0,
     exposure_ms: Annotated[float, typer.Option(min=0.001, help="Exposure of each frame.")] = 30.0,
@@ -147,7 +147,7 @@ def _tell_device(config: RigConfig, found: DeviceFocus, *, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps({"rig": config.name, "method": DEVICE, **asdict(found)}))
         return
-    Console().print(
+    Console(markup=False).print(
         f"The autofocus of rig '{config.name}' ended at z = {found.z_um:.1f} um after {found.took_s:.1f} s, between "
         f"{found.lowest_um:.1f} and {found.highest_um:.1f} um on its way ({found.looks} looks); how sure it is, it "
         "does not say.",
@@ -161,7 +161,7 @@ def _tell_focus(config: RigConfig, found: FocusFound, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"rig": config.name, **asdict(found), "depth_of_field_um": depth_um}))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(
         f"Rig '{config.name}' is in focus at z = {found.z_um:.1f} um, +- {found.sigma_um:.1f} um (scatter, 1 sigma), "
         f"by {found.method}; it is there now.",
@@ -208,4 +208,4 @@ def _tell_stage(config: RigConfig, found: StageAffine, *, as_json: bool) -> None
     if not upright:
         lines.append("lsm expects +x to the right and +y downwards: turn the camera, or set its mirror and rotation.")
     for line in lines:
-        Console().print(line, soft_wrap=True, highlight=False)
+        Console(markup=False).print(line, soft_wrap=True, highlight=False)

@@ -32,7 +32,9 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="New or empty folder for report.html, record.h5 and the board's log.")
     ] = None,
-    config: Annotated[Path, typer.Option(help="TOML file; options win over it.")] = DEFAULT_CONFIG,
+    config: Annotated[
+        Path, typer.Option(help="TOML file; options win over it.", show_default="the shipped one")
+    ] = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Let the agent search a blood smear on a simulated microscope, and compare it with a bright-field scan.
@@ -52,8 +54,8 @@ def demo(
     console = Console()
     console.print(comparison_table(result.rows))
     console.print(f"Verdict: [bold]{result.verdict.outcome.value}[/]. {result.verdict.reason}")
-    console.print(f"Report:  {result.report}", soft_wrap=True)
-    console.print(f"Record:  {result.record}", soft_wrap=True)
+    console.print(f"Report:  {result.report}", soft_wrap=True, markup=False)
+    console.print(f"Record:  {result.record}", soft_wrap=True, markup=False)
 
 
 class _Bars:

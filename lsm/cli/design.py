@@ -76,5 +76,5 @@ def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: fl
             f"within {row['max_error']:.1%}",
             soft_wrap=True,
         )
-    console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True)
-    console.print(f"Next:  lsm train-policy --model {folder}", soft_wrap=True)
+    console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True, markup=False)
+    console.print(f"Next:  lsm train-policy --model {folder}", soft_wrap=True, markup=False)

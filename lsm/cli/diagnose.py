@@ -1,12 +1,16 @@
 """`lsm diagnose`: one slide on one rig, from the first light to the verdict."""
 
 import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from lsm.cli import _show
@@ -35,7 +39,9 @@ def diagnose(
     z: Annotated[float | None, typer.Option(help="Focus in um; default: where it is.")] = None,
     seed: Annotated[int | None, typer.Option(help="Slide, stage and noise of a simulated rig.")] = None,
     out: Annotated[Path | None, typer.Option(help="New or empty folder for record.h5 and report.html.")] = None,
-    config: Annotated[Path, typer.Option(help="TOML file; options win over it.")] = DEFAULT_CONFIG,
+    config: Annotated[
+        Path, typer.Option(help="TOML file; options win over it.", show_default="the shipped one")
+    ] = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Search the slide on a rig, record every frame before the next decision, and report a verdict.
@@ -44,16 +50,17 @@ def diagnose(
 
     Example: lsm diagnose simulated --out out/slide-1
     """
-    with _show.progress(quiet=as_json) as bars:
+    folder = resume_folder or out or _new_name()
+    with _show.progress(quiet=as_json) as bars, _told_how_to_go_on(folder, rig):
         if resume_folder is not None:
             given = {"model": model, "search": search, "captures": captures, "corner": corner, "z": z, "seed": seed}
             _refuse_new_settings(given | {"out": out})
-            result = resume(resume_folder, rig=rig, on_step=_Bar(bars))
+            result = resume(folder, rig=rig, on_step=_Bar(bars))
         else:
             settings = DiagnoseConfig.from_file(
                 config, rig=rig, model=model, search=search, captures=captures, corner_um=corner, z_um=z, seed=seed
             )
-            result = diagnose_slide(settings, out or _new_name(), on_step=_Bar(bars))
+            result = diagnose_slide(settings, folder, on_step=_Bar(bars))
     if as_json:
         typer.echo(json.dumps(_plain(result)))
         return
@@ -73,6 +80,17 @@ class _Bar:
         low, high = 100 * decision["prevalence_low"], 100 * decision["prevalence_high"]
         text = f"{100 * decision['prevalence']:.2f} % ({low:.2f} to {high:.2f})"
         self._bars.update(self._task, completed=taken, description=text)
+
+
+@contextmanager
+def _told_how_to_go_on(folder: Path, rig: str | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / "record.h5").is_file():
+            command = shlex.join(["lsm", "diagnose", *([rig] if rig else []), "--resume", str(folder)])
+            Console(stderr=True).print(f"Go on with: {command}", soft_wrap=True, highlight=False, markup=False)
+        raise
 
 
 def _new_name() -> Path:
@@ -97,9 +115,11 @@ def _print(result: DiagnoseResult) -> None:
         f"({estimate.low:.2%} to {estimate.high:.2%}), {run.captures} captures of {len(run.visits)} fields.",
         highlight=False,
     )
-    console.print(f"Verdict:  [bold]{result.verdict.outcome.value}[/]. {result.verdict.reason}", highlight=False)
-    console.print(f"Report:   {result.report}", soft_wrap=True, highlight=False)
-    console.print(f"Record:   {result.record}", soft_wrap=True, highlight=False)
+    console.print(
+        f"Verdict:  [bold]{result.verdict.outcome.value}[/]. {escape(result.verdict.reason)}", highlight=False
+    )
+    console.print(f"Report:   {result.report}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Record:   {result.record}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _plain(result: DiagnoseResult) -> dict[str, Any]:

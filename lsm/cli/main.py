@@ -1,5 +1,6 @@
 """Entry point: builds the commands and turns an lsm error into one sentence and an exit status."""
 
+import inspect
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from types import FrameType
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from lsm import __version__
 from lsm.cli.bench import app as bench_app
@@ -26,6 +28,7 @@ from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
+LIGHTLESS = ("design", "train-policy", "simulate", "recover")
 
 app = typer.Typer(
     name="lsm",
@@ -47,6 +50,19 @@ app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
+
+
+def _fill(group: typer.Typer) -> None:
+    """Let paragraphs of help fill the terminal; Typer would break lines where the source does."""
+    for command in group.registered_commands:
+        paragraphs = (inspect.getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for each in group.registered_groups:
+        if each.typer_instance is not None:
+            _fill(each.typer_instance)
+
+
+_fill(app)
 
 
 def _version(value: bool | None) -> None:
@@ -74,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            Console(stderr=True).print(_farewell(words))
+            Console(stderr=True).print(_farewell(words), soft_wrap=True, highlight=False)
         raise
 
 
@@ -82,8 +98,10 @@ def _farewell(words: Sequence[str]) -> str:
     command, *rest = [*words, ""]
     if command == "led" and "watch" in rest[:1]:
         return "Interrupted: the board was only watched, its light is as it was."
-    kept = {"demo": ", what was recorded is kept", "diagnose": "; go on with --resume and the run's folder"}
-    return f"Interrupted: the light is off{kept.get(command, '')}."
+    if command in LIGHTLESS or (command == "record" and "stack" not in rest[:1]):
+        return "Interrupted."
+    kept = ", what was recorded is kept" if command in ("demo", "diagnose") else ""
+    return f"Interrupted: the light is off{kept}."
 
 
 def _interrupt(signal_number: int, stack: FrameType | None) -> None:
@@ -94,6 +112,6 @@ def _tell(error: LsmError, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}))
     console = Console(stderr=True, no_color="NO_COLOR" in os.environ)
-    console.print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
+    console.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
     if error.hint:
-        console.print(f"[bold]Hint:[/] {error.hint}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]Hint:[/] {escape(error.hint)}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`lsm record`: look into recordings."""
+"""`lsm record`: make, look into, check and hand on recordings."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -18,13 +19,8 @@ from lsm.cli._record_stack import stack
 from lsm.record import Recording, Verification, open_record, verify_record
 
 app = typer.Typer(
-    help="Look into a recording: every frame, the light that was on, every decision.", no_args_is_help=True
+    help="Look into a recording, check it, export it, or see it under another light.", no_args_is_help=True
 )
-
-
-app.command("export")(export)
-app.command("replay")(replay)
-app.command("stack")(stack)
 
 
 @app.callback()
@@ -32,12 +28,15 @@ def _group() -> None:
     pass
 
 
-@app.command(epilog="Example: lsm record info out/demo/record.h5")
+@app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one whose writer was killed.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Say what a recording holds."""
+    """Say what a recording holds: how many frames, under what light, of which rig and run.
+
+    Example: lsm record info out/demo/record.h5
+    """
     with open_record(path) as recording:
         if as_json:
             typer.echo(json.dumps(_facts(recording)))
@@ -46,7 +45,7 @@ def info(
     Console().print(Group(*tables), highlight=False)
 
 
-@app.command(epilog="Example: lsm record verify out/demo/record.h5")
+@app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one whose writer was killed.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
@@ -54,6 +53,8 @@ def verify(
     """Compare every frame with its checksums, and the recording with its journal and with itself.
 
     Exit status 1 where something is damaged.
+
+    Example: lsm record verify out/demo/record.h5
     """
     with _show.progress(quiet=as_json) as bars:
         task = bars.add_task("verify", total=None, loss="")
@@ -66,16 +67,21 @@ def verify(
         raise typer.Exit(1)
 
 
+app.command("stack")(stack)
+app.command("replay")(replay)
+app.command("export")(export)
+
+
 def _tell(found: Verification) -> None:
     console = Console()
     for fault in found.faults:
-        console.print(f"[bold red]Damaged:[/] {fault}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]Damaged:[/] {escape(fault)}", highlight=False, soft_wrap=True)
     for note in found.notes:
-        console.print(f"[bold]Note:[/] {note}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     if found.good:
         ended = "complete" if found.complete else "not finished"
         console.print(
-            f"[bold green]Good:[/] {found.path}: {found.frames} frames, {ended}, layout {found.schema}, "
+            f"[bold green]Good:[/] {escape(str(found.path))}: {found.frames} frames, {ended}, layout {found.schema}, "
             f"light dose {found.light_dose_led_ms:g} LED ms.",
             highlight=False,
             soft_wrap=True,
@@ -122,10 +128,12 @@ def _tables(recording: Recording) -> Iterator[RenderableType]:
         size_mb = recording.path.stat().st_size / 1e6
         what["frames"] = f"{recording.n_frames} of {facts['frame_px']}, 16 bit"
         what["on disk"] = f"{size_mb:.1f} MB; images packed to {facts['stored_share']:.0%}"
-        what["light"] = f"{facts['patterns']} patterns of {facts['leds']} LEDs, {facts['light_dose_led_ms']:g} LED ms"
+        patterns = "1 pattern" if facts["patterns"] == 1 else f"{facts['patterns']} patterns"
+        what["light"] = f"{patterns} of {facts['leds']} LEDs, {facts['light_dose_led_ms']:g} LED ms"
         what["exposure"] = " to ".join(f"{value:g}" for value in facts["exposure_ms"]) + " ms"
         if "first_frame" in facts:
-            resumed = f", resumed {facts['sessions'] - 1} times" if facts["sessions"] > 1 else ""
+            times = facts["sessions"] - 1
+            resumed = f", resumed {'once' if times == 1 else f'{times} times'}" if times else ""
             what["taken"] = f"{facts['first_frame']} for {facts['duration_s']:g} s{resumed}"
     yield _table("", what)
     yield _table("Header", recording.header)

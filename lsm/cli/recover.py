@@ -84,4 +84,4 @@ def _tell(found: Recovered, out: Path, seconds: float, *, as_json: bool) -> None
         f"worst {facts['worst_correlation']:.3f}."
     )
     console.print(f"Defocus {found.defocus_um:.1f} um, NA {facts['fitted_na']:.4f}.")
-    console.print(f"Sample: {out} ({seconds:.0f} s)", soft_wrap=True)
+    console.print(f"Sample: {out} ({seconds:.0f} s)", soft_wrap=True, markup=False)

@@ -5,14 +5,17 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lsm.cli import _show
 from lsm.scope import Report, RigConfig, check_rig, find_rig
 from lsm.scope.light_check import DARK_FRAMES
 
-MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "wrong": "[bold red]wrong[/]"}
+MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "wrong": "[bold red]wrong  [/]"}
+WIDEST_VALUE = 40
 
 app = typer.Typer(help="Look after a rig: what it consists of, how fast it is, what is wrong.", no_args_is_help=True)
 
@@ -66,32 +69,45 @@ def _print(report: Report) -> None:
     if report.devices:
         console.print(_devices(report.devices))
     if report.latency_ms:
-        table = Table(title="How long it takes, median", title_justify="left")
+        table = _table("How long it takes, median")
         table.add_column("what")
         table.add_column("ms", justify="right")
         for name, value in report.latency_ms.items():
             table.add_row(name, f"{value:.1f}")
         console.print(table)
     for finding in report.findings:
-        console.print(f"{MARKS[finding.level]} {finding.about}: ", end="")
+        console.print(f"{MARKS[finding.level]} {finding.about}: ", end="", highlight=False)
         console.print(finding.text, highlight=False, markup=False, soft_wrap=True)
         if finding.hint and finding.level != "ok":
-            console.print(f"   Hint: {finding.hint}", highlight=False, markup=False, soft_wrap=True)
-    counts = {level: sum(each.level == level for each in report.findings) for level in ("wrong", "warning")}
+            console.print(f"        Hint: {finding.hint}", highlight=False, markup=False, soft_wrap=True)
+    wrong, warnings = (sum(each.level == level for each in report.findings) for level in ("wrong", "warning"))
     verdict = "is not ready" if report.wrong else "is ready"
     console.print(
-        f"Rig '{report.rig}' {verdict}: {counts['wrong']} wrong, {counts['warning']} warnings.", highlight=False
+        f"Rig '{report.rig}' {verdict}: {wrong} wrong, {warnings} warning{'s' if warnings != 1 else ''}.",
+        highlight=False,
+        markup=False,
     )
 
 
 def _devices(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Devices of Micro-Manager", title_justify="left")
-    for column in ("label", "adapter", "kind", "role", "description", "loaded with"):
-        table.add_column(column, overflow="fold")
+    table = _table("Devices of Micro-Manager")
+    table.add_column("label", no_wrap=True)
+    table.add_column("adapter", overflow="fold")
+    table.add_column("what it is", overflow="fold")
     for row in rows:
-        loaded = ", ".join(f"{name}={value}" for name, value in row["loaded_with"].items())
-        busy = " (busy)" if row["busy"] else ""
-        table.add_row(
-            row["label"] + busy, f"{row['library']}/{row['name']}", row["kind"], row["role"], row["description"], loaded
-        )
+        about = "" if row["description"] == row["name"] else row["description"].rstrip(".")
+        parts = [row["role"] or row["kind"], about]
+        # simulated devices are loaded with a key that means something to them alone
+        loaded = {name: value for name, value in row["loaded_with"].items() if name != "World"}
+        parts += [f"{name} = {_short(value)}" for name, value in loaded.items()]
+        label = row["label"] + (" (busy)" if row["busy"] else "")
+        table.add_row(Text(label), Text(f"{row['library']} / {row['name']}"), Text("; ".join(filter(None, parts))))
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= WIDEST_VALUE else f"{value[: WIDEST_VALUE - 3]}..."

@@ -176,5 +176,5 @@ def _tell(out: Path, board: LedBoard, system: ImagingSystem, seconds: float, *, 
         f"{board.n_leds} images of {system.camera_px} x {system.camera_px} px, {bright} in bright field, "
         f"illumination up to NA {board.na.max():.2f}."
     )
-    console.print(f"Stack: {out} ({seconds:.1f} s)", soft_wrap=True)
-    console.print(f"Next:  lsm recover {out} --out sample.h5", soft_wrap=True)
+    console.print(f"Stack: {out} ({seconds:.1f} s)", soft_wrap=True, markup=False)
+    console.print(f"Next:  lsm recover {out} --out sample.h5", soft_wrap=True, markup=False)

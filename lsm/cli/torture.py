@@ -58,7 +58,7 @@ def torture(
     _print(console, plain)
     if json_file is not None:
         json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-        console.print(f"Written: {json_file}", soft_wrap=True)
+        console.print(f"Written: {json_file}", soft_wrap=True, markup=False)
     if not plain["promise_kept"]:
         raise typer.Exit(1)
 
@@ -87,7 +87,7 @@ def _print(console: Console, plain: dict[str, Any]) -> None:
     console.print(table)
     for each in plain["classes"]:
         for note in each["notes"]:
-            console.print(f"{each['class']}: {note}", style="red", highlight=False, soft_wrap=True)
+            console.print(f"{each['class']}: {note}", style="red", highlight=False, soft_wrap=True, markup=False)
     _print_rest(console, plain)
 
 

@@ -58,7 +58,7 @@ def _tell(bundle: Bundle, folder: Path, seconds: float, *, as_json: bool) -> Non
         table.add_row(*_cells(row))
     console = Console()
     console.print(table)
-    console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True)
+    console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True, markup=False)
 
 
 def _cells(row: object) -> tuple[str, ...]:

@@ -3,13 +3,16 @@
 import json
 import os
 import pty
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from lsm.cli import main
+from lsm.cli.main import app
 
 SIMULATED = Path(__file__).parents[2] / "lsm" / "configs" / "rigs" / "simulated.toml"
 
@@ -47,6 +50,7 @@ def test_unknown_key_in_a_configuration(capsys: pytest.CaptureFixture[str], tmp_
         ("train-policy", "--model", "no-such-model"),
         ("record", "info", "no/such/record.h5"),
         ("scope", "check", "no-such-rig"),
+        ("scope", "check", "[/bold]"),
     ],
 )
 def test_missing_file(
@@ -82,7 +86,7 @@ def test_a_folder_without_cell_images(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 def test_busy_serial_port(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """A port that another program holds is a fault of the work, not of the input: exit status 1."""
+    """A port that another program holds is a finding among others: exit status 1."""
     controller, device = pty.openpty()
     try:
         import serial
@@ -91,13 +95,15 @@ def test_busy_serial_port(capsys: pytest.CaptureFixture[str], tmp_path: Path):
             rig = tmp_path / "rig.toml"
             text = SIMULATED.read_text(encoding="utf-8").split("[simulator]")[0]
             rig.write_text(f'{text}\n[led]\nport = "{os.ttyname(device)}"\n')
-            status, err = _run(capsys, "scope", "check", str(rig))
+            with pytest.raises(SystemExit) as stopped:
+                main(["scope", "check", str(rig)])
     finally:
         os.close(controller)
         os.close(device)
-    assert status == 1
-    assert _explained(err)
-    assert "Another program holds the serial port" in err
+    assert stopped.value.code == 1
+    told = capsys.readouterr().out
+    assert "wrong   light: Another program holds the serial port" in told
+    assert "Hint: " in told
 
 
 def test_missing_compiler(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -134,9 +140,19 @@ def test_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     assert "--sed" in err
 
 
-@pytest.mark.parametrize("words", [("demo",), ("design",), ("train-policy",), ("record", "info"), ("scope", "check")])
-def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]):
-    with pytest.raises(SystemExit) as stopped:
-        main([*words, "--help"])
-    assert stopped.value.code == 0
-    assert "Example: lsm" in capsys.readouterr().out
+def _commands(group: typer.Typer) -> Iterator[typer.models.CommandInfo]:
+    yield from group.registered_commands
+    for each in group.registered_groups:
+        assert each.typer_instance is not None
+        yield from _commands(each.typer_instance)
+
+
+def test_every_command_shows_an_example():
+    for command in _commands(app):
+        assert "Example: lsm" in str(command.help)
+
+
+def test_help_breaks_lines_where_the_terminal_does_and_not_where_the_source_does():
+    for command in _commands(app):
+        assert command.help
+        assert "\n" not in command.help.replace("\n\n", "")
