@@ -2,13 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lsm.errors import ConfigError, DeviceError, LimitExceeded, StageError
+from lsm.errors import ConfigError, DeviceError, LimitExceeded, LsmError, StageError
 from lsm.safety.limits import Interval
 
 POLL_S = 0.002
+STOP_S = 0.5
+"""For the drive to take the order to stop."""
 
 # what Micro-Manager's core and Python devices raise; its C++ errors arrive as RuntimeError
 DEVICE_FAILURES = (RuntimeError, ValueError, OSError, AttributeError, KeyError, TypeError)
@@ -49,21 +52,39 @@ def guarded_device_focus(
     back to where it started once the autofocus had ended. Raises StageError for an autofocus that fails or does not
     end within `within_s`, and for one that cannot be watched: Micro-Manager lets nobody read or stop a drive while
     another device of the same adapter library is at work, so there only the drive's own limits protect.
+    After `within_s`, and after Ctrl-C, the drive is told to stop, and watched until the autofocus has ended.
     """
     drive = focus or str(core.get_focus_device())
-    _refuse_unsafe_start(core, drive, z_um)
+
+    def work(given_up: threading.Event) -> DeviceFocus:
+        _refuse_unsafe_start(core, drive, z_um)
+        return _watched(core, drive, z_um, margin_um, most_blind_s, given_up)
+
+    guarding = _Guarding(work)
+    try:
+        in_time = guarding.ended.wait(within_s)
+    finally:
+        guarding.given_up.set()
+    if not in_time:
+        told = "was told to stop" if guarding.ended.wait(STOP_S) else "cannot be reached, or still moves"
+        raise StageError(
+            f"The autofocus of '{drive}' does not end within {within_s:g} s; the drive {told}.",
+            hint="look at the autofocus in Micro-Manager before anything else moves, or switch the drive off",
+        )
+    return guarding.outcome()
+
+
+def _watched(
+    core: Any, drive: str, z_um: Interval, margin_um: float, most_blind_s: float, given_up: threading.Event
+) -> DeviceFocus:
     watch = _Watch(core, drive, (z_um[0] + margin_um, z_um[1] - margin_um))
     started_um, began_s = watch.z_um, time.monotonic()
     working = _Working(core)
     while working.is_alive():
         working.join(POLL_S)
         watch.look()
-        if time.monotonic() - began_s > within_s:
+        if given_up.is_set():
             watch.stop()
-            raise StageError(
-                f"The autofocus of '{drive}' does not end within {within_s:g} s; the drive was told to stop.",
-                hint="look at the autofocus in Micro-Manager before anything else moves",
-            )
     watch.look()
     if watch.left:
         watch.take_back(started_um)
@@ -135,6 +156,36 @@ class _Watch:
                 f"Focus '{self._drive}' cannot {what} beside the autofocus: {error}.",
                 hint="switch the drive off if it still moves",
             ) from error
+
+
+class _Guarding(threading.Thread):
+    """The guard at work, in a thread of its own: a drive that hangs must not hold up the caller, nor Ctrl-C end it.
+
+    given_up: nobody waits any more; the drive is to stand still. ended: to be waited for, because Ctrl-C during join()
+    makes a Thread take itself for dead.
+    """
+
+    def __init__(self, work: Callable[[threading.Event], DeviceFocus]) -> None:
+        super().__init__(name="autofocus guard", daemon=True)
+        self.given_up, self.ended = threading.Event(), threading.Event()
+        self._work = work
+        self._found: DeviceFocus | None = None
+        self._error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._found = self._work(self.given_up)
+        except (LsmError, *DEVICE_FAILURES) as error:
+            self._error = error
+        finally:
+            self.ended.set()
+
+    def outcome(self) -> DeviceFocus:
+        """What was found. Raises what the work raised."""
+        if self._found is None:
+            raise self._error or StageError("The autofocus has ended without a result.", hint="try it again")
+        return self._found
 
 
 class _Working(threading.Thread):

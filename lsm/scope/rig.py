@@ -70,7 +70,7 @@ class LedConfig(Config):
     baud: of a UART, also of one behind a USB plug: this project's builds for the Arduino Mega and ESP32 talk at
     1000000. Boards with USB of their own (Teensy, RP2040) ignore it.
     hold_margin_ms: how long beyond settling and exposure the board holds the light when it hears nothing. A
-    board with this project's firmware is asked during exposures above 1.5 s, and holds it no longer than in shorter ones.
+    board with this project's firmware is asked during exposures above 1.5 s, and holds it as long as in shorter ones.
     limit_ma: ceiling for the board's current, below its own; None keeps the board's default.
     """
 

@@ -1,5 +1,6 @@
 """A rig's own autofocus is watched: Micro-Manager's demonstration drive, and autofocus devices that run away."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -134,6 +135,40 @@ def test_one_that_cannot_be_watched_is_not_trusted(core: Any):
     astray = Unwatchable(core, lambda other: other.creep(80.0))
     with pytest.raises(LimitExceeded):
         guarded_device_focus(astray, z_um=RANGE_UM)
+    assert core.get_position(core.get_focus_device()) == pytest.approx(5.0, abs=0.02)
+
+
+def test_one_that_hangs_with_the_drive_is_an_error_all_the_same(core: Any):
+    freed = threading.Event()
+    hanging = Unwatchable(core, lambda other: freed.wait(20.0) and None)
+    began_s = time.monotonic()
+    try:
+        with pytest.raises(StageError, match="cannot be reached"):
+            guarded_device_focus(hanging, z_um=RANGE_UM, within_s=0.2)
+        assert time.monotonic() - began_s < 2.0
+    finally:
+        freed.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("autofocus"):
+                thread.join(10.0)
+
+
+def test_ctrl_c_stops_the_drive_and_the_guard_stays_until_the_autofocus_ends(core: Any):
+    def creep_with_ctrl_c(other: OtherAutofocus) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        other.creep(80.0, heeds=False)
+        gone.set()
+
+    gone = threading.Event()
+    interrupted = OtherAutofocus(core, creep_with_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        guarded_device_focus(interrupted, z_um=RANGE_UM)
+    assert interrupted.stopped.wait(2.0)
+    # it does not heed, leaves the range, and is taken back
+    assert gone.wait(5.0)
+    deadline_s = time.monotonic() + 5.0
+    while core.get_position(core.get_focus_device()) > 6.0 and time.monotonic() < deadline_s:
+        time.sleep(0.01)
     assert core.get_position(core.get_focus_device()) == pytest.approx(5.0, abs=0.02)
 
 
