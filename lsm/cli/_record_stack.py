@@ -1,6 +1,7 @@
 """`lsm record stack`: one image per LED, for `lsm record replay` and `lsm recover`."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,10 @@ from rich.console import Console
 from lsm.calibrate.led_stack import StackPlan, record_led_stack
 from lsm.cli import _show
 from lsm.cli._light import channels
+from lsm.devices import Observe
 from lsm.diagnose.provenance import rig_header
 from lsm.errors import InputError
+from lsm.illum import dark
 from lsm.record import Recorder
 from lsm.scope import RigConfig, connect, find_rig
 
@@ -40,11 +43,12 @@ def stack(
     if more:
         raise InputError(f"One LED at a time has one colour, not {colour}.", hint="choose red, green or blue")
     plan = StackPlan(config.objective.na, (exposure_ms, dark_field_ms), channel, darks)
-    with (
-        _show.progress(quiet=as_json) as bars,
-        connect(config) as microscope,
-        Recorder(out, rig_header("lsm record stack", config)) as recorder,
-    ):
+    with _show.progress(quiet=as_json) as bars, ExitStack() as opened:
+        microscope = opened.enter_context(connect(config))
+        # what the rig refuses is refused here, before there is a file
+        for each_ms in dict.fromkeys(plan.exposures_ms):
+            microscope.observe(Observe(dark(microscope.board), each_ms, place, z))
+        recorder = opened.enter_context(Recorder(out, rig_header("lsm record stack", config)))
         task = bars.add_task("one image per LED", total=None, loss="")
         frames = record_led_stack(
             microscope,

@@ -156,3 +156,11 @@ def test_help_breaks_lines_where_the_terminal_does_and_not_where_the_source_does
     for command in _commands(app):
         assert command.help
         assert "\n" not in command.help.replace("\n\n", "")
+
+
+def test_a_stack_that_the_rig_refuses_leaves_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    status, err = _run(capsys, "record", "stack", "simulated", str(tmp_path / "leds.h5"), "--place", "1e9", "0")
+    assert status == 1
+    assert _explained(err)
+    assert "outside the rig's limit" in err
+    assert list(tmp_path.iterdir()) == []
