@@ -210,6 +210,8 @@ def _compare(unlit: Frame, lit: Frame, report: Report, saturated_adu: float | No
 
 def _check_place(frame: Frame, rig: RigConfig, report: Report) -> bool:
     places = dict(zip(("x_um", "y_um", "z_um"), (*frame.xy_um, frame.z_um), strict=True))
+    # an axis without a device reads 0, which says nothing
+    places = {name: place for name, place in places.items() if _has(report, "focus" if name == "z_um" else "stage")}
     report.facts["place_um"] = places
     outside = False
     for name, place in places.items():
@@ -223,10 +225,15 @@ def _check_place(frame: Frame, rig: RigConfig, report: Report) -> bool:
                 f"limits.{name} = [{low:g}, {high:g}]; nothing was moved.",
                 "home the stage, move it there by hand, or correct the limits in the rig file",
             )
-    if not outside:
+    if places and not outside:
         text = ", ".join(f"{name[0]} = {place + 0.0:.1f}" for name, place in places.items())
         report.add("ok", "limits", f"hold {text} um, where stage and focus are now.")
     return not outside
+
+
+def _has(report: Report, role: str) -> bool:
+    """Also where the roles could not be read."""
+    return bool(report.facts.get("roles", {}).get(role, "unknown"))
 
 
 def _measure(scope: Microscope, pattern: Pattern, exposure_ms: float, report: Report) -> None:
@@ -251,7 +258,7 @@ def _check_axis(scope: Microscope, name: str, first: Frame, rig: RigConfig, repo
     room_up, room_down = high - start[index], start[index] - low
     step_um = min(longest_um, room_up) if room_up >= room_down else -min(longest_um, room_down)
     about = "focus" if name == "z" else "stage"
-    if not (rig.devices.focus if name == "z" else rig.devices.xy_stage) and not report.facts["roles"][about]:
+    if not _has(report, about):
         return
     if abs(step_um) <= 0:
         report.add("warning", about, f"{name} has no room to move inside the rig's limits.", "widen the limits")

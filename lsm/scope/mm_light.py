@@ -69,7 +69,7 @@ class MmLight(ABC):
         self._latch = 0
         self._lit: Shown | None = None
         self._closed = False
-        self._timer = threading.Timer(0.0, self._expire)
+        self._timer = threading.Timer(0.0, self._expire, (0,))
         self._call(self._check)
         self.dark()
         atexit.register(self._dark_quietly)
@@ -96,7 +96,7 @@ class MmLight(ABC):
                 raise
             self._latch += 1
             self._lit = Shown(pattern.levels, latch=self._latch)
-            self._timer = threading.Timer(max(SHORTEST_HOLD_MS, hold_ms) / 1000, self._expire)
+            self._timer = threading.Timer(max(SHORTEST_HOLD_MS, hold_ms) / 1000, self._expire, (self._latch,))
             self._timer.daemon = True
             self._timer.start()
             return self._lit
@@ -189,9 +189,10 @@ class MmLight(ABC):
                 hint=f"its devices: {', '.join(known)}",
             )
 
-    def _expire(self) -> None:
+    def _expire(self, latch: int) -> None:
+        """Put out the light of this latch; another may be on by the time that the lock is free."""
         with self._lock:
-            if self._lit is not None:
+            if self._lit is not None and self._lit.latch == latch:
                 self._dark_quietly()
 
     def _dark_quietly(self) -> None:

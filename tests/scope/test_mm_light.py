@@ -157,6 +157,19 @@ def test_it_goes_dark_when_it_is_held_for_too_long(listed: MmPropertyLight, monk
     assert not listed.still_lit(shown)
 
 
+def test_the_time_of_one_light_does_not_end_the_next(listed: MmPropertyLight, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lsm.scope.mm_light.SHORTEST_HOLD_MS", 0.0)
+    with listed._lock:
+        listed.show(single_led(listed.board, 4), hold_ms=20.0)
+        expired = listed._timer
+        # over while the next is being shown
+        time.sleep(0.1)
+        shown = listed.show(single_led(listed.board, 5), hold_ms=5000.0)
+    expired.join(3.0)
+    assert listed.still_lit(shown)
+    assert ListedLeds.lit == {5}
+
+
 def test_a_device_that_hangs_is_an_error_in_time(cfg: Path, monkeypatch: pytest.MonkeyPatch):
     light = open_light(mm_rig(cfg))
     released = threading.Event()

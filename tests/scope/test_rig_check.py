@@ -163,6 +163,14 @@ def test_a_configuration_without_camera_says_how_to_name_one(board: NativeBoard,
     }
 
 
+def test_a_rig_without_stage_and_focus_is_not_outside_their_limits(board: NativeBoard, tmp_path: Path):
+    cfg = config(tmp_path, "Device,Camera,DemoCamera,DCam", "Property,Core,Camera,Camera")
+    report = checked(board, cfg=cfg, limits={"x_um": [10, 20], "y_um": [10, 20], "z_um": [10, 20]})
+    assert not report.wrong
+    assert report.facts["place_um"] == {}
+    assert not [name for name in report.latency_ms if "moved" in name]
+
+
 def test_firmware_of_another_protocol_is_told_what_to_flash(board: NativeBoard, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lsm.led.client.PROTOCOL_VERSION", 3)
     report = checked(board)
