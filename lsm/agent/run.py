@@ -139,7 +139,7 @@ def _check_tile(frame: Frame, plan: SearchPlan) -> None:
     if width_um > pitch_um + plan.camera_pixel_um:
         raise ConfigError(
             f"Images are {width_um:g} um wide, but the fields of the grid are only {pitch_um:g} um apart.",
-            hint="set search.grid.pitch_um to the width of an image",
+            hint="set a smaller camera region, or train a policy with search.grid.pitch_um as wide as an image",
         )
 
 
