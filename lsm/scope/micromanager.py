@@ -22,6 +22,8 @@ from lsm.scope.rig import RigConfig
 FED_FROM_MS = 1500.0
 """Longest exposure through which a board holds the light in silence. In a longer one it is asked twice a second, and
 so goes dark as soon as after a short one when this program dies."""
+ROLES = {"camera": "camera", "focus": "focus", "autofocus": "auto_focus"}
+"""Of devices in the rig file that Micro-Manager uses without being told a label, and their names in its methods."""
 ATTEMPTS = 2
 """Exposures tried when the light went out during the first, or the camera gave an old image."""
 
@@ -45,6 +47,7 @@ class MicroManagerMicroscope:
         self._on_close = on_close
         self._closed = False
         self._watchdog = Watchdog()
+        self._roles = self._set_roles({role: label for role in ROLES if (label := str(getattr(rig.devices, role)))})
         self._camera = CoreCamera(core, rig, self._watchdog)
         self._stages = Stages(core, rig, self._watchdog)
         self._shutter = Shutter(core, rig, self._watchdog)
@@ -155,6 +158,7 @@ class MicroManagerMicroscope:
         self._illuminator.close()
         with suppress(DeviceError):
             self._shutter.restore()
+            self._set_roles(self._roles)
         self._watchdog.close()
         if self._on_close is not None:
             with suppress(DeviceError):
@@ -175,6 +179,19 @@ class MicroManagerMicroscope:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise DeviceError(f"The microscope '{self._rig.name}' is closed.", hint="connect again")
+
+    def _set_roles(self, labels: dict[str, str]) -> dict[str, str]:
+        """Give these devices their roles in the core, which snaps and focuses with no others; returns those before."""
+
+        def set_all() -> dict[str, str]:
+            before = {role: str(getattr(self._core, f"get_{ROLES[role]}_device")()) for role in labels}
+            for role, label in labels.items():
+                if label and label != before[role]:
+                    getattr(self._core, f"set_{ROLES[role]}_device")(label)
+            return before
+
+        within_s = self._rig.timeouts_s.stage
+        return self._watchdog.call(set_all, what="Choosing 'devices'", within_s=within_s, error=DeviceError)
 
     def _set_properties(self) -> None:
         def set_all() -> None:
