@@ -5,6 +5,7 @@ import os
 import pty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from lsm.cli import main
 from lsm.cli.main import app
+from lsm.diagnose.slide import DiagnoseConfig
 
 SIMULATED = Path(__file__).parents[2] / "lsm" / "configs" / "rigs" / "simulated.toml"
 
@@ -164,3 +166,19 @@ def test_a_stack_that_the_rig_refuses_leaves_no_file(capsys: pytest.CaptureFixtu
     assert _explained(err)
     assert "outside the rig's limit" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_diagnosis_tells_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(settings: DiagnoseConfig, folder: Path, **_: Any) -> NoReturn:
+        folder.mkdir()
+        (folder / "record.h5").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lsm.cli.diagnose.diagnose_slide", interrupted)
+    folder = tmp_path / "slide [1]"
+    status, err = _run(capsys, "diagnose", "simulated", "--out", str(folder))
+    assert status == 130
+    assert f"Go on with: lsm diagnose simulated --resume '{folder}'" in err
+    assert "Interrupted: the light is off, what was recorded is kept." in err
