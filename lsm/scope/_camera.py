@@ -226,8 +226,8 @@ class CoreCamera:
         return copy
 
     def _check_exposure(self, got_ms: float, wanted_ms: float) -> None:
-        # cameras round to their line time, some tens of microseconds
-        if not math.isclose(got_ms, wanted_ms, rel_tol=0.01, abs_tol=0.05):
+        # cameras round to their line time, some tens of microseconds; very short exposures would be others then
+        if not math.isclose(got_ms, wanted_ms, rel_tol=0.01, abs_tol=min(0.05, 0.2 * wanted_ms)):
             self._exposure_ms = math.nan
             raise CameraError(
                 f"Camera '{self.label}' exposes {got_ms:g} ms where {wanted_ms:g} ms were asked for.",

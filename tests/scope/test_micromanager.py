@@ -392,6 +392,14 @@ def test_a_camera_that_exposes_otherwise_is_an_error(bench: Bench):
     assert "show" not in bench.diary
 
 
+def test_a_line_time_more_is_forgiven_but_not_five_times_the_exposure(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench.core, "get_exposure", lambda: bench.core.exposure + 0.04)
+    bench.observe(ms=2.0)
+    with pytest.raises(CameraError, match=r"exposes 0\.05 ms where 0\.01 ms"):
+        bench.observe(ms=0.01)
+    assert bench.diary.count("show") == 1
+
+
 def test_a_pattern_of_another_board_is_refused_before_anything_moves(bench: Bench):
     other = LedBoard.grid(rows=5, columns=5, pitch_mm=3.0, distance_mm=50.0)
     with pytest.raises(WrongFormat, match="another board"):
