@@ -17,9 +17,19 @@ import h5py
 import numpy as np
 
 from lsm.errors import FileMissing, RecordError
-from lsm.record._chunks import crc32
 from lsm.record._disk import sync_folder, sync_path
-from lsm.record._store import GROWING, WRITE_ERRORS, Store, create, place_of, reason
+from lsm.record._kept import Kept, kept_frames, read_pixels, whole_entries
+from lsm.record._store import (
+    GROWING,
+    READ_ERRORS,
+    WRITE_ERRORS,
+    Store,
+    create,
+    layout_of,
+    place_of,
+    reason,
+    text_attribute,
+)
 from lsm.record._superblock import clear_mark, is_marked_open
 from lsm.record.journal import Entry, Head, Journal, journal_of
 from lsm.record.schema import (
@@ -27,11 +37,7 @@ from lsm.record.schema import (
     HEADER_ATTRIBUTE,
     IDENTITY_ATTRIBUTE,
     SCHEMA,
-    SCHEMA_ATTRIBUTE,
 )
-
-READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
-"""What h5py and numpy raise on damaged files."""
 
 BLOCK = 64
 """Frames compared at a time."""
@@ -71,20 +77,6 @@ class Stand:
         return head, _entries(path, self.n_frames)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Entries of a journal whose pixels are there. n_entries: all. last_group: where those written last begin."""
-
-    n_entries: int
-    n_frames: int
-    text_end: int
-    last_group: int
-
-    @property
-    def n_lost(self) -> int:
-        return self.n_entries - self.n_frames
-
-
 def tidy(path: Path) -> str:
     """Put a recording in order that a dead writer left; what was done, in words, empty where there was nothing to do.
 
@@ -119,7 +111,7 @@ def stand_of(path: Path) -> Stand:
     tidy(path)
     place = journal_of(path)
     if place.exists():
-        _drop_empty(place)
+        _drop_empty(path, place)
     try:
         with h5py.File(path, "r", locking=False) as file:
             stand = _read_stand(path, file)
@@ -132,13 +124,13 @@ def stand_of(path: Path) -> Stand:
 
 
 def _read_stand(path: Path, file: h5py.File) -> Stand:
-    schema = file.attrs.get(SCHEMA_ATTRIBUTE)
+    schema = layout_of(path, file)
     if schema != SCHEMA:
         raise RecordError(f"{path} has the layout {schema}, not {SCHEMA}.", hint="record to a new file")
     if file["summary"].shape[0]:
         raise RecordError(f"The recording {path} has ended; there is nothing to resume.", hint="record to a new file")
     header = bytes(file.attrs[HEADER_ATTRIBUTE]).decode()
-    identity = str(file.attrs[IDENTITY_ATTRIBUTE])
+    identity = text_attribute(file, IDENTITY_ATTRIBUTE)
     n_frames = file["frames"].shape[0] if "frames" in file else 0
     if not n_frames:
         return Stand(identity, header, 0, 0, 0)
@@ -146,7 +138,7 @@ def _read_stand(path: Path, file: h5py.File) -> Stand:
     return Stand(identity, header, n_frames, int(last["text_end"]), int(last["session"]) + 1)
 
 
-def _drop_empty(place: Path) -> None:
+def _drop_empty(path: Path, place: Path) -> None:
     """Delete a journal whose writer was killed before it had written the head."""
     try:
         journal = Journal.take(place)
@@ -154,19 +146,24 @@ def _drop_empty(place: Path) -> None:
         return
     except BlockingIOError as error:
         raise RecordError(
-            f"The recording {place.with_suffix('')} is being written.", hint="wait until that program has ended"
+            f"The recording {path} is being written.", hint="wait until that program has ended"
         ) from error
     except OSError as error:
         raise RecordError(f"The journal {place} cannot be used: {reason(error)}.", hint="check the folder") from error
     if journal is not None:
         journal.close()
         raise RecordError(f"{place} could not be used.", hint="open the recording once more")
+    # the file is changed only once the head is on the disk
+    if is_marked_open(path):
+        raise RecordError(
+            f"The journal {place} is damaged at its beginning.",
+            hint="move it away to read what the recording holds without it",
+        )
     place.unlink(missing_ok=True)
 
 
 def _settle(path: Path, journal: Journal) -> str:
-    with path.open("rb") as file:
-        kept = kept_entries(file, journal)
+    kept = whole_entries(path, journal)
     if kept.n_entries < journal.head.before:
         if is_marked_open(path):
             raise RecordError(
@@ -174,8 +171,9 @@ def _settle(path: Path, journal: Journal) -> str:
                 hint="the journal is damaged; move it away to read what the recording holds without it",
             )
         return "its writer died before it went on"
-    lost = f"; {kept.n_lost} unacknowledged cut off" if kept.n_lost else ""
     clear_mark(path)
+    kept = kept_frames(path, journal, kept)
+    lost = f"; {kept.n_lost} unacknowledged cut off" if kept.n_lost else ""
     agreeing, surplus = _agreement(path, journal, kept)
     if (agreeing, surplus) == (kept.n_frames, False):
         sync_path(path)
@@ -188,39 +186,11 @@ def _settle(path: Path, journal: Journal) -> str:
     return f"its index was damaged: all {kept.n_frames} frames rebuilt from the journal{lost}"
 
 
-def kept_entries(file: BinaryIO, journal: Journal) -> Kept:
-    """What the journal guarantees.
-
-    Only pixels of the last group may be missing: each earlier one was on the disk before the next began.
-    """
-    n_frames = 0
-    group: list[Entry] = []
-    for entry in journal.entries():
-        if group and group[-1].row["group"] != entry.row["group"]:
-            group = []
-        group.append(entry)
-        n_frames += 1
-    last_group = n_frames - len(group)
-    whole = [read_pixels(file, entry) is not None for entry in group]
-    good = whole.index(False) if False in whole else len(whole)
-    text_end = int(group[0].row["text_start"][0]) if group else 0
-    if good:
-        text_end = int(group[good - 1].row["text_end"][0])
-    return Kept(n_frames, last_group + good, text_end, last_group)
-
-
-def read_pixels(file: BinaryIO, entry: Entry) -> bytes | None:
-    """The packed image at the entry's place; None where it does not match its checksum."""
-    file.seek(entry.offset)
-    payload = file.read(entry.size)
-    return payload if crc32(payload) == int(entry.row["stored_crc"][0]) else None
-
-
 def _agreement(path: Path, journal: Journal, kept: Kept) -> tuple[int, bool]:
     """Frames from the first on that the file holds as the journal does (-1: unreadable), and whether it has more."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            if str(file.attrs[IDENTITY_ATTRIBUTE]) != journal.head.identity:
+            if text_attribute(file, IDENTITY_ATTRIBUTE) != journal.head.identity:
                 raise RecordError(
                     f"{journal.path} belongs to another recording than {path}.", hint="move the journal away"
                 )
@@ -268,7 +238,7 @@ def _amend(path: Path, journal: Journal, kept: Kept) -> bool:
     """Add the last group in place and cut what is beyond it; False where the file does not agree afterwards."""
     with path.open("rb") as file:
         group = list(islice(journal.entries(), kept.last_group, kept.n_frames))
-        pixels = [read_pixels(file, entry) or b"" for entry in group]
+        pixels = [read_pixels(file, entry) for entry in group]
     try:
         store = Store(path)
     except READ_ERRORS:
@@ -276,6 +246,8 @@ def _amend(path: Path, journal: Journal, kept: Kept) -> bool:
     try:
         for index, (entry, payload) in enumerate(zip(group, pixels, strict=True), kept.last_group):
             if store.place(index) != (entry.offset, entry.size):
+                if payload is None:
+                    raise ValueError(f"the pixels of frame {index} are damaged")
                 # the same bytes once more, in new space: the old stays as the journal names it
                 store.put_pixels(index, [payload])
         if group:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lsm.errors import RecordError
 from lsm.record._chunks import unpack
-from lsm.record._mend import kept_entries, read_pixels
+from lsm.record._kept import read_pixels, whole_entries
 from lsm.record.journal import Entry, Journal, journal_of
 from lsm.record.reading import Recording
 from lsm.record.schema import SCHEMA, from_json
@@ -27,7 +27,7 @@ class SalvagedRecording(Recording):
         self._entry_held: tuple[int, Entry | None] = (-1, None)
         self._journal = Journal.peek(journal_of(path))
         self._pixels = path.open("rb")
-        self.n_frames = kept_entries(self._pixels, self._journal).n_frames
+        self.n_frames = whole_entries(path, self._journal).n_frames
         self._positions = self._journal.positions()
         self.header = from_json(self._journal.head.header.encode(), what=f"header of {path}")
         self.mended = f"nothing was changed ({why}): read from the journal"

@@ -14,10 +14,26 @@ import numpy as np
 from lsm.record._chunks import storage
 from lsm.record._disk import sync, sync_folder, sync_path
 from lsm.record.journal import Entry, Head
-from lsm.record.schema import FRAME, HEADER_ATTRIBUTE, IDENTITY_ATTRIBUTE, SCHEMA, SCHEMA_ATTRIBUTE
+from lsm.record.schema import FRAME, HEADER_ATTRIBUTE, IDENTITY_ATTRIBUTE, SCHEMA, SCHEMA_1, SCHEMA_ATTRIBUTE
 
 WRITE_ERRORS = (OSError, RuntimeError, ValueError)
 """What h5py raises when the library cannot write."""
+
+READ_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+)
+"""What h5py and numpy raise on damaged files."""
+
+_FIRST_BYTES = 2**20
+"""Where the first layout has its name: files begin with their attributes."""
 
 GROWING = ("images", "requested", "shown", "frames")
 
@@ -30,10 +46,11 @@ def create(path: Path, head: Head, *, frames: bool, summary: bytes = b"") -> Non
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with h5py.File(partial, "w", libver="v110") as file:
-            file.attrs[SCHEMA_ATTRIBUTE] = SCHEMA
+            # of fixed length: the library can loop for ever over a damaged heap of text of variable length
+            file.attrs[SCHEMA_ATTRIBUTE] = np.bytes_(SCHEMA.encode())
             file.attrs[HEADER_ATTRIBUTE] = np.bytes_(head.header.encode())
-            file.attrs[IDENTITY_ATTRIBUTE] = head.identity
-            _bytes_dataset(file, "summary", summary)
+            file.attrs[IDENTITY_ATTRIBUTE] = np.bytes_(head.identity.encode())
+            _bytes_dataset(file, "summary", summary, fletcher32=True)
             if frames:
                 _frame_datasets(file, head)
         sync_path(partial)
@@ -128,6 +145,24 @@ def place_of(file: h5py.File, index: int) -> tuple[int, int] | None:
     return None if place.byte_offset is None else (int(place.byte_offset), int(place.size))
 
 
+def text_attribute(file: h5py.File, name: str) -> str:
+    """An attribute of text of fixed length. Raises what READ_ERRORS lists."""
+    if file.attrs.get_id(name).get_type().is_variable_str():
+        raise ValueError(f"its attribute '{name}' has no fixed length")
+    return bytes(file.attrs[name]).decode()
+
+
+def layout_of(path: Path, file: h5py.File) -> str:
+    """Name of the file's layout; empty where it has none. Raises what READ_ERRORS lists."""
+    if SCHEMA_ATTRIBUTE not in file.attrs:
+        return ""
+    if not file.attrs.get_id(SCHEMA_ATTRIBUTE).get_type().is_variable_str():
+        return text_attribute(file, SCHEMA_ATTRIBUTE)
+    # only the first layout had it so; see `create` for why it is not read through the library
+    with path.open("rb") as raw:
+        return SCHEMA_1 if SCHEMA_1.encode() in raw.read(_FIRST_BYTES) else ""
+
+
 def reason(error: Exception) -> str:
     """What the operating system said, out of the library's long message."""
     if isinstance(error, OSError) and error.strerror:
@@ -152,10 +187,9 @@ def _frame_datasets(file: h5py.File, head: Head) -> None:
     _bytes_dataset(file, "text", b"")
 
 
-def _bytes_dataset(file: h5py.File, name: str, content: bytes) -> None:
-    file.create_dataset(
-        name, data=np.frombuffer(content, dtype=np.uint8), maxshape=(None,), chunks=(4096,), dtype=np.uint8
-    )
+def _bytes_dataset(file: h5py.File, name: str, content: bytes, *, fletcher32: bool = False) -> None:
+    data = np.frombuffer(content, dtype=np.uint8)
+    file.create_dataset(name, data=data, maxshape=(None,), chunks=(4096,), dtype=np.uint8, fletcher32=fletcher32)
 
 
 def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:

@@ -35,6 +35,8 @@ _MAGIC, _ENTRY_MAGIC = b"LSMJ", b"ENTR"
 _VERSION = 1
 _LONGEST = 2**28
 """Bytes of an entry; a longer one can only be damage."""
+_MOST_TRIED = 1000
+"""Places looked at for a later entry; more that look like one and are none can only be damage."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Journal:
         self.path = path
         self.head = head
         self._file = file
-        self._start = self._end = start
+        self._start = self._end = self._rest = start
         self._salt = salt
         self._n_entries = 0
         self._loose = False
@@ -187,9 +189,36 @@ class Journal:
         """The entries from the first to the last whole one."""
         self._file.seek(self._start)
         index = 0
+        self._rest = self._start
         while (entry := self._next(index)) is not None:
+            self._rest = self._file.tell()
             yield entry
             index += 1
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether bytes lie behind the last whole entry, when `entries` has come to its end."""
+        return os.fstat(self._file.fileno()).st_size > self._rest
+
+    def has_later_group(self, index: int) -> bool:
+        """Whether the rest holds frames that were handed over after the frame `index`, which it does not hold whole.
+
+        A write that was cut short leaves no such thing: the frame was kept once, and its entry is damaged.
+        """
+        if not self.has_rest:
+            return False
+        self._file.seek(self._rest)
+        rest = self._file.read()
+        at = -1
+        for _ in range(_MOST_TRIED):
+            at = rest.find(_ENTRY_MAGIC, at + 1)
+            if at < 0:
+                return False
+            self._file.seek(self._rest + at)
+            entry = self._next(None)
+            if entry is not None and int(entry.row["group"][0]) > index:
+                return True
+        return True
 
     def positions(self) -> list[int]:
         """Where each whole entry begins in the journal."""
@@ -226,7 +255,7 @@ class Journal:
         body = _PLACE.pack(index, entry.offset, entry.size) + zlib.compress(content, 1)
         return _PREFIX.pack(_ENTRY_MAGIC, len(body), crc32(body, start=self._salt)) + body
 
-    def _next(self, index: int) -> Entry | None:
+    def _next(self, index: int | None) -> Entry | None:
         prefix = self._file.read(_PREFIX.size)
         if len(prefix) < _PREFIX.size:
             return None
@@ -237,13 +266,16 @@ class Journal:
         if len(body) < length or crc32(body, start=self._salt) != crc:
             return None
         number, offset, size = _PLACE.unpack_from(body)
-        if number != index:
+        if index is not None and number != index:
             return None
-        content = zlib.decompressobj().decompress(body[_PLACE.size :], _LONGEST)
         n_levels = self.head.levels_shape[0] * self.head.levels_shape[1]
         row_end = FRAME.itemsize
-        levels = np.frombuffer(content, np.uint8, 2 * n_levels, row_end).reshape(2, *self.head.levels_shape)
-        row = np.frombuffer(content, FRAME, 1)
+        try:
+            content = zlib.decompressobj().decompress(body[_PLACE.size :], _LONGEST)
+            levels = np.frombuffer(content, np.uint8, 2 * n_levels, row_end).reshape(2, *self.head.levels_shape)
+            row = np.frombuffer(content, FRAME, 1)
+        except (ValueError, zlib.error):
+            return None
         return Entry(row, levels[0], levels[1], content[row_end + 2 * n_levels :], offset, size)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from lsm.devices import Frame, Observe, Shown
 from lsm.errors import FileMissing, RecordError
 from lsm.illum import Pattern
-from lsm.record._mend import READ_ERRORS, CannotMendError, tidy
-from lsm.record._store import place_of
+from lsm.record._limits import FRAME_DATASETS, refuse_impossible
+from lsm.record._mend import CannotMendError, tidy
+from lsm.record._store import READ_ERRORS, layout_of, place_of
 from lsm.record._superblock import is_marked_open
 from lsm.record.journal import journal_of
-from lsm.record.schema import FRAME, FRAME_1, HEADER_ATTRIBUTE, SCHEMA, SCHEMA_1, SCHEMA_ATTRIBUTE, from_json
+from lsm.record.schema import FAMILY, FRAME, FRAME_1, HEADER_ATTRIBUTE, SCHEMA, SCHEMA_1, from_json
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Recording:
         self._file = file
         self._datasets: dict[str, Any] = {}
         self._held: tuple[int, Any] = (-1, None)
-        self.schema: str = self._read(lambda: str(file.attrs[SCHEMA_ATTRIBUTE]))
+        self.schema: str = self._read(lambda: layout_of(path, file))
         self.header: dict[str, Any] = from_json(
             self._read(lambda: bytes(file.attrs[HEADER_ATTRIBUTE])), what=f"header of {path}"
         )
@@ -59,7 +60,7 @@ class Recording:
 
     def refresh(self) -> int:
         """Number of frames that a recording still being written has now."""
-        if self.growing and "frames" in self._file:
+        if self.growing and self._has_frames():
             self.n_frames = self._read(self._refreshed)
         return self.n_frames
 
@@ -119,8 +120,9 @@ class Recording:
 
     def lengths(self) -> dict[str, int]:
         """Entries of each dataset of frames, as they are in the file; bytes for `text`."""
-        names = ("images", "requested", "shown", "frames", "text") if "frames" in self._file else ()
-        return self._read(lambda: {name: int(self._file[name].shape[0]) for name in names})
+        return self._read(
+            lambda: {name: int(self._file[name].shape[0]) for name in FRAME_DATASETS if self._has_frames()}
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -133,8 +135,12 @@ class Recording:
     ) -> None:
         self.close()
 
+    def _has_frames(self) -> bool:
+        return "frames" in self._file
+
     def _count(self) -> int:
-        if "frames" not in self._file:
+        refuse_impossible(self.path, self._file)
+        if not self._has_frames():
             return 0
         table = self._dataset("frames")
         if table.dtype != _ROWS[self.schema]:
@@ -189,9 +195,7 @@ class Recording:
         try:
             return read()
         except READ_ERRORS as error:
-            raise RecordError(
-                f"The recording {self.path} is damaged: {error}.", hint="restore it from a copy"
-            ) from error
+            raise damaged(self.path, error) from error
 
 
 def open_record(path: Path) -> Recording:
@@ -214,14 +218,32 @@ def open_record(path: Path) -> Recording:
 
         return SalvagedRecording(path, error.why)
     file, growing = _open(path)
-    if file.attrs.get(SCHEMA_ATTRIBUTE) not in _ROWS:
-        file.close()
-        raise RecordError(f"{path} is not a recording of the layout {SCHEMA}.", hint="was it written by lsm?")
     try:
+        _refuse_other_layout(path, file)
         return Recording(path, file, mended=mended, growing=growing)
     except RecordError:
         file.close()
         raise
+
+
+def _refuse_other_layout(path: Path, file: h5py.File) -> None:
+    try:
+        layout = layout_of(path, file)
+    except READ_ERRORS as error:
+        raise damaged(path, error) from error
+    if layout not in _ROWS:
+        newer = layout.startswith(FAMILY)
+        raise RecordError(
+            f"{path} is a recording of the layout {layout}, this program reads {', '.join(_ROWS)}."
+            if newer
+            else f"{path} is not a recording of the layout {SCHEMA}.",
+            hint="use a newer lsm" if newer else "was it written by lsm?",
+        )
+
+
+def damaged(path: Path, error: Exception) -> RecordError:
+    """What to say of a recording that cannot be read."""
+    return RecordError(f"The recording {path} is damaged: {error}.", hint="restore it from a copy")
 
 
 def _open(path: Path) -> tuple[h5py.File, bool]:

@@ -1,6 +1,7 @@
 """What a recording holds, and where in the HDF5 file.
 
-Root attributes: `schema` (this layout's name), `header` (JSON object) and `identity` (which journal belongs to it).
+Root attributes, text of fixed length: `schema` (this layout's name), `header` (JSON object) and `identity` (which
+journal belongs to it).
 
 Datasets, one entry per frame along the first axis:
   images     uint16 [frame, y, x]            ADU, row 0 at the smallest stage y; one Blosc (LZ4, bit shuffle) chunk each
@@ -9,7 +10,7 @@ Datasets, one entry per frame along the first axis:
   frames     compound [frame]                FRAME below: scalars, and where the frame's text lies in `text`
 Datasets of bytes, UTF-8 JSON:
   text       uint8 [byte]                    per frame: {"decision": {}, "metadata": {}, "pattern": "", "board": ""}
-  summary    uint8 [byte]                    one object, empty until the run has ended
+  summary    uint8 [byte]                    one object, empty until the run has ended; Fletcher-32
 
 A frame is in the recording once its row in `frames` is: that row is written last. Text is kept as bytes
 because HDF5 forbids strings of variable length in files that stay readable while they are written.
@@ -26,8 +27,9 @@ import numpy as np
 
 from lsm.errors import RecordError
 
-SCHEMA = "lsm-record/2"
-SCHEMA_1 = "lsm-record/1"
+FAMILY = "lsm-record/"
+SCHEMA = FAMILY + "2"
+SCHEMA_1 = FAMILY + "1"
 HEADER_ATTRIBUTE = "header"
 SCHEMA_ATTRIBUTE = "schema"
 IDENTITY_ATTRIBUTE = "identity"

@@ -11,6 +11,7 @@ import numpy as np
 from lsm.devices import Frame
 from lsm.errors import LsmError, RecordError
 from lsm.record._chunks import crc32
+from lsm.record._limits import LARGEST_IMAGE_BYTES
 from lsm.record._prepare import content_crc, row_crc
 from lsm.record.journal import Journal, journal_of
 from lsm.record.reading import Recording, open_record
@@ -113,18 +114,23 @@ class _Check:
     def _against_journal(self) -> None:
         try:
             with Journal.peek(journal_of(self._recording.path)) as journal:
+                found = 0
                 for index, entry in zip(range(self._recording.n_frames), journal.entries(), strict=False):
+                    found += 1
                     if self._recording.row(index).tobytes() != entry.row.tobytes():
                         self._faults.append(f"Frame {index} differs from its entry in the journal.")
+            if found < self._recording.n_frames:
+                self._faults.append(f"The journal has whole entries of the first {found} frames only.")
         except FileNotFoundError:
             return
         except (OSError, RecordError) as error:
             self._faults.append(f"The journal cannot be read: {error}.")
 
     def _frame(self, index: int) -> None:
-        row = self._try(lambda: self._recording.row(index))
-        frame = self._try(lambda: self._recording.frame(index))
-        if row is None or frame is None:
+        try:
+            row, frame = self._recording.row(index), self._recording.frame(index)
+        except LsmError as error:
+            self._faults.append(f"Frame {index} cannot be read: {error.message}")
             return
         self._row(index, row)
         if row.dtype == FRAME:
@@ -155,7 +161,7 @@ class _Check:
     def _sums(self, index: int, row: Any, frame: Frame) -> None:
         offset, size = self._recording.place(index) or (0, 0)
         self._file.seek(offset)
-        if crc32(self._file.read(size)) != int(row["stored_crc"]):
+        if crc32(self._file.read(min(size, LARGEST_IMAGE_BYTES))) != int(row["stored_crc"]):
             self._faults.append(f"The stored image of frame {index} does not match its checksum.")
         text = self._recording.text(index)
         content = content_crc(frame.image, frame.request.pattern.levels, frame.shown.levels, text)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lsm.errors import RecordError
-from lsm.record import Recorder, Recording, _store, journal, open_record
+from lsm.record import Recorder, Recording, _store, open_record
 from lsm.record._salvage import SalvagedRecording
 from lsm.record.journal import Journal, journal_of
 from lsm.record.verify import verify_record
@@ -147,16 +147,69 @@ def test_a_resumed_recording_survives_the_next_cut(disk: Disk, tmp_path: Path):
             assert read_back(recording) == first + 1
 
 
-def test_damaged_pixels_of_an_acknowledged_frame_are_told_and_never_dropped(disk: Disk, tmp_path: Path):
-    path = disk.cuts[-1].happen(tmp_path / "cut", np.random.default_rng(0))
-    with journal.Journal.peek(journal_of(path)) as entries:
-        victim = next(entry for index, entry in enumerate(entries.entries()) if index == 2)
-    with path.open("r+b") as file:
+@pytest.fixture
+def killed(disk: Disk, tmp_path: Path) -> Path:
+    """The files of a writer that was killed after its last frame."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name, content in disk.cuts[-1].written.items():
+        (folder / name).write_bytes(content)
+    return folder / "record.h5"
+
+
+@pytest.mark.parametrize("index_lost", [False, True])
+def test_damaged_pixels_of_an_acknowledged_frame_are_told_and_never_dropped(killed: Path, index_lost: bool):
+    with Journal.peek(journal_of(killed)) as entries:
+        victim = list(entries.entries())[2]
+    with killed.open("r+b") as file:
         file.seek(victim.offset + 20)
         file.write(b"\xaa" * 8)
-    assert any("frame 2" in fault for fault in verify_record(path).faults)
-    with path.open("r+b") as file:
-        file.seek(48)
-        file.write(bytes(252))
-    with pytest.raises(RecordError, match="frame 2"):
-        open_record(path)
+        if index_lost:
+            file.seek(48)
+            file.write(bytes(252))
+    found = verify_record(killed)
+    assert any("rame 2 " in fault for fault in found.faults)
+    if index_lost:
+        with pytest.raises(RecordError, match="frame 2"):
+            open_record(killed)
+        assert journal_of(killed).exists()
+    else:
+        assert found.frames == FRAMES
+
+
+def flip(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("victim", [0, 3, 5, FRAMES - 1])
+def test_a_damaged_entry_of_the_journal_cuts_nothing_off(killed: Path, victim: int):
+    """Only the last group may be cut short; what an acknowledged frame had, is never taken for that."""
+    with Journal.peek(journal_of(killed)) as entries:
+        flip(journal_of(killed), entries.positions()[victim] + 40)
+    before = killed.stat().st_size
+    with pytest.raises(RecordError, match=f"damaged at frame {victim}, and more follows.*move the journal away"):
+        open_record(killed)
+    assert killed.stat().st_size == before
+    journal_of(killed).rename(killed.with_name("away"))
+    assert verify_record(killed).faults == ()
+    with open_record(killed) as recording:
+        assert read_back(recording) == FRAMES
+
+
+def test_a_damaged_beginning_of_the_journal_does_not_make_it_disappear(killed: Path):
+    flip(journal_of(killed), 30)
+    with pytest.raises(RecordError, match="damaged at its beginning"):
+        Recorder.resume(killed)
+    assert journal_of(killed).exists()
+    assert any("journal" in fault for fault in verify_record(killed).faults)
+
+
+def test_the_last_acknowledged_frame_is_not_taken_for_an_unfinished_one(killed: Path):
+    """Its row is in the file, so its pixels were on the disk: they are damaged, and the frame stays."""
+    with Journal.peek(journal_of(killed)) as entries:
+        flip(killed, list(entries.entries())[-1].offset + 200)
+    found = verify_record(killed)
+    assert found.frames == FRAMES
+    assert any(f"rame {FRAMES - 1} " in fault for fault in found.faults)

@@ -1,6 +1,7 @@
 """`verify` says in words what is wrong with a recording, and passes what is right."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,3 +199,74 @@ def test_the_checksum_is_the_documented_one(tmp_path: Path):
     assert zlib.crc32(b"".join([*parts, text])) == content_crc(
         frame.image, frame.request.pattern.levels, frame.shown.levels, text
     )
+
+
+def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(tmp_path: Path):
+    """Bits in unused space and in the library's spare pages are not found; what is read is the same then."""
+    path = tmp_path / "flipped.h5"
+    whole = write(tmp_path / "r.h5", why="x" * 2000).read_bytes()
+    truth = told_by(tmp_path / "r.h5")
+    rng = np.random.default_rng(3)
+    found = 0
+    for at in [*rng.integers(len(whole), size=60), whole.index(b"x" * 2000) + 900]:
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        if verify_record(path).faults:
+            found += 1
+        else:
+            assert told_by(path) == truth, at
+    assert found > 10
+
+
+def told_by(path: Path) -> list[object]:
+    """All that a reader learns from a recording."""
+    with open_record(path) as recording:
+        frames = [
+            (frame.image.tobytes(), frame.shown.levels.tobytes(), recording.row(index).tobytes(), recording.text(index))
+            for index, frame in enumerate(recording.frames())
+        ]
+        return [recording.header, recording.summary, recording.complete, frames]
+
+
+def claim(file: h5py.File, name: str, shape: tuple[int, ...], **more: object) -> None:
+    kind = file[name].dtype
+    del file[name]
+    file.create_dataset(name, shape=shape, dtype=kind, **more)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda file: claim(file, "images", (6, 10**6, 10**6)), "'images' would take more than 1024 MiB"),
+        (lambda file: claim(file, "images", (6, 64, 48), chunks=(6 * 10**5, 64, 48), maxshape=(None, 64, 48)), "MiB"),
+        (lambda file: claim(file, "shown", (6, 10**9, 3)), "'shown' would take more than 16 MiB"),
+        (lambda file: claim(file, "frames", (10**12,), chunks=(64,)), "claims 1000000000000 entries"),
+        (lambda file: claim(file, "text", (10**13,), chunks=(64,)), "claims 10000000000000 entries"),
+        (lambda file: claim(file, "summary", (10**13,), chunks=(64,)), "claims 10000000000000 entries"),
+        (lambda file: claim(file, "images", (6, 64)), "2 axes, not 3"),
+        (lambda file: file.attrs.__setitem__("schema", np.bytes_(b"lsm-record/77")), "layout lsm-record/77"),
+    ],
+)
+def test_what_a_file_claims_is_checked_before_memory_is_taken(
+    tmp_path: Path, damage: Callable[[h5py.File], None], told: str
+):
+    path = write(tmp_path / "r.h5")
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    tracemalloc.start()
+    faults = verify_record(path).faults
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert any(told in fault for fault in faults), faults
+    assert peak < 2**24
+
+
+def test_a_journal_that_lacks_frames_is_noticed_while_it_grows(tmp_path: Path):
+    path = tmp_path / "r.h5"
+    with Recorder(path, DIGESTS) as recorder:
+        for index in range(4):
+            recorder.add(make_frame(index))
+        journal = path.with_name("r.h5.journal")
+        journal.write_bytes(journal.read_bytes()[:-10])
+        assert any("first 3 frames only" in fault for fault in verify_record(path).faults)
