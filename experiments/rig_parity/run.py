@@ -1,4 +1,4 @@
-"""The same captures on the twin, on Micro-Manager's core with the firmware, on vendor devices, on the chips' own binaries.
+"""The same captures on the twin, on Micro-Manager's core with firmware, on vendor devices, on the chips' own binaries.
 
     python experiments/rig_parity/run.py                     # all five, a minute
     python experiments/rig_parity/run.py --rigs twin native  # some of them
