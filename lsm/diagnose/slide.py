@@ -106,10 +106,16 @@ def resume(
     The recorded frames are read, not taken again, and lead to the decisions that they led to before; the light
     that they cost counts. rig: where the rig file is now; None takes the place it had.
     Of a run that recorded all but lacks its report, the report is made without any light.
-    Raises InputError for a run that is complete, ConfigError or ModelMismatch for another rig or model than
-    recorded, RecordError where a decision is not the recorded one, and what diagnose raises.
+    Raises InputError for a run that is complete or still being written, ConfigError or ModelMismatch for another rig
+    or model than recorded, RecordError where a decision is not the recorded one, and what diagnose raises.
     """
+    if not (folder / RECORD).is_file():
+        raise InputError(f"{folder} holds no recording to go on with.", hint="start a new run in a new folder")
     with open_record(folder / RECORD) as recording:
+        if recording.growing:
+            raise InputError(
+                f"The run in {folder} is still being written.", hint="wait until that program has ended, or end it"
+            )
         job = _recorded_job(folder, recording, rig)
         frames = recording.n_frames
         if recording.complete:

@@ -40,7 +40,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def lock(file: BinaryIO) -> bool:
-    """Take an advisory lock that ends with the file object or its process; False where another holds it."""
+    """Take an advisory lock that ends with the file object or its process; False where another holds it.
+
+    Raises OSError where the file system offers no locks.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -52,6 +55,7 @@ def lock(file: BinaryIO) -> bool:
             import fcntl
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
+        # Windows says the second
         return False
     return True

@@ -145,6 +145,17 @@ def place_of(file: h5py.File, index: int) -> tuple[int, int] | None:
     return None if place.byte_offset is None else (int(place.byte_offset), int(place.size))
 
 
+def is_blank(path: Path, identity: str) -> bool:
+    """Whether the recording of that identity is there, without frames and summary."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            n_frames = file["frames"].shape[0] if "frames" in file else 0
+            held = n_frames + file["summary"].shape[0]
+            return held == 0 and text_attribute(file, IDENTITY_ATTRIBUTE) == identity
+    except READ_ERRORS:
+        return False
+
+
 def text_attribute(file: h5py.File, name: str) -> str:
     """An attribute of text of fixed length. Raises what READ_ERRORS lists."""
     if file.attrs.get_id(name).get_type().is_variable_str():

@@ -15,7 +15,7 @@ from lsm.devices import Frame
 from lsm.errors import RecordError
 from lsm.record._mend import Stand, stand_of
 from lsm.record._prepare import Moment, Prepared, frame_text, prepare
-from lsm.record._store import WRITE_ERRORS, Store, create, reason
+from lsm.record._store import WRITE_ERRORS, Store, create, is_blank, reason
 from lsm.record.journal import Entry, Head, Journal, journal_of
 from lsm.record.schema import to_json
 
@@ -133,6 +133,7 @@ class Recorder:
         with self._lock:
             self._refuse_if_ended()
             if self._store is None:
+                self._refuse_taken()
                 self._create(frames=False, summary=text)
             else:
                 try:
@@ -181,6 +182,7 @@ class Recorder:
         leds, colours = first.shown.shape
         self._head = Head(self._stand.identity, self._stand.header, (rows, columns), (leds, colours))
         self._journal = Journal.create(journal_of(self.path), self._head)
+        self._refuse_taken()
         create(self.path, self._head, frames=True)
         self._store = Store(self.path)
 
@@ -235,6 +237,15 @@ class Recorder:
         if self._interrupted and self._store is not None:
             self._store.cut(self._stand.n_frames, self._stand.text_end)
         self._interrupted = False
+
+    def _refuse_taken(self) -> None:
+        """Raises RecordError where another program has recorded into the file since this one made it."""
+        if not is_blank(self.path, self._stand.identity):
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.remove()
+            self._ended = True
+            raise RecordError(f"Another program has recorded into {self.path} meanwhile.", hint="record to a new file")
 
     def _refuse_if_ended(self) -> None:
         if self._ended:

@@ -11,7 +11,7 @@ import pytest
 from lsm.cli import main
 from lsm.diagnose.slide import RESUMED, DiagnoseConfig, DiagnoseResult, diagnose, resume
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
-from lsm.record import open_record
+from lsm.record import Recorder, open_record
 from lsm.safety import Interlock
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(180)]
@@ -82,6 +82,17 @@ def test_the_light_of_the_recorded_frames_counts_on(interrupted: Path, monkeypat
 def test_a_complete_run_is_not_resumed(whole: DiagnoseResult):
     with pytest.raises(InputError, match="complete"):
         resume(whole.record.parent)
+
+
+def test_what_still_runs_or_never_began_is_not_resumed(interrupted: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="no recording to go on with"):
+        resume(tmp_path)
+    with open_record(interrupted / "record.h5") as recording:
+        frame = recording.frame(0)
+    with Recorder.resume(interrupted / "record.h5") as writer:
+        with pytest.raises(InputError, match="still being written"):
+            resume(interrupted)
+        assert writer.add(frame) == CUT
 
 
 def test_a_report_that_is_missing_is_made_from_the_recording(whole: DiagnoseResult, tmp_path: Path):

@@ -68,6 +68,23 @@ def test_what_has_ended_or_is_being_written_is_not_resumed(tmp_path: Path):
         Recorder.resume(tmp_path / "none.h5")
 
 
+@pytest.mark.parametrize("summary", [None, {"done": True}])
+def test_two_programs_on_one_file_do_not_overwrite_each_other(tmp_path: Path, summary: dict[str, bool] | None):
+    """Both have it open before the first frame; the one that comes second is refused, and the file stays."""
+    path = tmp_path / "r.h5"
+    one = Recorder(path, {"seed": 3})
+    other = Recorder.resume(path)
+    with one:
+        one.add(make_frame(0), decide(0))
+        if summary is not None:
+            one.finish(summary)
+    with pytest.raises(RecordError, match="Another program has recorded"):
+        other.add(make_frame(5)) if summary is None else other.finish({})
+    other.close()
+    check(path, 1)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_journal_of_another_recording_is_not_believed(tmp_path: Path):
     mine, other = write(tmp_path / "mine.h5", 2), tmp_path / "other.h5"
     with Recorder(other, {}) as recorder:
