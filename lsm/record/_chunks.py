@@ -13,6 +13,9 @@ from numcodecs import Blosc
 
 from lsm.types import Image
 
+_UNPACKED_BYTES = slice(4, 8)
+"""Where the header of a Blosc chunk (version 1) has the size of its content."""
+
 _BLOSC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
 
 
@@ -34,6 +37,9 @@ def pack(image: Image) -> bytes:
 
 def unpack(payload: bytes, shape: tuple[int, int]) -> Image:
     """The image that was packed. Raises RuntimeError or ValueError for damaged bytes."""
+    # Blosc takes the memory that its header asks for
+    if int.from_bytes(payload[_UNPACKED_BYTES], "little") != 2 * shape[0] * shape[1]:
+        raise ValueError(f"the packed image is not one of {shape[0]} x {shape[1]} pixels")
     return np.frombuffer(_BLOSC.decode(payload), dtype="<u2").reshape(shape)
 
 

@@ -6,7 +6,10 @@ Images that are linear in light but not in ADU are given some: one millisecond a
 
 import csv
 import json
+import math
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,8 @@ from lsm.record.schema import SCHEMA_ATTRIBUTE
 from lsm.record.stacks import ROUNDING_ADU2, Dark, LedImage, LedImages, StackCamera, StackInMemory
 from lsm.record.stacks_recording import RecordedStack
 
+LARGEST_BYTES: Final = 8 * 2**30
+"""A thousand LEDs at 2048 x 2048 pixels of 16 bits."""
 FILL_ADU: Final = 0.9 * 65535
 BSCCM_METADATA: Final = "BSCCM_global_metadata.json"
 HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
@@ -97,13 +102,14 @@ def fpm_stack(path: Path) -> StackInMemory:
     """
     names = ("images", "led_grid_xy", "offset_x_mm", "offset_y_mm", "wavelength_um")
     try:
+        _refuse_large(path)
         with np.load(path) as file:
             held = {name: file[name] for name in names}
         light = held["images"].astype(np.float64) ** (1 / FPM_STORED_POWER)
         offset_mm = [float(held["offset_x_mm"]), float(held["offset_y_mm"])]
         xy_mm = held["led_grid_xy"] * FPM_PITCH_MM + offset_mm
         wavelength_um = float(held["wavelength_um"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise WrongFormat(
             f"{path} is no stack of fpm_blood_smear: {error}.", hint=f"it holds {', '.join(names)}"
         ) from error
@@ -116,6 +122,19 @@ def fpm_stack(path: Path) -> StackInMemory:
         path.stem, positions_mm, np.tile([0.0, 0.0, 1.0], (len(light), 1)), (wavelength_um,), glass=FPM_GLASS
     )
     return _linear(str(path), board, light, np.arange(len(light)), StackCamera())
+
+
+def _refuse_large(path: Path) -> None:
+    """Raises ValueError where an array claims more than the file has packed, or than memory should be taken for."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, kind = read(member)
+            claimed = math.prod(shape) * kind.itemsize
+            if not claimed <= info.file_size <= LARGEST_BYTES:
+                raise ValueError(f"its array '{info.filename}' claims {claimed} bytes of {info.file_size}")
 
 
 def bsccm_stack(folder: Path, cell: int, board: LedBoard, camera: StackCamera) -> StackInMemory:

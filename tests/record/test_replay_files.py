@@ -1,6 +1,8 @@
 """Stacks of other origin: computed, measured by others, in the layout of BSCCM; and the command."""
 
+import io
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -237,3 +239,23 @@ def test_the_command_takes_the_board_of_the_recordings_rig(tmp_path: Path, capsy
     assert "another LED board" in capsys.readouterr().err
     assert run("record", "replay", tmp_path / "leds.h5", "--out", tmp_path / "b.npy") == 2
     assert "--saturated-adu" in capsys.readouterr().err
+
+
+def test_an_archive_that_claims_too_much_or_is_cut_is_refused(tmp_path: Path):
+    """The size is in the header of each array; memory would be taken for it before anything is read."""
+    names = ("images", "led_grid_xy", "offset_x_mm", "offset_y_mm", "wavelength_um")
+    path = tmp_path / "red.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            head = io.BytesIO()
+            claim = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)}
+            np.lib.format.write_array_header_1_0(head, claim)
+            archive.writestr(f"{name}.npy", head.getvalue())
+    with pytest.raises(WrongFormat, match="claims 8000000000000 bytes"):
+        open_stack(path)
+    np.savez_compressed(path, **dict.fromkeys(names, np.ones((4, 8, 8))))
+    whole = path.read_bytes()
+    for size in (3, 40, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(WrongFormat):
+            open_stack(path)
