@@ -155,10 +155,13 @@ def bsccm_stack(folder: Path, cell: int, board: LedBoard, camera: StackCamera) -
         metadata = json.loads((folder / BSCCM_METADATA).read_text(encoding="utf-8"))
         names = [str(name) for name in metadata["led_array"]["channel_names"]]
         where = _bsccm_path(folder, cell)
-        images = np.squeeze(zarr.open_group(folder / "BSCCM_images.zarr", mode="r")[where])  # type: ignore[call-overload]
+        stored: Any = zarr.open_group(folder / "BSCCM_images.zarr", mode="r")[where]
+        if math.prod(stored.shape) * stored.dtype.itemsize > LARGEST_BYTES:
+            raise ValueError(f"cell {cell} claims images of {stored.shape}")
+        images = np.squeeze(stored)
     except OSError as error:
         raise FileMissing(f"{folder} lacks a file of BSCCM: {error}.", hint="is the data set complete?") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WrongFormat(f"{folder} is not laid out as BSCCM: {error}.", hint="see its bsccm package") from error
     leds = {int(found[1]) - 1: n for n, name in enumerate(names) if (found := re.fullmatch(r"(?i)led\D*(\d+)", name))}
     outside = [led + 1 for led in leds if not 0 <= led < board.n_leds]
