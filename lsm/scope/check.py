@@ -189,7 +189,13 @@ def _check_exposures(scope: Microscope, unlit: Pattern, report: Report, exposure
 def _compare(unlit: Frame, lit: Frame, report: Report, saturated_adu: float | None) -> None:
     means = unlit.image.mean(dtype=np.float64), lit.image.mean(dtype=np.float64)
     errors = [image.std(dtype=np.float64) / np.sqrt(image.size) for image in (unlit.image, lit.image)]
-    report.facts["frames"] = {"dark_adu": float(means[0]), "one_led_adu": float(means[1])}
+    lit_leds = [int(frame.shown.levels.any(axis=1).sum()) for frame in (unlit, lit)]
+    report.facts["frames"] = {
+        "dark_adu": float(means[0]),
+        "dark_lit_leds": lit_leds[0],
+        "one_led_adu": float(means[1]),
+        "one_led_lit_leds": lit_leds[1],
+    }
     led = int(np.flatnonzero(lit.shown.levels.any(axis=1))[0])
     if means[1] - means[0] > SEEN_SIGMA * float(np.hypot(*errors)):
         report.add("ok", "light", f"LED {led} is seen: {means[0]:.1f} ADU in the dark, {means[1]:.1f} ADU with it.")

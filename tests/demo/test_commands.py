@@ -57,7 +57,9 @@ def test_record_info_tells_what_was_recorded(capsys: pytest.CaptureFixture[str],
 
 
 def test_scope_check_lights_one_led_and_none(capsys: pytest.CaptureFixture[str]):
-    facts = json.loads(_out(capsys, "scope", "check", "simulated", "--json"))
-    assert (facts["dark"]["lit"], facts["one LED"]["lit"]) == (0, 1)
-    assert facts["one LED"]["mean_adu"] > facts["dark"]["mean_adu"]
-    assert "one LED" in _out(capsys, "scope", "check", "simulated")
+    frames = json.loads(_out(capsys, "scope", "check", "simulated", "--json", "--no-move"))["facts"]["frames"]
+    assert (frames["dark_lit_leds"], frames["one_led_lit_leds"]) == (0, 1)
+    assert frames["one_led_adu"] > frames["dark_adu"]
+    told = _out(capsys, "scope", "check", "simulated")
+    assert "LED 84 is seen" in told
+    assert "Rig 'simulated' is ready: 0 wrong, 0 warnings." in told
