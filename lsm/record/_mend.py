@@ -294,8 +294,10 @@ def _copy(path: Path, file: BinaryIO, journal: Journal, kept: Kept, store: Store
 
 def _entries(path: Path, n_frames: int) -> Iterator[Entry]:
     with h5py.File(path, "r", locking=False) as file:
+        # looking one up by name takes as long as reading from it
+        rows, requested, shown, texts = (file[name] for name in ("frames", "requested", "shown", "text"))
         for index in range(n_frames):
-            row = file["frames"][index : index + 1].astype(FRAME, copy=False)
-            text = file["text"][int(row["text_start"][0]) : int(row["text_end"][0])].tobytes()
+            row = rows[index : index + 1].astype(FRAME, copy=False)
+            text = texts[int(row["text_start"][0]) : int(row["text_end"][0])].tobytes()
             offset, size = place_of(file, index) or (0, 0)
-            yield Entry(row, file["requested"][index], file["shown"][index], text, offset, size)
+            yield Entry(row, requested[index], shown[index], text, offset, size)

@@ -259,3 +259,13 @@ def test_an_archive_that_claims_too_much_or_is_cut_is_refused(tmp_path: Path):
         path.write_bytes(whole[:size])
         with pytest.raises(WrongFormat):
             open_stack(path)
+
+
+def test_a_cell_that_claims_too_much_is_refused(tmp_path: Path):
+    dome_data(tmp_path, ["led_1"])
+    root = zarr.open_group(tmp_path / "BSCCM_images.zarr", mode="r+", zarr_format=2)
+    huge = {"shape": (1, 10**6, 10**6), "chunks": (1, 64, 64), "dtype": np.uint16, "overwrite": True}
+    root.create_array("batch_0/slide_0/led_array/cell_7", **huge)
+    camera = StackCamera(offset_adu=64.0, saturated_adu=4095.0)
+    with pytest.raises(WrongFormat, match="cell 7 claims images"):
+        open_stack(tmp_path, board=DOME, camera=camera, cell=7)
