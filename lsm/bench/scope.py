@@ -153,7 +153,7 @@ def show_scope(comparison: ScopeComparison) -> Group:
 def _cost_table(title: str, costs: Sequence[Cost]) -> Table:
     raw = next((cost.median_ms for cost in costs if cost.name == RAW), None)
     table = Table(title=title)
-    heads = ["", "median ms", "beyond exposure", "99 %", *(["bare core"] if raw else [])]
+    heads = ["", "median ms", "ms beyond exposure", "99 % ms", *(["bare core"] if raw else [])]
     for head in heads:
         table.add_column(head, justify="right" if head else "left")
     for cost in costs:

@@ -105,9 +105,9 @@ def _print_rest(console: Console, plain: dict[str, Any]) -> None:
             f"refused yet changed something {limits['changed']}, crashed {limits['crashed']}.",
             highlight=False,
         )
-    if plain["left_out"]:
-        reason = next(iter(plain["left_out"].values()))
-        console.print(f"Left out, {reason}: {', '.join(plain['left_out'])}.", highlight=False)
+    for reason in dict.fromkeys(plain["left_out"].values()):
+        classes = [name for name, why in plain["left_out"].items() if why == reason]
+        console.print(f"Left out, {reason}: {', '.join(classes)}.", highlight=False)
     kept = plain["promise_kept"]
     verdict = "[green]Nothing was silently wrong, nothing hung.[/]" if kept else "[bold red]A promise is broken.[/]"
     console.print(f"{verdict} {plain['minutes']:.1f} minutes, commit {plain['machine']['commit']}.", highlight=False)

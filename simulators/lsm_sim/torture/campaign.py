@@ -78,13 +78,15 @@ def torture(
             trials += done
             on_step(len(trials), len(names))
         limits = fuzz.result() if fuzz else None
-    reason = "needs a simulated rig: what really happened must be known"
+    left_out = dict.fromkeys({*HOST_CLASSES, *bench_names} - set(names), "more faults are needed to reach them")
+    if not simulated:
+        left_out |= dict.fromkeys((*BENCH_CLASSES, HOST_KILLED), "a simulated rig must know what really happened")
     return TortureReport(
         rig=rig.name,
         seed=seed,
         trials=tuple(sorted(trials, key=lambda trial: (*HOST_CLASSES, *bench_names, WORKER).index(trial.kind))),
         dark_after_death_s=tuple(trial.took_s for trial in trials if trial.kind == HOST_KILLED),
-        left_out={} if simulated else dict.fromkeys((*BENCH_CLASSES, HOST_KILLED), reason),
+        left_out=dict(sorted(left_out.items())),
         limits=limits,
         minutes=(time.monotonic() - began_s) / 60,
     )
