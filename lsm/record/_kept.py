@@ -8,7 +8,7 @@ from typing import BinaryIO
 import h5py
 
 from lsm.errors import RecordError
-from lsm.record._chunks import crc32
+from lsm.record._chunks import crc32c
 from lsm.record._store import READ_ERRORS
 from lsm.record.journal import Entry, Journal
 
@@ -73,7 +73,7 @@ def read_pixels(file: BinaryIO, entry: Entry) -> bytes | None:
         return None
     file.seek(entry.offset)
     payload = file.read(entry.size)
-    return payload if crc32(payload) == int(entry.row["stored_crc"][0]) else None
+    return payload if crc32c(payload) == int(entry.row["stored_crc"][0]) else None
 
 
 def _count(file: BinaryIO, journal: Journal) -> Kept:

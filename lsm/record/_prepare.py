@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lsm.devices import Frame
-from lsm.record._chunks import crc32, pack
+from lsm.record._chunks import crc32c, pack
 from lsm.record.journal import Entry
 from lsm.record.schema import FRAME, to_json
 from lsm.types import DutyLevels
@@ -16,7 +16,7 @@ from lsm.types import DutyLevels
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One frame, ready. payload: the packed image. content_crc: CRC-32 of image, levels and text."""
+    """One frame, ready. payload: the packed image. content_crc: CRC-32C of image, levels and text."""
 
     row: np.ndarray
     requested: DutyLevels
@@ -66,20 +66,20 @@ def prepare(frame: Frame, text: bytes, moment: Moment) -> Prepared:
     shown = np.ascontiguousarray(frame.shown.levels)
     payload = pack(frame.image)
     row = _row(frame, moment)
-    row["stored_crc"] = crc32(payload)
+    row["stored_crc"] = crc32c(payload)
     content = content_crc(frame.image, requested, shown, text)
     return Prepared(row, requested, shown, text, payload, content, frame.image.shape)
 
 
 def content_crc(image: np.ndarray, requested: np.ndarray, shown: np.ndarray, text: bytes) -> int:
-    return crc32(image.astype("<u2", copy=False), requested, shown, text)
+    return crc32c(image.astype("<u2", copy=False), requested, shown, text)
 
 
 def row_crc(row: np.ndarray, start: int) -> int:
     """The `crc` of a row: that of the frame's content, carried on over the row without it."""
     bare = row.copy()
     bare["crc"] = 0
-    return crc32(bare.tobytes(), start=start)
+    return crc32c(bare.tobytes(), start=start)
 
 
 def _row(frame: Frame, moment: Moment) -> np.ndarray:

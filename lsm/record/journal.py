@@ -5,9 +5,10 @@ opens, although the pixels are all there. So each frame also has an entry in `<n
 pixels, and where in the HDF5 file these lie. From the two the recording can be built again. The journal goes
 when the recording is closed in order.
 
-File: "LSMJ", version (u32), length and CRC-32 of the head (u32 each), the head (JSON). Then entries: "ENTR", length and
-CRC-32 of what follows (u32 each), index, offset, size (u64 each), and, deflated, the row, the levels asked for, those
-shown, and the text. The CRC-32 of an entry begins with that of the head, so that no entry of another journal fits.
+File: "LSMJ", version (u32), length and CRC-32C of the head (u32 each), the head (JSON). Then entries: "ENTR", length
+and CRC-32C of what follows (u32 each), index, offset, size (u64 each), and, deflated, the row, the levels asked for,
+those shown, and the text. The CRC-32C of an entry begins with that of the head, so that no entry of another journal
+fits.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import BinaryIO
 import numpy as np
 
 from lsm.errors import RecordError
-from lsm.record._chunks import crc32
+from lsm.record._chunks import crc32c
 from lsm.record._disk import lock, sync, sync_folder
 from lsm.record.schema import FRAME
 from lsm.types import DutyLevels
@@ -103,7 +104,7 @@ class Journal:
             if not lock(file):
                 raise OSError(f"{path} is locked by another program")
             text = head.pack()
-            salt = crc32(text)
+            salt = crc32c(text)
             _write(file, _HEAD.pack(_MAGIC, _VERSION, len(text), salt) + text)
             os.fsync(file.fileno())
             sync_folder(path.parent)
@@ -155,7 +156,7 @@ class Journal:
             return None
         magic, version, length, salt = _HEAD.unpack(start)
         text = file.read(min(length, _LONGEST))
-        if magic != _MAGIC or crc32(text) != salt:
+        if magic != _MAGIC or crc32c(text) != salt:
             return None
         if version != _VERSION:
             raise RecordError(f"The journal {path} has version {version}, not {_VERSION}.", hint="use a newer lsm")
@@ -253,7 +254,7 @@ class Journal:
     def _pack(self, index: int, entry: Entry) -> bytes:
         content = b"".join((entry.row.tobytes(), entry.requested.tobytes(), entry.shown.tobytes(), entry.text))
         body = _PLACE.pack(index, entry.offset, entry.size) + zlib.compress(content, 1)
-        return _PREFIX.pack(_ENTRY_MAGIC, len(body), crc32(body, start=self._salt)) + body
+        return _PREFIX.pack(_ENTRY_MAGIC, len(body), crc32c(body, start=self._salt)) + body
 
     def _next(self, index: int | None) -> Entry | None:
         prefix = self._file.read(_PREFIX.size)
@@ -263,7 +264,7 @@ class Journal:
         if magic != _ENTRY_MAGIC or not _PLACE.size < length <= _LONGEST:
             return None
         body = self._file.read(length)
-        if len(body) < length or crc32(body, start=self._salt) != crc:
+        if len(body) < length or crc32c(body, start=self._salt) != crc:
             return None
         number, offset, size = _PLACE.unpack_from(body)
         if index is not None and number != index:

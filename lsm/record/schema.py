@@ -68,7 +68,7 @@ started_ns, ended_ns: the monotonic clock around the exposure. recorded_ns, reco
 the wall clock (UTC, since 1970) at one moment when the frame was handed over, so that each gives the other.
 session: 0, and one more after each resumption: monotonic times compare only within a session.
 group: index of the first frame that was handed over together with this one (a burst, or the frame itself).
-stored_crc: CRC-32 of the image as it is stored, compressed. crc: CRC-32 of the image, the levels asked for, those
+stored_crc: CRC-32C of the image as it is stored, compressed. crc: CRC-32C of the image, the levels asked for, those
 shown, the text, and this row with crc = 0, in this order.
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lsm.devices import Frame
 from lsm.errors import LsmError, RecordError
-from lsm.record._chunks import crc32
+from lsm.record._chunks import crc32c
 from lsm.record._limits import LARGEST_IMAGE_BYTES
 from lsm.record._prepare import content_crc, row_crc
 from lsm.record.journal import Journal, journal_of
@@ -161,7 +161,7 @@ class _Check:
     def _sums(self, index: int, row: Any, frame: Frame) -> None:
         offset, size = self._recording.place(index) or (0, 0)
         self._file.seek(offset)
-        if crc32(self._file.read(min(size, LARGEST_IMAGE_BYTES))) != int(row["stored_crc"]):
+        if crc32c(self._file.read(min(size, LARGEST_IMAGE_BYTES))) != int(row["stored_crc"]):
             self._faults.append(f"The stored image of frame {index} does not match its checksum.")
         text = self._recording.text(index)
         content = content_crc(frame.image, frame.request.pattern.levels, frame.shown.levels, text)

@@ -53,7 +53,7 @@ def record_and_kill(processes: ForkServerContext, path: Path, delay_s: float) ->
 
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path):
     """Opened, verified, resumed, and in the end equal to the recording of a writer that was left alone."""
-    tally = kill_campaign(InventedFrames(frames=12), KILLS, seed=2024, folder=tmp_path)
+    tally = kill_campaign(InventedFrames(frames=60), KILLS, seed=2024, folder=tmp_path)
     assert tally.faults == []
     assert tally.kills == KILLS
     assert tally.acknowledged > KILLS
