@@ -1,5 +1,5 @@
 """`python -m lsm.cli` is the command `lsm`."""
 
-from lsm.cli.main import main
+from lsm.cli import main
 
 main()

@@ -13,7 +13,7 @@ from lsm.bench.contenders import kernel
 from lsm.bench.promises import Promise
 from lsm.bench.scaling import fit
 from lsm.bench.timing import Effort, Job, in_turns
-from lsm.cli.main import app
+from lsm.cli.app import app
 from lsm.optics import _native
 
 

@@ -19,7 +19,7 @@ from lsm.bench.scope import (
     scope_promises,
     wired_rig,
 )
-from lsm.cli.main import app
+from lsm.cli.app import app
 
 pytest.importorskip("mm_test_adapters", reason="Micro-Manager's demonstration adapters are not installed")
 

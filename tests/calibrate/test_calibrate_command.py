@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lsm.cli.main import main
+from lsm.cli import main
 
 pytestmark = pytest.mark.firmware
 

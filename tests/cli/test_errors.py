@@ -3,6 +3,9 @@
 import json
 import os
 import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +16,7 @@ import typer
 from PIL import Image
 
 from lsm.cli import main
-from lsm.cli.main import app
+from lsm.cli.app import app
 from lsm.diagnose.slide import DiagnoseConfig
 
 SIMULATED = Path(__file__).parents[2] / "lsm" / "configs" / "rigs" / "simulated.toml"
@@ -182,3 +185,21 @@ def test_an_interrupted_diagnosis_tells_how_to_go_on(
     assert status == 130
     assert f"Go on with: lsm diagnose simulated --resume '{folder}'" in err
     assert "Interrupted: the light is off, what was recorded is kept." in err
+
+
+def test_ctrl_c_while_modules_are_read_ends_in_a_word():
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "lsm.cli", "--version"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        # torch takes long enough to be interrupted in
+        while "torch._utils" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.rstrip().endswith("Interrupted.")
+    assert "Traceback" not in told

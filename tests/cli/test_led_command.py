@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lsm.cli.main import app
+from lsm.cli.app import app
 from lsm.errors import FileMissing, IlluminatorError, InputError
 from lsm.illum import LedBoard, single_led
 from lsm.led import LedBoardClient, SequencePlan, SerialTransport

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from lsm.cli.main import app
+from lsm.cli.app import app
 from lsm.scope import RigConfig
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 from typer.testing import CliRunner
 
-from lsm.cli.main import app
+from lsm.cli.app import app
 from lsm.errors import ConfigError, FileMissing, IlluminatorError, IlluminatorTimeout
 from lsm.illum import LedBoard, bright_field, single_led
 from lsm.led import IlluminateClient, LedBoardClient, find, find_board, open_port

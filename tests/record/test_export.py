@@ -20,7 +20,7 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from ome_zarr_models.v05.image import Image
 
-from lsm.cli.main import main
+from lsm.cli import main
 from lsm.devices import Frame
 from lsm.errors import FileMissing, InputError, RecordError
 from lsm.illum import Pattern

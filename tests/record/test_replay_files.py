@@ -11,7 +11,7 @@ import pytest
 import zarr
 from PIL import Image
 
-from lsm.cli.main import main
+from lsm.cli import main
 from lsm.devices import Observe
 from lsm.errors import FileMissing, InputError, NotMeasured, WrongFormat
 from lsm.illum import LedBoard, Pattern, bright_field, dark_field, half_disc, single_led

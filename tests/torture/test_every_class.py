@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsm.cli.main import main
+from lsm.cli import main
 from lsm.scope import RigConfig, find_rig
 from lsm_sim.torture import TortureReport, torture
 from lsm_sim.torture.campaign import BENCH_CLASSES, HOST_CLASSES, HOST_KILLED, draw
