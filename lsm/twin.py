@@ -236,31 +236,17 @@ class Twin:
     after each; its clock counts moves, waits and exposures, not the time that computing takes.
 
     The noise of the n-th exposure and the error of the n-th move depend on the seed and n alone, so the same seed
-    and the same requests give the same images. exposures, moves, at: start as if so many of each had been made
-    before, which left stage and focus at this x, y, z; the clock starts at 0 and backlash anew. `relive` continues
-    those too.
+    and the same requests give the same images.
     """
 
-    def __init__(
-        self,
-        sample: Smear,
-        config: TwinConfig,
-        seed: int,
-        *,
-        exposures: int = 0,
-        moves: int = 0,
-        at: Position | None = None,
-    ) -> None:
+    def __init__(self, sample: Smear, config: TwinConfig, seed: int) -> None:
         self._config = config
         self._extent_um = sample.extent_um
         self._renderer = FieldRenderer(sample, config.led_board.board(), config)
         self._seed = seed
-        self._exposures = exposures
-        x_um, y_um, self._z_um = at or (self._extent_um[0] / 2, self._extent_um[1] / 2, 0.0)
-        self._xy_um = (x_um, y_um)
-        self._stage = StageState(
-            config.stage or StageErrors(), draws(seed, STAGE), xy_um=self._xy_um, z_um=self._z_um, moves=moves
-        )
+        self._exposures = 0
+        self._xy_um, self._z_um = (self._extent_um[0] / 2, self._extent_um[1] / 2), 0.0
+        self._stage = StageState(config.stage or StageErrors(), draws(seed, STAGE), xy_um=self._xy_um, z_um=self._z_um)
         self._wait_ms = config.stage.wait_ms if config.stage else 0.0
         self._latch = 0
 

@@ -125,15 +125,3 @@ def test_a_run_that_is_relived_goes_on_to_the_bit():
     pattern = bright_field(resumed.board, na=0.1)
     resumed.relive(Observe(pattern, EXPOSURE_MS, **place) for place in WAY[:3])
     assert [look(resumed, **place).image.tobytes() for place in WAY[3:]] == images[3:]
-
-
-def test_a_run_goes_on_from_counts_alone_where_nothing_has_a_history():
-    stage = StageErrors(xy=AxisErrors(repeatability_um=2.0))
-    whole = with_stage(stage)
-    images = [look(whole, **place).image.tobytes() for place in WAY]
-    config = CONFIG.model_copy(update={"stage": stage})
-    # the first capture is where the stage starts, the second moves stage and focus, the fourth the focus
-    resumed = Twin(SMEAR, config, 0, exposures=3, moves=2, at=(170.0, 90.0, 4.0))
-    assert look(resumed, **WAY[4]).image.tobytes() != images[4]
-    resumed = Twin(SMEAR, config, 0, exposures=4, moves=3, at=(170.0, 90.0, 1.0))
-    assert look(resumed, **WAY[4]).image.tobytes() == images[4]

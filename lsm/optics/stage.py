@@ -109,8 +109,8 @@ class StageState:
     """Where the stage is after the moves commanded so far.
 
     Starts at rest, in contact on the side from which targets are met. Times are milliseconds of one clock and never
-    run backwards. The random error of a move depends on `rng` and on how many moves came before, `moves` of them
-    before this start; drift on time alone. Neither depends on how often one asks.
+    run backwards. The random error of a move depends on `rng` and on how many moves came before; drift on time alone.
+    Neither depends on how often one asks.
     Raises StageError for a time before the last one asked about, or a target that is not finite.
     """
 
@@ -121,11 +121,10 @@ class StageState:
         *,
         xy_um: tuple[float, float],
         z_um: float = 0.0,
-        moves: int = 0,
     ) -> None:
         self._errors = errors
         self._key = int(rng.integers(2**63))
-        self._moves = moves
+        self._moves = 0
         self._walk = _Walk(errors.z_walk_um_per_sqrt_min, draws(self._key, 1))
         self._axes = [AxisState(start, start) for start in (*xy_um, z_um)]
         self._each = (errors.xy, errors.xy, errors.z)

@@ -14,7 +14,7 @@ from lsm.devices import Illuminator, Observe
 from lsm.errors import ConfigError
 from lsm.led import LedBoardClient
 from lsm.optics import Camera, ImagingSystem
-from lsm.optics.stage import Position, StageErrors
+from lsm.optics.stage import StageErrors
 from lsm.samples import ProceduralSmear, Smear, SmearConfig
 from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
@@ -85,9 +85,6 @@ def simulated(
     seed: int = 0,
     renderer: Renderer | None = None,
     board_folder: Path | None = None,
-    exposures: int = 0,
-    moves: int = 0,
-    at: Position | None = None,
     history: Iterable[Observe] = (),
     light: Callable[[Board], Illuminator] | None = None,
 ) -> SimulatedMicroscope:
@@ -97,9 +94,7 @@ def simulated(
     camera, stage and focus are simulated too, over `sample` (default: the smear of the options, grown from `seed`),
     and the image is lit by what the firmware shows. renderer: computes the images instead of lsm.twin.
     board_folder: where the board leaves its log of all lit frames (frames.bin); default: a temporary folder.
-    exposures, moves, at: start as if so many of each had been made before, which left stage and focus at this x, y, z
-    (as read back); see World for what else a run that goes on needs. history: the captures themselves, which World
-    relives instead; a capture that was tried twice stands there twice.
+    history: captures of before, so that a run goes on; a capture that was tried twice stands there twice.
     light: makes the light source of the board that was switched on, instead of a client with the rig's settings.
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
@@ -109,16 +104,7 @@ def simulated(
         board = undo.enter_context(_power_on(rig, options, board_folder))
         world = None
         if rig.cfg is None:
-            world = _world(
-                rig,
-                options,
-                board,
-                renderer or _twin(rig, options, sample, seed),
-                seed=seed,
-                exposures=exposures,
-                moves=moves,
-                at=at,
-            )
+            world = _world(rig, options, board, renderer or _twin(rig, options, sample, seed), seed=seed)
             world.relive(history)
             if rig.trigger.input is not None and rig.trigger.output is not None:
                 world.wires = TriggerWires(board, to_board=rig.trigger.input, to_camera=rig.trigger.output)
@@ -185,26 +171,12 @@ def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed:
     return FieldRenderer(sample or ProceduralSmear(options.smear, seed), rig.led.board.build(), config)
 
 
-def _world(
-    rig: RigConfig,
-    options: SimulatorOptions,
-    board: Board,
-    renderer: Renderer,
-    *,
-    seed: int,
-    exposures: int,
-    moves: int,
-    at: Position | None,
-) -> World:
-    x_um, y_um, z_um = at or (sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2, 0.0)
+def _world(rig: RigConfig, options: SimulatorOptions, board: Board, renderer: Renderer, *, seed: int) -> World:
     return World(
         renderer,
         board.lit,
-        xy_um=(x_um, y_um),
-        z_um=z_um,
+        xy_um=(sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2),
         seed=seed,
-        exposures=exposures,
-        moves=moves,
         repeatability_um=options.repeatability_um,
         move_ms=options.move_ms,
         stage=options.stage,

@@ -63,9 +63,7 @@ class World:
     exposure_takes_time: wait for the exposure as a camera does.
 
     The noise of the n-th exposure and the play of the n-th move depend on the seed and n alone, so the same seed and
-    the same calls give the same images. exposures, moves: how many of each were made before this start, which left
-    stage and focus at `xy_um` and `z_um`. What follows from a history is not continued by them: backlash begins
-    anew and the clock of the drift at 0. `relive` continues that too.
+    the same calls give the same images.
     """
 
     def __init__(
@@ -76,8 +74,6 @@ class World:
         xy_um: tuple[float, float] = (0.0, 0.0),
         z_um: float = 0.0,
         seed: int = 0,
-        exposures: int = 0,
-        moves: int = 0,
         repeatability_um: float = 0.5,
         move_ms: float = 0.0,
         stage: StageErrors | None = None,
@@ -89,12 +85,11 @@ class World:
         self._xy_um = xy_um
         self._z_um = z_um
         self._seed = seed
-        self._exposures = exposures
-        self._moves = moves
+        self._exposures = self._moves = 0
         self._repeatability_um = repeatability_um
         self._move_ms = move_ms
         self._wait_ms = stage.wait_ms if stage else 0.0
-        self._stage = StageState(stage or StageErrors(), draws(seed, STAGE), xy_um=xy_um, z_um=z_um, moves=moves)
+        self._stage = StageState(stage or StageErrors(), draws(seed, STAGE), xy_um=xy_um, z_um=z_um)
         self._ready = False
         self._moved: Drive = "stage"
         self._colours = colours
@@ -129,12 +124,12 @@ class World:
 
     @property
     def exposures(self) -> int:
-        """How many were made, those before the start included."""
+        """How many were made, those relived included."""
         return self._exposures
 
     @property
     def moves(self) -> int:
-        """How many were made by stage and focus together, those before the start included."""
+        """How many were made by stage and focus together, those relived included."""
         return self._moves
 
     def move_xy(self, x_um: float, y_um: float) -> None:

@@ -94,7 +94,7 @@ def test_a_simulated_run_goes_on_to_the_bit():
     rig = make_rig(None)
     with connect(rig, sample=SMEAR, seed=SEED) as scope:
         whole = take(scope)
-    last = whole[3]
-    with connect(rig, sample=SMEAR, seed=SEED, exposures=4, moves=4, at=(*last.xy_um, last.z_um)) as scope:
+        past = requests(scope)[:4]
+    with connect(rig, sample=SMEAR, seed=SEED, history=past) as scope:
         rest = take(scope, skip=4)
     assert same(rest, whole[4:])

@@ -107,12 +107,11 @@ def carry_out(world: World, requests: list[Observe]) -> None:
 
 def test_a_run_that_goes_on_has_the_noise_and_the_play_of_the_whole():
     whole, rest = Diary(), Diary()
-    uninterrupted = world(whole, None)
+    uninterrupted, resumed = world(whole, None), world(rest, None)
     carry_out(uninterrupted, RUN[:3])
-    exposures, moves, at = uninterrupted.exposures, uninterrupted.moves, uninterrupted.xy_um
-    assert (exposures, moves) == (3, 2)
+    resumed.relive(RUN[:3])
+    assert (uninterrupted.exposures, uninterrupted.moves) == (resumed.exposures, resumed.moves) == (3, 2)
     carry_out(uninterrupted, RUN[3:])
-    resumed = world(rest, None, xy_um=at, z_um=2.0, exposures=exposures, moves=moves)
     # a program that has just started commands the place where the stage stands already
     resumed.move_xy(50.0, 60.0)
     carry_out(resumed, RUN[3:])
