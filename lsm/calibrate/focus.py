@@ -24,6 +24,12 @@ CAP = 0.5
 # standard deviations by which the fitted curve must differ from a flat one
 CERTAIN = 4.0
 FEWEST = 4
+# of the smallest measure, by which the largest must be above it: by less it changes with brightness alone, through the
+# camera's black level and rounding, and with noise
+RISE = 0.1
+# of that rise, which must be left above all places further than so many coarse steps away
+APART, FAR_STEPS = 0.25, 2.0
+FLAT_HINT = "look at a place with cells, expose longer, search a wider range, or use a pattern with more contrast"
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,9 @@ def sharpness_focus(
 ) -> FocusFound:
     """The focus at which images under `pattern` are sharpest; the focus is left there.
 
-    xy_um: where to look; None is here. Raises CalibrationFailed where no position is sharper than others, or the
-    sharpest is at an end of the range, ConfigError for a measure that does not exist, and what the microscope raises.
+    xy_um: where to look; None is here. Raises CalibrationFailed where no position is clearly sharper than others, two
+    are equally sharp far apart, or the sharpest is at an end of the range, ConfigError for a measure that does not
+    exist, and what the microscope raises.
     """
     if search.measure not in MEASURES:
         raise ConfigError(f"There is no measure '{search.measure}'.", hint=f"one of: {', '.join(sorted(MEASURES))}")
@@ -120,6 +127,7 @@ def sharpness_focus(
             f"Images are sharpest at {z_um:.1f} um, not inside the range [{low_um:g}, {high_um:g}] um.",
             hint="widen the range, or bring the sample nearer to focus by hand",
         )
+    _refuse_weak_peak(np.array(seen), z_um, FAR_STEPS * step_um)
     taker.approach(z_um=z_um)
     return FocusFound(z_um, sigma_um, taker.frames, taker.dose_led_ms, f"sharpness ({search.measure})", tuple(seen))
 
@@ -148,8 +156,27 @@ def _vertex(places: Samples, values: Samples) -> tuple[float, float]:
     return middle + width * float(-slope / (2 * bend)), width * math.sqrt(max(0.0, float(variance)))
 
 
+def _refuse_weak_peak(seen: Float[np.ndarray, "look 2"], z_um: float, far_um: float) -> None:
+    """Raise CalibrationFailed for a curve of sharpness that hardly rises, or as high again `far_um` away."""
+    places, values = seen.T
+    floor, top = values.min(), values.max()
+    if not top >= (1 + RISE) * floor:
+        raise CalibrationFailed(
+            f"Images at {z_um:.1f} um are only {100 * (top / floor - 1):.2g} % sharper than those that are least so; "
+            f"a focus is believed from {100 * RISE:g} % on.",
+            hint=FLAT_HINT,
+        )
+    far = np.abs(places - z_um) > far_um
+    if far.any() and not top - values[far].max() >= APART * (top - floor):
+        again_um = float(places[far][values[far].argmax()])
+        raise CalibrationFailed(
+            f"Images are about as sharp at {again_um:.1f} um as at {z_um:.1f} um.",
+            hint="search a narrower range around the right one, use another measure, or expose longer",
+        )
+
+
 def _flat(places: Samples) -> CalibrationFailed:
     return CalibrationFailed(
         f"No focus from {places[0]:.1f} to {places[-1]:.1f} um is sharper than the others.",
-        hint="look at a place with cells, expose longer, search a wider range, or use a pattern with more contrast",
+        hint=FLAT_HINT,
     )

@@ -17,7 +17,7 @@ from lsm.calibrate import (
     sharpness_focus,
     two_led_focus,
 )
-from lsm.devices import Frame, Observe
+from lsm.devices import Frame, Observe, Shown
 from lsm.errors import CalibrationFailed, ConfigError, LimitExceeded
 from lsm.illum import LedBoard, bright_field
 from lsm.safety import Interlock, Limits
@@ -121,6 +121,39 @@ def test_bare_glass_has_no_focus():
         by_sharpness(bare)
     with pytest.raises(CalibrationFailed, match="agree only"):
         by_two_leds(bare, 10.0)
+
+
+class Drawn:
+    """A microscope whose image is drawn from its focus alone: stripes of this mean and contrast."""
+
+    def __init__(self, stripes: Callable[[float], tuple[float, float]]) -> None:
+        self.board = LedBoard.grid(rows=7, columns=7, pitch_mm=3.0, distance_mm=50.0)
+        self._stripes = stripes
+
+    def observe(self, request: Observe) -> Frame:
+        z_um = request.z_um or 0.0
+        mean_adu, contrast = self._stripes(z_um)
+        row = mean_adu * (1 + contrast * np.sin(np.arange(64) / 3))
+        image = np.tile(row, (64, 1)).astype(np.uint16)
+        return Frame(image, request, Shown(request.pattern.levels), (0.0, 0.0), z_um, 0, 1)
+
+    def close(self) -> None: ...
+
+
+def test_light_that_changes_with_the_focus_is_no_focus():
+    # so does Micro-Manager's demonstration camera; cut to whole numbers, dim images have another contrast
+    lamp = Drawn(lambda z_um: (1000 / (1 + (z_um / 30) ** 2), 0.78))
+    with pytest.raises(CalibrationFailed, match="only"):
+        by_sharpness(lamp)
+
+
+def test_two_places_equally_sharp_are_no_focus():
+    def one(z_um: float, middle_um: float) -> float:
+        return math.exp(-(((z_um - middle_um) / 40) ** 2))
+
+    assert by_sharpness(Drawn(lambda z_um: (1000.0, 0.8 * one(z_um, -60)))).z_um == pytest.approx(-60, abs=2.0)
+    with pytest.raises(CalibrationFailed, match="as sharp at"):
+        by_sharpness(Drawn(lambda z_um: (1000.0, 0.8 * (one(z_um, -60) + one(z_um, 85)))))
 
 
 def test_a_focus_outside_the_range_is_not_made_up():

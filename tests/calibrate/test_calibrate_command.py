@@ -39,6 +39,12 @@ def test_the_rigs_own_autofocus_runs_under_guard(capsys: pytest.CaptureFixture[s
     assert found["lowest_um"] <= found["z_um"] <= found["highest_um"]
 
 
+def test_a_camera_that_shows_no_sample_has_no_focus(capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("mm_test_adapters", reason="Micro-Manager's demonstration adapters are not installed")
+    assert run("focus", "demo_camera") == 1
+    assert "% sharper" in capsys.readouterr().err
+
+
 def test_a_range_that_the_rig_forbids_is_one_sentence(capsys: pytest.CaptureFixture[str]):
     assert run("focus", "simulated", "--method", "guess") == 2
     assert "two-leds" in capsys.readouterr().err
