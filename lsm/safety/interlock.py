@@ -2,12 +2,13 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 
 from lsm.devices import Burst, BurstMicroscope, Frame, LocatedMicroscope, Microscope, Observe
-from lsm.errors import DeviceError, WrongFormat
+from lsm.errors import DeviceError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, dark
 from lsm.safety.light import Clock, LightBudget
 from lsm.safety.limits import Limits, plain_burst, plain_request, requested_dose_led_ms
@@ -23,7 +24,7 @@ class Interlock:
     Also a context manager that closes the microscope. Requests from several threads are served one by one.
     The dose of a capture is charged when it begins, so one that fails half-way is paid in full; attempts that
     the microscope repeated (Frame.metadata["attempts"]) are paid each, and one that a device failed is paid twice:
-    microscopes repeat a capture once before they give up.
+    microscopes repeat a capture once before they give up. One that the microscope itself refuses costs nothing.
 
     Before a request that moves anything, a LocatedMicroscope is asked where it is, so that what a joystick has moved
     counts, and the stage goes nowhere while the focus is outside z_um. With another microscope that is known from
@@ -167,29 +168,35 @@ class Interlock:
 
     def _capture(self, request: Observe) -> Frame:
         xy_um = self._end_xy(request)
-        self._light.charge((request,), xy_um)
-        self._at = None
-        try:
+        with self._paid((request,), xy_um):
             frame = self.microscope.observe(request)
-        except DeviceError:
-            self._light.charge((request,), xy_um)
-            raise
         self._settle(frame, xy_um)
         return frame
 
     def _burst(self, microscope: BurstMicroscope, request: Burst) -> tuple[Frame, ...]:
         captures = request.requests()
         xy_um = self._end_xy(captures[0])
-        self._light.charge(captures, xy_um)
-        self._at = None
-        try:
+        with self._paid(captures, xy_um):
             frames = microscope.burst(request)
-        except DeviceError:
-            self._light.charge((max(captures, key=requested_dose_led_ms),), xy_um)
-            raise
         for frame in frames:
             self._settle(frame, xy_um)
         return frames
+
+    @contextmanager
+    def _paid(self, captures: Sequence[Observe], xy_um: tuple[float, float] | None) -> Iterator[None]:
+        """Charge what is inside. While it runs nobody knows where the stage is."""
+        at, self._at = self._at, None
+        take_back = self._light.charge(captures, xy_um)
+        try:
+            yield
+        except LimitExceeded:
+            # of the microscope itself: nothing has moved or shone
+            self._at = at
+            take_back()
+            raise
+        except DeviceError:
+            self._light.charge((max(captures, key=requested_dose_led_ms),), xy_um)
+            raise
 
     def _settle(self, frame: Frame, xy_um: tuple[float, float] | None) -> None:
         """Pay for repeated attempts, and note where everything is: where it was sent, else what was read back."""

@@ -62,8 +62,12 @@ class LightBudget:
         if limits.mean_current_ma is not None:
             self._check_heat(captures, limits.mean_current_ma)
 
-    def charge(self, captures: Sequence[Observe], xy_um: tuple[float, float] | None) -> None:
-        """Count captures of which the first begins now: light at this place, or everywhere if unknown, and heat."""
+    def charge(self, captures: Sequence[Observe], xy_um: tuple[float, float] | None) -> Callable[[], None]:
+        """Count captures of which the first begins now: light at this place, or everywhere if unknown, and heat.
+
+        Returns what takes that back, as long as nothing else has been counted.
+        """
+        take_back = self._kept(xy_um)
         for capture in captures:
             self.recall(requested_dose_led_ms(capture), xy_um)
         if captures and self._limits.mean_current_ma is not None:
@@ -74,6 +78,7 @@ class LightBudget:
                 self._highest_ma = max(self._highest_ma, self._mean_ma)
                 # an exposure fills its time, also where a simulated one takes none
                 self._until_s = max(now_s, self._until_s) + capture.exposure_ms / 1000
+        return take_back
 
     def recall(self, dose_led_ms: float, xy_um: tuple[float, float] | None) -> None:
         """Count light of another time, whose heat is gone."""
@@ -83,6 +88,23 @@ class LightBudget:
         elif dose_led_ms:
             for cell in self._touched(xy_um):
                 self._cells[cell] += dose_led_ms
+
+    def _kept(self, xy_um: tuple[float, float] | None) -> Callable[[], None]:
+        """What sets all accounts that a charge at this place changes back to what they are now."""
+        totals = (self.total_led_ms, self._nowhere_led_ms)
+        heat = (self._mean_ma, self._highest_ma, self._until_s)
+        cells = {} if xy_um is None else {cell: self._cells.get(cell) for cell in self._touched(xy_um)}
+
+        def take_back() -> None:
+            self.total_led_ms, self._nowhere_led_ms = totals
+            self._mean_ma, self._highest_ma, self._until_s = heat
+            for cell, led_ms in cells.items():
+                if led_ms is None:
+                    self._cells.pop(cell, None)
+                else:
+                    self._cells[cell] = led_ms
+
+        return take_back
 
     def _touched(self, xy_um: tuple[float, float]) -> Iterator[Cell]:
         spans = []

@@ -96,6 +96,10 @@ class TriggeredBurst:
                 taken += self._take_load(rest[:size], exposure_ms)
         return taken
 
+    def ends_in_time(self, exposure_ms: float) -> bool:
+        """Whether a load of a single pattern is dark within HOLD_S."""
+        return self._period_ms(exposure_ms) <= 1000 * HOLD_S
+
     @contextmanager
     def _camera_waiting(self) -> Iterator[None]:
         """The camera listens to its trigger inside, and is set back after it."""

@@ -1,5 +1,6 @@
 """A microscope out of Micro-Manager's devices and an LED board."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lsm.devices import Burst, Frame, Illuminator, Observe, Shown
-from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, WrongFormat
+from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
-from lsm.led import LedBoardClient
+from lsm.led import IlluminateClient, LedBoardClient
+from lsm.led._constants import WATCHDOG_CEILING_MS
 from lsm.scope._camera import CoreCamera, Shot
 from lsm.scope._shutter import Shutter
 from lsm.scope._stages import Stages
@@ -66,12 +68,12 @@ class MicroManagerMicroscope:
         When the light went out during the exposure (the board's watchdog, a reset), or the camera gave an image
         that it had given before, the capture is repeated once; `metadata["attempts"]` counts. After an old or a
         missing image the camera is believed again once an image is clearly brighter than dark ones taken just
-        before it; until then every capture with light is an error. Raises WrongFormat for a pattern of another board,
-        StageError for a move that fails or ends elsewhere, CameraError for no, a wrong or an old image,
-        IlluminatorError, DeviceError for the shutter. The light is off after every one of them, as far as the board
-        can be reached.
+        before it; until then every capture with light is an error. Raises, before anything moves, WrongFormat for
+        a pattern of another board and LimitExceeded for a light that the board does not hold for so long; StageError
+        for a move that fails or ends elsewhere, CameraError for no, a wrong or an old image, IlluminatorError,
+        DeviceError for the shutter. The light is off after every one of them, as far as the board can be reached.
         """
-        self._refuse(request.pattern)
+        self._refuse(request.pattern, request.exposure_ms)
         self._stages.move(request.xy_um, request.z_um)
         self._camera.set_exposure(request.exposure_ms)
         reason: DeviceError | None = None
@@ -94,16 +96,16 @@ class MicroManagerMicroscope:
 
         `metadata["burst"]` is "hardware" where camera and board stepped through the patterns together. Then all
         patterns of one load share the scale of the strongest where the board's current limit scales them, and
-        started_ns and ended_ns are when an image arrived. Elsewhere, with a camera in doubt, and after one that was
-        too slow, it is "software": one observe() after the other. Raises as observe() does, and WrongFormat for a
-        burst without patterns.
+        started_ns and ended_ns are when an image arrived. Elsewhere, with a camera in doubt, after one that was too
+        slow, and for exposures so long that a board left alone would stay lit, it is "software": one observe() after
+        the other. Raises as observe() does, and WrongFormat for a burst without patterns.
         """
         if not request.patterns:
             raise WrongFormat("A burst has no patterns.", hint="give at least one")
         for pattern in request.patterns:
-            self._refuse(pattern)
+            self._refuse(pattern, request.exposure_ms)
         triggered = None if self._camera.doubted or self._camera.saver else self._triggered
-        if triggered is None or len(request.patterns) == 1:
+        if triggered is None or len(request.patterns) == 1 or not triggered.ends_in_time(request.exposure_ms):
             return self._one_by_one(request)
         self._stages.move(request.xy_um, request.z_um)
         self._camera.set_exposure(request.exposure_ms)
@@ -166,13 +168,20 @@ class MicroManagerMicroscope:
                     self._on_close, what="Unloading", within_s=self._rig.timeouts_s.stage, error=DeviceError
                 )
 
-    def _refuse(self, pattern: Pattern) -> None:
-        """Before anything moves: a microscope that is closed or hangs, a pattern of another board."""
+    def _refuse(self, pattern: Pattern, exposure_ms: float) -> None:
+        """Before anything moves: a microscope that is closed or hangs, a pattern of another board, too long a light."""
         self._refuse_closed()
         if pattern.board != self.board.digest:
             raise WrongFormat(
                 f"The pattern '{pattern.name}' is for another board than '{self.board.name}'.",
                 hint="build patterns on microscope.board",
+            )
+        hold_ms, longest_ms = self._hold_ms(exposure_ms), _longest_hold_ms(self._illuminator)
+        if not hold_ms <= longest_ms:
+            raise LimitExceeded(
+                f"An exposure of {exposure_ms:g} ms would have the LEDs held for {hold_ms:g} ms; the board "
+                f"'{self.board.name}' allows {longest_ms:g} ms.",
+                hint="shorten the exposure, or settle_ms.led and led.hold_margin_ms of the rig file",
             )
         self._watchdog.refuse_while_hanging(DeviceError)
 
@@ -202,13 +211,21 @@ class MicroManagerMicroscope:
             set_all, what="Setting 'properties'", within_s=self._rig.timeouts_s.stage, error=DeviceError
         )
 
+    def _is_fed(self, lit_ms: float) -> bool:
+        return isinstance(self._illuminator, LedBoardClient) and lit_ms > FED_FROM_MS
+
+    def _hold_ms(self, exposure_ms: float) -> float:
+        """How long the light has to stay on in silence."""
+        settle_ms = self._rig.settle_ms.led
+        lit_ms = settle_ms + exposure_ms
+        silence_ms = max(settle_ms, FED_FROM_MS) if self._is_fed(lit_ms) else lit_ms
+        return silence_ms + self._rig.led.hold_margin_ms
+
     def _expose(self, request: Observe) -> tuple[Shown, Shot, bool]:
-        lit_ms, margin_ms = self._rig.settle_ms.led + request.exposure_ms, self._rig.led.hold_margin_ms
-        fed = isinstance(self._illuminator, LedBoardClient) and lit_ms > FED_FROM_MS
-        silence_ms = max(self._rig.settle_ms.led, FED_FROM_MS) if fed else lit_ms
+        lit_ms = self._rig.settle_ms.led + request.exposure_ms
         with self._shutter.opened():
             try:
-                shown = self._illuminator.show(request.pattern, hold_ms=silence_ms + margin_ms)
+                shown = self._illuminator.show(request.pattern, hold_ms=self._hold_ms(request.exposure_ms))
                 ends_s = time.monotonic() + lit_ms / 1000
                 if self._rig.settle_ms.led:
                     time.sleep(self._rig.settle_ms.led / 1000)
@@ -217,7 +234,7 @@ class MicroManagerMicroscope:
                     if time.monotonic() < ends_s:
                         self._illuminator.still_lit(shown)
 
-                shot = self._camera.snap(feed if fed else None)
+                shot = self._camera.snap(feed if self._is_fed(lit_ms) else None)
                 return shown, shot, self._illuminator.still_lit(shown)
             finally:
                 self._illuminator.dark()
@@ -253,3 +270,10 @@ class MicroManagerMicroscope:
             ended_ns=shot.ended_ns,
             metadata=shot.tags | {"rig": self._rig.name, "light": self._light_is} | notes,
         )
+
+
+def _longest_hold_ms(light: Illuminator) -> float:
+    """Endless where nothing but a timer of this program puts it out."""
+    if isinstance(light, LedBoardClient):
+        return light.hello.watchdog_ceiling_ms
+    return WATCHDOG_CEILING_MS if isinstance(light, IlluminateClient) else math.inf

@@ -205,6 +205,26 @@ def test_a_failed_capture_is_charged_where_it_was_sent():
     assert scope.spent_at_led_ms((500.0, 20.0)) == 0.0
 
 
+@pytest.mark.parametrize("lamp_kind", [Lamp, BurstLamp])
+def test_what_the_microscope_itself_refuses_costs_nothing(lamp_kind: type[Lamp], monkeypatch: pytest.MonkeyPatch):
+    lamp = lamp_kind()
+    scope = guard(lamp, mean_current_ma=100.0)
+    scope.observe(Observe(ONE, 5.0, (10.0, 20.0)))
+    before = (scope.spent_led_ms, scope.spent_at_led_ms((10.0, 20.0)), scope.mean_current_ma)
+
+    def refuse(request: Observe) -> Frame:
+        raise LimitExceeded("too long", hint="shorten it")
+
+    monkeypatch.setattr(lamp, "observe", refuse)
+    for xy_um in ((10.0, 20.0), (500.0, 20.0), None):
+        with pytest.raises(LimitExceeded, match="too long"):
+            scope.observe(Observe(ONE, 7.0, xy_um))
+        with pytest.raises(LimitExceeded, match="too long"):
+            scope.burst(Burst((ONE, ONE), 7.0, xy_um))
+    assert (scope.spent_led_ms, scope.spent_at_led_ms((10.0, 20.0)), scope.mean_current_ma) == before
+    assert scope.spent_at_led_ms((500.0, 20.0)) == 0.0
+
+
 def raw(**entries: object) -> Observe:
     """A request with entries that no type checker lets through."""
     request = Observe(ONE, 5.0, (1.0, 2.0), 3.0)
