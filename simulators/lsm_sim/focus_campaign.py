@@ -7,17 +7,15 @@ The truth is where the thin sample lies; a method is judged by the focus it retu
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lsm.bench.machine import this_machine
 from lsm.calibrate import (
     MEASURES,
     FocusFound,
@@ -34,6 +32,7 @@ from lsm.illum import bright_field, dark_field
 from lsm.optics.stage import AxisErrors, StageErrors
 from lsm.samples import ProceduralSmear, SmearConfig
 from lsm.twin import Twin, TwinConfig
+from lsm_sim._figures import tell
 
 STAGE = StageErrors(
     xy=AxisErrors(repeatability_um=0.5, backlash_um=5.0),
@@ -151,17 +150,13 @@ def main(arguments: list[str]) -> int:
     outcomes = campaign(options.seeds)
     config = TwinConfig()
     result = {
-        "machine": asdict(this_machine()),
         "command": f"python -m lsm_sim.focus_campaign --seeds {options.seeds}",
         "depth_of_field_um": depth_of_field_um(config.system.na, config.system.wavelength_um),
         "stage": STAGE.model_dump(mode="json"),
         "minutes": round((time.monotonic() - began) / 60, 1),
         "ways": {name: outcome.plain() for name, outcome in outcomes.items()},
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    tell(result, options.json)
     return 0
 
 

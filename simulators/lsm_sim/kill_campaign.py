@@ -11,7 +11,6 @@ What is recorded is a Job: invented frames at full speed, or a whole `lsm diagno
 """
 
 import argparse
-import json
 import multiprocessing
 import re
 import sys
@@ -21,19 +20,19 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from lsm.bench.machine import this_machine
 from lsm.devices import Frame, Observe, Shown
 from lsm.errors import LsmError
 from lsm.illum import LedBoard, Pattern
 from lsm.record import Recorder, Recording, open_record
 from lsm.record.verify import verify_record
+from lsm_sim._figures import tell
 
 PATIENCE_S = 300.0
 LATE = 1.05
@@ -343,16 +342,12 @@ def main(arguments: list[str]) -> int:
         job = _diagnosis(options.frames, Path(folder)) if options.job == "diagnosis" else InventedFrames(options.frames)
         tally = kill_campaign(job, options.kills, seed=options.seed, folder=Path(folder))
     result = {
-        "machine": asdict(this_machine()),
         "settings": {key: value for key, value in vars(options).items() if key != "json"},
         "minutes": round((time.monotonic() - began) / 60, 2),
         **tally.plain(),
         "promise_kept": not tally.faults,
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    tell(result, options.json)
     return 1 if tally.faults else 0
 
 

@@ -9,7 +9,6 @@ which point; it judges by arithmetic of its own. Now and then it fails half-way.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -29,7 +28,6 @@ from lsm.agent.codebook import Codebook
 from lsm.agent.evidence import EvidenceModel
 from lsm.agent.rules import ScanGrid, SearchConfig
 from lsm.agent.search import SlideSearch
-from lsm.bench.machine import this_machine
 from lsm.calibrate import FocusSearch, StageMoves, TwoLedFocus, measure_stage, sharpness_focus, two_led_focus
 from lsm.devices import Burst, Frame, Microscope, Observe, Shown, observe_all
 from lsm.errors import LsmError, StageError
@@ -37,6 +35,7 @@ from lsm.illum import Pattern, bright_field, dark, dark_field, single_led
 from lsm.safety import Clock, Interlock, Limits, Obstacle
 from lsm.types import Image
 from lsm.vision import Detections, FieldQuality, FieldReading
+from lsm_sim._figures import tell
 from lsm_sim.watched_stage import BOARD, SIDE_PX, FakeTime, LimitFuzz, WatchedStage
 
 LIMITS = Limits(
@@ -345,7 +344,6 @@ def main(arguments: list[str]) -> int:
     kept = not (tally.outside or tally.changed or tally.crashed)
     careless = noticed(options.careless, options.seed) if options.careless else {}
     result = {
-        "machine": asdict(this_machine()),
         "command": f"python -m lsm_sim.limit_fuzz --requests {options.requests} --seed {options.seed}",
         "seed": options.seed,
         "limits": LIMITS.model_dump(mode="json"),
@@ -354,10 +352,7 @@ def main(arguments: list[str]) -> int:
         "outside_when_one_limit_is_ignored": careless,
         "promise_kept": kept and all(careless.values()),
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    tell(result, options.json)
     return 0 if result["promise_kept"] else 1
 
 

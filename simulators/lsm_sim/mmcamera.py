@@ -11,8 +11,8 @@ import numpy as np
 from pymmcore_plus.experimental.unicore import SimpleCameraDevice
 
 from lsm.types import Image
+from lsm_sim.mmdevice import InWorld
 from lsm_sim.trigger_wires import TriggerWires
-from lsm_sim.world import WORLD, get_world
 
 GetBuffer: TypeAlias = Callable[[Sequence[int], Any], np.ndarray]
 
@@ -21,7 +21,7 @@ TRIGGER_MODE, INTERNAL, EXTERNAL = "TriggerMode", "Internal", "External"
 TRIGGER_PATIENCE_S = 0.5
 
 
-class SimCamera(SimpleCameraDevice):
+class SimCamera(InWorld, SimpleCameraDevice):
     """A 16-bit camera; its image comes from the light that is on when the exposure begins.
 
     Where its World has wires to an LED board and TriggerMode is External, the board starts each exposure, and the end
@@ -33,13 +33,12 @@ class SimCamera(SimpleCameraDevice):
         self._exposure_ms = 10.0
         self._before: Image | None = None
         self._given: Image | None = None
-        self.register_property(WORLD, default_value="", is_pre_init=True)
         self.register_property(ROWS, default_value=192, is_pre_init=True)
         self.register_property(COLUMNS, default_value=192, is_pre_init=True)
         self.register_property(TRIGGER_MODE, default_value=INTERNAL, allowed_values=[INTERNAL, EXTERNAL])
 
     def initialize(self) -> None:
-        self._world = get_world(str(self.get_property_value(WORLD)))
+        super().initialize()
         self._shape = (int(self.get_property_value(ROWS)), int(self.get_property_value(COLUMNS)))
 
     def get_exposure(self) -> float:

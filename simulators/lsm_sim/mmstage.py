@@ -6,18 +6,11 @@ They are loaded as lsm_sim.mmcamera says.
 from pymmcore_plus.experimental.unicore import ShutterDevice, StageDevice, XYStageDevice
 
 from lsm_sim.device_faults import DeviceFaults, DriveFaults
-from lsm_sim.world import WORLD, get_world
+from lsm_sim.mmdevice import InWorld
 
 
-class SimXYStage(XYStageDevice):
+class SimXYStage(InWorld, XYStageDevice):
     """A stage that stops near its target and reports where."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_property(WORLD, default_value="", is_pre_init=True)
-
-    def initialize(self) -> None:
-        self._world = get_world(str(self.get_property_value(WORLD)))
 
     def busy(self) -> bool:
         _suffer(self._world.faults, self._world.faults.stage, "busy")
@@ -46,15 +39,8 @@ class SimXYStage(XYStageDevice):
         raise NotImplementedError("The simulated stage's origin is the corner of the sample.")
 
 
-class SimFocus(StageDevice):
+class SimFocus(InWorld, StageDevice):
     """A focus drive; the sample is in focus at 0."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_property(WORLD, default_value="", is_pre_init=True)
-
-    def initialize(self) -> None:
-        self._world = get_world(str(self.get_property_value(WORLD)))
 
     def busy(self) -> bool:
         _suffer(self._world.faults, self._world.faults.focus, "busy")
@@ -79,15 +65,11 @@ class SimFocus(StageDevice):
         raise NotImplementedError("The simulated focus has its origin in focus.")
 
 
-class SimShutter(ShutterDevice):
+class SimShutter(InWorld, ShutterDevice):
     """A shutter in front of the camera; closed when it starts."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_property(WORLD, default_value="", is_pre_init=True)
-
     def initialize(self) -> None:
-        self._world = get_world(str(self.get_property_value(WORLD)))
+        super().initialize()
         self._world.shutter_open = False
 
     def get_open(self) -> bool:

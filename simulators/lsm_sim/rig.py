@@ -99,7 +99,7 @@ def simulated(
 
     Raises ConfigError for options that are wrong, ToolMissing without a C compiler, DeviceError.
     """
-    options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=f"rig '{rig.name}'")
+    options = _options(rig)
     with ExitStack() as undo:
         board = undo.enter_context(_power_on(rig, options, board_folder))
         world = None
@@ -118,8 +118,7 @@ class SimulatedBoard(LedBoardClient):
     """The LED board of a simulated rig alone; closing it switches the board off."""
 
     def __init__(self, rig: RigConfig) -> None:
-        options = SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=rig.name)
-        self._powered = _power_on(rig, options, None)
+        self._powered = _power_on(rig, _options(rig), None)
         super().__init__(self._powered.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
 
     def close(self) -> None:
@@ -130,6 +129,10 @@ class SimulatedBoard(LedBoardClient):
 def simulated_board(rig: RigConfig) -> SimulatedBoard:
     """The entry point for the LED board of a simulated rig. Raises as simulated() does."""
     return SimulatedBoard(rig)
+
+
+def _options(rig: RigConfig) -> SimulatorOptions:
+    return SimulatorOptions.from_table(rig.simulator.options if rig.simulator else {}, source=f"rig '{rig.name}'")
 
 
 def _client(rig: RigConfig, board: Board) -> LedBoardClient:

@@ -7,7 +7,6 @@ another. What grows is fitted by a line (Theil and Sen: the median of all slopes
 """
 
 import argparse
-import json
 import tempfile
 import threading
 import time
@@ -18,11 +17,11 @@ import numpy as np
 import psutil
 from scipy.stats import theilslopes
 
-from lsm.bench.machine import this_machine
 from lsm.devices import Microscope, Observe
 from lsm.illum import LedBoard, Pattern, bright_field, dark, single_led
 from lsm.record import Recorder, open_record
 from lsm.scope import RigConfig, connect, find_rig
+from lsm_sim._figures import tell
 
 MIB = 2**20
 SAMPLES = 720
@@ -149,11 +148,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result = soak(options.minutes, warm_up_minutes=options.warm_up_minutes, seed=options.seed)
-    facts = {"machine": asdict(this_machine()), **asdict(result), "promise_kept": result.promise_kept}
-    text = json.dumps(facts, indent=1)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    tell({**asdict(result), "promise_kept": result.promise_kept}, options.json)
 
 
 if __name__ == "__main__":

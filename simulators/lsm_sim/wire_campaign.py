@@ -13,7 +13,6 @@ frames and from the requests that really left the client:
 """
 
 import argparse
-import json
 import struct
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,12 @@ from typing import Any
 import numpy as np
 from cobs import cobs
 
-from lsm.bench.machine import this_machine
 from lsm.errors import IlluminatorError
 from lsm.illum import LedBoard, Pattern
 from lsm.led import Edge, LedBoardClient, SequencePlan, When
 from lsm.led._constants import CHANGING, Command
 from lsm.types import DutyLevels
+from lsm_sim._figures import tell
 from lsm_sim.board import EXECUTED, HEADER, LED_FRAME, NativeBoard, decode_lane
 from lsm_sim.faults import Fault, FaultyLine, Kind, Way
 
@@ -362,16 +361,12 @@ def main(arguments: list[str]) -> int:
         }
     good = all(not (each.wrong or each.twice) and max(each.recovery_s) <= 1.0 for each in tallies.values())
     result = {
-        "machine": asdict(this_machine()),
         "settings": {key: value for key, value in vars(options).items() if key != "json"},
         "minutes": round((time.monotonic() - began) / 60, 1),
         **{name: tally.plain() for name, tally in tallies.items()},
         "promise_kept": good,
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    tell(result, options.json)
     return 0 if good else 1
 
 
