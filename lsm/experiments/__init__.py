@@ -1,0 +1,1 @@
+"""Reproduced results and searches over designs: what runs many trainings and makes one table of them."""
