@@ -1,8 +1,10 @@
 """Slides to look at: procedural blood smears with ground truth, smears of real cell images, and calibration targets."""
 
+from lsm.samples._absorbing import Grey
 from lsm.samples.crops import CellCrops
 from lsm.samples.images import CellImageSmear
 from lsm.samples.procedural import ProceduralSmear
+from lsm.samples.single import single_cells
 from lsm.samples.smear import Smear, SmearConfig
 from lsm.samples.table import CellTable, Kind, Stage
 from lsm.samples.targets import TARGETS, target
@@ -12,10 +14,12 @@ __all__ = [
     "CellCrops",
     "CellImageSmear",
     "CellTable",
+    "Grey",
     "Kind",
     "ProceduralSmear",
     "Smear",
     "SmearConfig",
     "Stage",
+    "single_cells",
     "target",
 ]

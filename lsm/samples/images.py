@@ -1,40 +1,20 @@
 """A smear whose red cells look like real ones: crops placed, turned and overlapped."""
 
-from dataclasses import dataclass
-from functools import lru_cache
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_erosion, gaussian_filter, generate_binary_structure
 
 from lsm.errors import WrongFormat
+from lsm.samples._absorbing import PATH_UM_PER_ABSORBANCE, absorbing
 from lsm.samples._canvas import Canvas, Patches, PatchGrids
 from lsm.samples._placed import Cells, PlacedSmear
 from lsm.samples._red_cells import EVANS_FUNG_UM
-from lsm.samples.crops import SIDE_PX, CellCrops
+from lsm.samples.crops import CellCrops
 from lsm.samples.smear import SmearConfig
 from lsm.samples.stain import Stain
 from lsm.samples.table import Stage
 
-# Optical path in um per unit of green absorbance of a dried, stained cell. A red cell's 30 pg on 50 um^2 are
-# 0.11 um of path at a refraction increment of 0.19 um^3/pg (Barer, Nature 169, 366 (1952)), its middle absorbs 0.2
-# to 0.35; stained chromatin binds more dye per mass. 0.2 lies between, as 2.4 rad per unit at 0.53 um.
-PATH_UM_PER_ABSORBANCE = 0.2
 # corner of a turned crop around the largest cell: 1.25 * 3.91 um * 1.03 * sqrt(2)
 PATCH_HALF_UM = 7.2
-# the segmented cell fills its crop but for the last resized pixel
-CROP_RADII = 1.03
-GREY_OUTSIDE = 10
-DARKEST = 0.08
-BLUR_PX = 0.8
-
-
-@dataclass(frozen=True)
-class _Absorbing:
-    """Crops as natural absorbance above the brightest level [crop, 52, 52] and soft masks; a rim of zeros around."""
-
-    above: Float[np.ndarray, "crop y x"]
-    mask: Float[np.ndarray, "crop y x"]
 
 
 class CellImageSmear(PlacedSmear):
@@ -56,7 +36,7 @@ class CellImageSmear(PlacedSmear):
         rows["stage"] = Stage.NONE
         self._mirror = rng.choice([-1.0, 1.0], len(rows))
         self._crop = _choose(crops.infected, rows["infected"], rng)
-        self._absorbing = _absorbances(crops)
+        self._absorbing = absorbing(crops, "own")
 
     def _paint_cells(self, canvas: Canvas, cells: Cells) -> None:
         for start in range(0, len(cells), 64):
@@ -73,32 +53,14 @@ class CellImageSmear(PlacedSmear):
         cos, sin = _column(np.cos(angle) / radius), _column(np.sin(angle) / radius)
         along = grids.dx * cos + grids.dy * sin
         across = (grids.dy * cos - grids.dx * sin) * _column(self._mirror[cells])
-        above, mask = self._read(along, across, self._crop[cells])
-        middle = config.base_absorbance + config.absorbance_per_um * EVANS_FUNG_UM[0]
-        absorbance = np.float32(middle) * mask + above
+        above, mask = self._absorbing.read(along, across, self._crop[cells])
+        absorbance = np.float32(middle_absorbance(config)) * mask + above
         return absorbance, np.float32(PATH_UM_PER_ABSORBANCE * layout.thickness_factor) * absorbance
 
-    def _read(self, along: Patches, across: Patches, crop: Int[np.ndarray, " cell"]) -> tuple[Patches, Patches]:
-        """Absorbance and mask, bilinear, at positions in units of the cell's radius."""
-        side = SIDE_PX + 2
-        scale = np.float32(SIDE_PX / 2 / CROP_RADII)
-        x = np.clip(along * scale + np.float32((side - 1) / 2), 0, side - 1.001)
-        y = np.clip(across * scale + np.float32((side - 1) / 2), 0, side - 1.001)
-        left, top = x.astype(np.int64), y.astype(np.int64)
-        x -= left
-        y -= top
-        index = crop[:, None, None] * (side * side) + top * side + left
-        above = _bilinear(self._absorbing.above.reshape(-1), index, x, y, side)
-        return above, _bilinear(self._absorbing.mask.reshape(-1), index, x, y, side)
 
-
-def _bilinear(
-    flat: Float[np.ndarray, " px"], index: Int[np.ndarray, "cell y x"], x: Patches, y: Patches, side: int
-) -> Patches:
-    upper: Patches = flat[index] * (1 - x) + flat[index + 1] * x
-    lower: Patches = flat[index + side] * (1 - x) + flat[index + side + 1] * x
-    mixed: Patches = upper * (1 - y) + lower * y
-    return mixed
+def middle_absorbance(config: SmearConfig) -> float:
+    """Green absorbance of the middle of a normal red cell."""
+    return config.base_absorbance + config.absorbance_per_um * EVANS_FUNG_UM[0]
 
 
 def _choose(
@@ -115,29 +77,6 @@ def _choose(
         if len(cells):
             chosen[cells] = rng.choice(pool, len(cells))
     return chosen
-
-
-@lru_cache(maxsize=4)
-def _absorbances(crops: CellCrops) -> _Absorbing:
-    """Of all crops at once; kept, because many smears are made of the same crops."""
-    images = crops.images
-    inside = images > GREY_OUTSIDE
-    # resizing mixed the black outside into the last pixel of the rim
-    core = binary_erosion(inside, structure=generate_binary_structure(2, 1)[None])
-    brightest = np.array(
-        [np.percentile(image[of], 99) if of.any() else 255 for image, of in zip(images, core, strict=True)]
-    )
-    weight = _blur(core)
-    grey = _blur(np.where(core, images, 0)) / np.maximum(weight, 1e-3)
-    relative = np.clip(grey / brightest[:, None, None].astype(np.float32), DARKEST, 1.0)
-    mask = _blur(inside) * (weight > 0)
-    rim = ((0, 0), (1, 1), (1, 1))
-    return _Absorbing(np.pad(-np.log(relative) * mask, rim), np.pad(mask, rim))
-
-
-def _blur(images: np.ndarray) -> Float[np.ndarray, "crop y x"]:
-    blurred: Float[np.ndarray, "crop y x"] = gaussian_filter(images.astype(np.float32), BLUR_PX, axes=(1, 2))
-    return blurred
 
 
 def _column(values: Float[np.ndarray, " cell"]) -> Float[np.ndarray, "cell 1 1"]:
