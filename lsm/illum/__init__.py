@@ -3,6 +3,7 @@
 from lsm.illum.board import LedBoard
 from lsm.illum.compile import CompiledLight, LitFrame, compile_light, split_signed
 from lsm.illum.drive import LEVELS, Drive
+from lsm.illum.lightfile import LightCapture, LightFile
 from lsm.illum.pattern import (
     Pattern,
     annulus,
@@ -20,6 +21,8 @@ __all__ = [
     "Drive",
     "Glass",
     "LedBoard",
+    "LightCapture",
+    "LightFile",
     "LitFrame",
     "Pattern",
     "annulus",
