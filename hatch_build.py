@@ -20,7 +20,7 @@ FLAGS = [
 ]
 # instruction set: compiler flags, bytes of a vector register
 X86_SETS = {
-    "avx2": (["-mavx2", "-mfma"], 32),
+    "avx2": (["-mavx2", "-mfma", "-mf16c"], 32),
     "avx512": (["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"], 64),
 }
 PRECISIONS = {"f32": ("float", "int32_t", 4), "f64": ("double", "int64_t", 8)}
@@ -61,6 +61,9 @@ def build(root: Path, compiler: str) -> None:
                 ]
                 objects.append(f"{folder}/{suffix}_{name}.o")
                 jobs.append([*FLAGS, *flags, *macros, "-c", str(root / FOLDER / "kernel.c"), "-o", objects[-1]])
+            macros = [f"-DLANES={width // 4}", f"-DSUFFIX=_{name}"]
+            objects.append(f"{folder}/lamps_{name}.o")
+            jobs.append([*FLAGS, *flags, *macros, "-c", str(root / FOLDER / "lamps.c"), "-o", objects[-1]])
         objects.append(f"{folder}/dispatch.o")
         choice = ["-DLSM_X86"] if x86 else []
         jobs.append([*FLAGS, *choice, "-c", str(root / FOLDER / "dispatch.c"), "-o", objects[-1]])

@@ -1,4 +1,4 @@
-"""The compiled kernel, where it was built: led_images.h says what it computes.
+"""The compiled kernel, where it was built: led_images.h and lamps.h say what it computes.
 
 It is called through ctypes, which releases the interpreter's lock: the images of one call are shared
 out over as many threads as torch uses. `LSM_NATIVE=0` in the environment turns it off.
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 LIBRARY = "led_images.so"
-ABI = 1
+ABI = 2
 RADICES = (8, 7, 5, 3, 4, 2)
 _MAX_STAGES = 16
 
@@ -29,6 +29,15 @@ class Geometry(ctypes.Structure):
         ("radix", ctypes.c_int64 * _MAX_STAGES),
         *((name, ctypes.c_void_p) for name in ("row", "column", "extent", "group_start")),
         *((name, ctypes.c_void_p) for name in ("table", "weight", "transfer", "twiddle")),
+    )
+
+
+class Lamps(ctypes.Structure):
+    """lsm_lamps in lamps.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("lamps", "pixels", "captures", "weight_stride")),
+        *((name, ctypes.c_void_p) for name in ("images", "rows")),
     )
 
 
@@ -49,6 +58,9 @@ def library() -> ctypes.CDLL | None:
     loaded.lsm_will_fill.argtypes = [pointer, count]
     loaded.lsm_forward.argtypes = [ctypes.c_int, ctypes.POINTER(Geometry), pointer, pointer, count, count]
     loaded.lsm_backward.argtypes = [ctypes.c_int, ctypes.POINTER(Geometry), *[pointer] * 5, count, count]
+    for function, arrays in ((loaded.lsm_mix, 2), (loaded.lsm_mix_back, 2), (loaded.lsm_widen, 1)):
+        function.argtypes = [ctypes.POINTER(Lamps), *[pointer] * arrays, count, count]
+        function.restype = None
     return loaded
 
 

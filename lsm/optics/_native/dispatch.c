@@ -1,5 +1,6 @@
 /* Picks the widest instruction set that this processor has. */
 #define _DEFAULT_SOURCE
+#include "lamps.h"
 #include "led_images.h"
 
 #ifdef __linux__
@@ -8,17 +9,24 @@
 
 #define VARIANT(set)                                                                                                 \
     lsm_forward_fn lsm_forward_f32_##set, lsm_forward_f64_##set;                                                     \
-    lsm_backward_fn lsm_backward_f32_##set, lsm_backward_f64_##set;
+    lsm_backward_fn lsm_backward_f32_##set, lsm_backward_f64_##set;                                                  \
+    lsm_mix_fn lsm_mix_##set;                                                                                        \
+    lsm_mix_back_fn lsm_mix_back_##set;                                                                              \
+    lsm_widen_fn lsm_widen_##set;
 
 typedef struct {
     const char *name;
     lsm_forward_fn *forward[2];
     lsm_backward_fn *backward[2];
+    lsm_mix_fn *mix;
+    lsm_mix_back_fn *mix_back;
+    lsm_widen_fn *widen;
 } variant;
 
 #define ENTRIES(set)                                                                                                 \
     {                                                                                                                \
-        #set, {lsm_forward_f32_##set, lsm_forward_f64_##set}, { lsm_backward_f32_##set, lsm_backward_f64_##set }     \
+        #set, {lsm_forward_f32_##set, lsm_forward_f64_##set}, {lsm_backward_f32_##set, lsm_backward_f64_##set},      \
+            lsm_mix_##set, lsm_mix_back_##set, lsm_widen_##set                                                       \
     }
 
 VARIANT(generic)
@@ -35,7 +43,7 @@ static const variant *chosen(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return &avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &avx2;
+        return &avx2; /* a processor with AVX2 has F16C, which not every compiler can ask for */
 #endif
     return &generic;
 }
@@ -55,6 +63,21 @@ int lsm_backward(int is_double, const lsm_geometry *g, const void *spectrum, con
 {
     return chosen()->backward[is_double](g, spectrum, grad_images, grad_spectrum, grad_table, grad_weight, first_job,
                                          end_job);
+}
+
+void lsm_mix(const lsm_lamps *g, const float *weight, float *mixed, int64_t first_row, int64_t end_row)
+{
+    chosen()->mix(g, weight, mixed, first_row, end_row);
+}
+
+void lsm_mix_back(const lsm_lamps *g, const float *grad_mixed, float *grad_weight, int64_t first_row, int64_t end_row)
+{
+    chosen()->mix_back(g, grad_mixed, grad_weight, first_row, end_row);
+}
+
+void lsm_widen(const lsm_lamps *g, float *wide, int64_t first_row, int64_t end_row)
+{
+    chosen()->widen(g, wide, first_row, end_row);
 }
 
 /* Fresh memory is four times faster to fill in pages of 2 MB than in pages of 4 kB, which is half the

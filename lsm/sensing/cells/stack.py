@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int64
 from torch import Tensor
 
 from lsm.errors import InputError, WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics import ImagingSystem
+from lsm.optics.lamps import mix_rows, widen_rows
 
 ROWS_PER_CHECK = 64
 
@@ -118,23 +118,24 @@ class CellStack:
 
     def batch(self, rows: Rows) -> Float32[Tensor, "chosen lamp pixel"]:
         """Images of these rows of the stack, for a network; [lamp, y * x] each."""
-        stored = rows if self._rows is None else self._rows[rows]
-        images = np.take(self._stored.reshape(*self._stored.shape[:2], -1), stored, axis=0)
-        return torch.from_numpy(images).to(torch.float32)
+        return widen_rows(self._flat, self._stored_rows(rows))
 
     def mix(
         self, rows: Rows, weights: Float[Tensor, "capture lamp"] | Float[Tensor, "chosen capture lamp"]
     ) -> Float32[Tensor, "chosen capture y x"]:
         """Images of these rows under weighted lamps, the same for all rows or for each its own.
 
-        Differentiable in the weights, which hold LED irradiance and exposure; zero or positive.
+        Differentiable in the weights, which hold LED irradiance and exposure. Raises WrongFormat where they do not fit.
         """
-        if weights.shape[-1] != self.n_lamps:
-            raise WrongFormat(
-                f"{weights.shape[-1]} weights do not fit {self.n_lamps} lamps.", hint="give one weight per lamp"
-            )
-        mixed = torch.matmul(weights, self.batch(rows))
+        mixed = mix_rows(self._flat, self._stored_rows(rows), weights)
         return mixed.reshape(*mixed.shape[:2], *self._stored.shape[2:])
+
+    @property
+    def _flat(self) -> Float16[np.ndarray, "stored lamp pixel"]:
+        return self._stored.reshape(*self._stored.shape[:2], -1)
+
+    def _stored_rows(self, rows: Rows) -> Rows:
+        return rows if self._rows is None else self._rows[rows]
 
 
 def check_finite(images: Float16[np.ndarray, "row lamp y x"], *, source: str, first_row: int = 0) -> None:
