@@ -4,12 +4,13 @@ import math
 import re
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from lsm.devices import Illuminator
 from lsm.errors import FileMissing, InputError
-from lsm.illum import LedBoard
+from lsm.illum import LedBoard, LightFile, Pattern
 from lsm.led import LedBoardClient, SequencePlan, find_board
 from lsm.scope import RigConfig, find_rig, open_light
 
@@ -47,6 +48,54 @@ def opened(where: str, *, baud: int | None) -> Any:
     """A board that closes itself, from a rig or a port. It is dark."""
     rig = rig_behind(where, baud=baud)
     return find_board(where, baud=baud) if rig is None else open_light(rig)
+
+
+@dataclass(frozen=True)
+class DesignedLight:
+    """One capture of a light file."""
+
+    file: LightFile
+    capture: int
+
+    def pattern(self, board: LedBoard) -> Pattern:
+        """The capture on this board. Raises ModelMismatch for a board that it was not designed for."""
+        return self.file.patterns(board)[self.capture]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the file says of it."""
+        chosen = self.file.captures[self.capture]
+        return {
+            "light": chosen.name or f"capture {self.capture}",
+            "capture": self.capture,
+            "captures": len(self.file.captures),
+            "exposure_ms": chosen.exposure_ms,
+            "sign": chosen.sign,
+        }
+
+
+def designed_light(path: Path | None, capture: int | None, **named: Any) -> DesignedLight | None:
+    """The capture of the light file, where one is named.
+
+    named: by option, what describes a light that is not designed. Raises InputError when both are given, or
+    for a capture that the file does not have.
+    """
+    if path is None:
+        if capture is not None:
+            raise InputError(f"--capture {capture} has no light file.", hint="name one with --pattern")
+        return None
+    given = [f"{key} {value}" for key, value in named.items() if value not in (None, "")]
+    if given:
+        raise InputError(
+            f"--pattern {path} says which LEDs shine and how strongly, '{given[0]}' cannot change it.",
+            hint="leave one of the two out",
+        )
+    file, chosen = LightFile.load(path), capture or 0
+    if chosen >= len(file.captures):
+        raise InputError(
+            f"--capture {chosen} is not in {path}.", hint=f"its captures are 0 to {len(file.captures) - 1}"
+        )
+    return DesignedLight(file, chosen)
 
 
 def leds_named(text: str, board: LedBoard) -> list[int]:

@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from lsm.cli import _show
-from lsm.cli._led_input import check_pin, leds_named, opened, own_board, planned, rig_behind
+from lsm.cli._led_input import check_pin, designed_light, leds_named, opened, own_board, planned, rig_behind
 from lsm.cli._light import FULL, Light, named_pattern, tinted
 from lsm.devices import Illuminator, Shown
 from lsm.errors import IlluminatorError, InputError
@@ -78,12 +79,19 @@ def info(where: Where, baud: Baud = None, as_json: AsJson = False) -> None:
 @app.command()
 def show(
     where: Where,
-    light: Annotated[Light, typer.Argument(help="What to light.")] = Light.BRIGHT_FIELD,
+    light: Annotated[Light | None, typer.Argument(help="What to light.", show_default="bright-field")] = None,
+    pattern: Annotated[
+        Path | None, typer.Option(help="Light file to show as it was designed, such as 'lsm design' writes.")
+    ] = None,
+    capture: Annotated[int | None, typer.Option(min=0, show_default="0", help="Which capture of --pattern.")] = None,
     na: Na = 0.1,
     na_min: Annotated[float, typer.Option(help="Inner numerical aperture of the annulus.")] = 0.0,
     led: Annotated[int, typer.Option(help="Which LED, for `led`.")] = 0,
     colour: Colour = "",
-    level: Level = MODERATE,
+    level: Annotated[
+        int | None,
+        typer.Option(min=1, max=FULL, show_default="64", help="Drive of each LED, 1 to 255; 64 is moderate."),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long; then the board goes dark.")] = 5.0,
     baud: Baud = None,
     as_json: AsJson = False,
@@ -92,10 +100,18 @@ def show(
 
     Example: lsm led show simulated dark-field --na 0.1 --colour blue --seconds 1
     """
+    designed = designed_light(pattern, capture, light=light, level=level, colour=colour)
     with opened(where, baud=baud) as board:
-        pattern = named_pattern(board.board, light, na=na, na_min=na_min, led=led, colour=colour, level=level)
-        shown = board.show(pattern, hold_ms=2000.0)
-        facts = {"light": light.value, **_lit(board, shown)}
+        if designed is None:
+            named = light or Light.BRIGHT_FIELD
+            asked = named_pattern(
+                board.board, named, na=na, na_min=na_min, led=led, colour=colour, level=level or MODERATE
+            )
+            told: dict[str, Any] = {"light": named.value}
+        else:
+            asked, told = designed.pattern(board.board), designed.facts
+        shown = board.show(asked, hold_ms=2000.0)
+        facts = told | _lit(board, shown)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
@@ -327,8 +343,11 @@ def _lit(board: Illuminator, shown: Shown) -> dict[str, Any]:
 def _sentence(facts: dict[str, Any]) -> str:
     current = f", {facts['current_ma']} mA" if "current_ma" in facts else ""
     limited = " (scaled down by the board's current limit)" if facts["limited"] else ""
+    designed = f", designed for {facts['exposure_ms']:g} ms" if "exposure_ms" in facts else ""
+    subtracted = " and subtracted" if facts.get("sign") == -1 else ""
     return (
-        f"{facts['light']}: {facts['leds_lit']} LEDs lit at up to level {facts['strongest_level']}{current}{limited}."
+        f"{facts['light']}{designed}{subtracted}: {facts['leds_lit']} LEDs lit at up to level "
+        f"{facts['strongest_level']}{current}{limited}."
     )
 
 
