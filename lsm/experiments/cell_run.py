@@ -1,0 +1,148 @@
+"""One training of light and classifier on single cells, as a job: plain values in, a row of plain values out."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lsm.config import Config
+from lsm.errors import ConfigError
+from lsm.optics import Camera
+from lsm.samples import CellCrops
+from lsm.sensing.cells.build import CellStackConfig, build_cell_stack
+from lsm.sensing.cells.exposure import PhotonBudget
+from lsm.sensing.cells.folds import check_disjoint, patient_folds
+from lsm.sensing.cells.light import CellLightConfig, Lamps
+from lsm.sensing.cells.network import NetworkConfig
+from lsm.sensing.cells.stack import CellStack
+from lsm.sensing.cells.training import CellModel, CellTrainingConfig, cell_odds, train_cells
+from lsm.stats import auc
+
+
+class CellDesign(Config):
+    """All that determines one training but its seed.
+
+    cells: how many crops are used, the first of them; 0 is all.
+    stack: images of single cells. light, budget, camera, network, training: see there.
+    folds: the patients are shared out to so many; each training tests on one of them.
+    """
+
+    cells: Annotated[int, Ge(0)] = 0
+    stack: CellStackConfig = CellStackConfig()
+    light: CellLightConfig = CellLightConfig()
+    budget: PhotonBudget = PhotonBudget()
+    camera: Camera = Camera()
+    network: NetworkConfig = NetworkConfig()
+    training: CellTrainingConfig = CellTrainingConfig()
+    folds: Annotated[int, Gt(1), Le(100)] = 4
+
+
+class CellJob(Config):
+    """One training. seed: of the partition of patients and of everything random in the training."""
+
+    design: CellDesign
+    seed: Annotated[int, Ge(0)]
+    fold: Annotated[int, Ge(0)]
+    crops: Path
+    cache: Path
+    out: Path
+
+
+def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Accuracy, AUC, light and time of one training; the odds of every tested cell go into the file it names.
+
+    arguments: the table of a CellJob. Raises as its parts do.
+    """
+    job = CellJob.from_table(arguments, source="the job")
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    stack = open_cells(job.crops, job.cache, job.design.stack, job.design.cells)
+    fold = patient_folds(stack.patient, job.design.folds, job.seed)
+    test = fold == job.fold
+    check_disjoint(stack.patient, ~test, test)
+    generator = torch.Generator().manual_seed(1_000_003 * job.seed + job.fold)
+    model = cell_model(job.design, stack, generator)
+    losses = train_cells(model, stack, np.flatnonzero(~test), job.design.training, generator)
+    odds = cell_odds(model, stack, np.flatnonzero(test), generator)
+    weights = model.light().detach()
+    name = f"{arguments_digest(job)}.npz"
+    _save(job.out / name, odds, test, weights, model.capture.exposure)
+    infected = stack.infected[test]
+    return {
+        "accuracy": float(((odds > 0) == infected).mean()),
+        "auc": auc(odds.astype(np.float64), infected),
+        "loss": losses[-1],
+        "odds": name,
+        "dark_field_share": _outside(weights, model.lamps),
+        "exposure": [round(float(value), 3) for value in model.capture.exposure],
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def cell_model(design: CellDesign, stack: CellStack, generator: torch.Generator) -> CellModel:
+    """An untrained model of this design for the stack's lamps. Raises ConfigError where it has no geometry."""
+    return CellModel(
+        lamps_of(stack),
+        stack.shape[-1],
+        design.light,
+        generator,
+        camera=design.camera,
+        budget=design.budget,
+        network=design.network,
+        disturbance=design.training.disturbance,
+    )
+
+
+def lamps_of(stack: CellStack) -> Lamps:
+    """The stack's lamps. Raises ConfigError for a stack without board or optics."""
+    if stack.board is None or stack.system is None:
+        raise ConfigError(
+            f"It is not known where the LEDs of {stack.source} were.", hint="convert it with a board: lsm data convert"
+        )
+    return Lamps(stack.board, stack.led, stack.colour, stack.system.na)
+
+
+@lru_cache(maxsize=2)
+def open_cells(crops: Path, cache: Path, config: CellStackConfig, cells: int) -> CellStack:
+    """The stack of the crops in that file or folder, computed where it is not yet in `cache`."""
+    found = CellCrops.from_path(crops)
+    return build_cell_stack(found.where(_first(len(found), cells)), config, cache)
+
+
+def _first(available: int, cells: int) -> Bool[np.ndarray, " crop"]:
+    """Evenly spread over the file, which may hold one class after the other."""
+    chosen = np.zeros(available, dtype=bool)
+    wanted = min(cells or available, available)
+    chosen[np.linspace(0, available - 1, wanted).round().astype(int)] = True
+    return chosen
+
+
+def arguments_digest(job: CellJob) -> str:
+    """Identity of a job wherever its files lie."""
+    table = job.model_dump(mode="json", exclude={"crops", "cache", "out"})
+    return CellJob.from_table(table | {"crops": ".", "cache": ".", "out": "."}).digest()
+
+
+def _outside(weights: Float[Tensor, "channel lamp"], lamps: Lamps) -> float:
+    """Share of the emitted light that shines outside the objective's aperture."""
+    outside = torch.from_numpy(lamps.na > lamps.na_objective)
+    return round(float(weights.abs()[:, outside].sum() / weights.abs().sum()), 4)
+
+
+def _save(path: Path, odds: np.ndarray, test: np.ndarray, weights: Tensor, exposure: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part,
+        odds=odds.astype(np.float32),
+        rows=np.flatnonzero(test).astype(np.int32),
+        weights=weights.numpy(),
+        exposure=exposure.numpy(),
+    )
+    part.replace(path)

@@ -1,0 +1,103 @@
+"""Whether one method is better than another on the same cells, over training seeds and patients."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from lsm.errors import WrongFormat
+
+Votes = Bool[np.ndarray, "seed cell"]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Accuracy of A minus that of B with its interval; seeds and patients are what was resampled."""
+
+    difference: float
+    low: float
+    high: float
+    seeds: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class AccuracyEstimate:
+    """Mean accuracy over seeds with its interval, its standard deviation over seeds, and that of the majority."""
+
+    accuracy: float
+    low: float
+    high: float
+    seed_sd: float
+    majority: float
+
+
+def paired_difference(
+    correct_a: Votes,
+    correct_b: Votes,
+    patient: np.ndarray[Any, Any],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    draws: int = 2000,
+) -> PairedDifference:
+    """Mean accuracy of A minus B, with a percentile interval from resampling patients and seeds.
+
+    correct_a, correct_b: which cells each seed's network named rightly, when their patients were not trained on
+    [seed, cell]; seed k of A is compared with seed k of B. patient: of each cell. Patients are drawn with
+    replacement, because cells of one patient are not independent; of n seeds n - 1 are drawn, which makes the
+    variance of their mean unbiased (Rao and Wu, JASA 83, 231 (1988)).
+    Raises WrongFormat for shapes that do not fit or a single seed.
+    """
+    if correct_a.shape != correct_b.shape:
+        raise WrongFormat(
+            f"Methods with {correct_a.shape} and {correct_b.shape} seeds and cells cannot be paired.",
+            hint="run both with the same seeds on the same cells",
+        )
+    deltas = correct_a.astype(np.float64) - correct_b.astype(np.float64)
+    low, high = _interval(deltas, patient, rng, confidence, draws)
+    return PairedDifference(float(deltas.mean()), low, high, len(deltas), len(np.unique(patient)))
+
+
+def accuracy(
+    correct: Votes,
+    patient: np.ndarray[Any, Any],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    draws: int = 2000,
+) -> AccuracyEstimate:
+    """Accuracy of one method; see `paired_difference` for interval and errors."""
+    low, high = _interval(correct.astype(np.float64), patient, rng, confidence, draws)
+    per_seed = correct.mean(axis=1)
+    return AccuracyEstimate(float(per_seed.mean()), low, high, float(per_seed.std(ddof=1)), majority_accuracy(correct))
+
+
+def majority_accuracy(correct: Votes) -> float:
+    """Accuracy when every cell is named by the vote of all seeds; a tie counts half."""
+    share = correct.mean(axis=0)
+    return float((share > 0.5).mean() + 0.5 * (share == 0.5).mean())
+
+
+def _interval(
+    values: Float[np.ndarray, "seed cell"],
+    patient: np.ndarray[Any, Any],
+    rng: np.random.Generator,
+    confidence: float,
+    draws: int,
+) -> tuple[float, float]:
+    n_seeds, n_cells = values.shape
+    if n_seeds < 2 or patient.shape != (n_cells,):
+        raise WrongFormat(
+            f"{n_seeds} seeds on {n_cells} cells with {len(patient)} patients give no interval.",
+            hint="give at least two seeds, and one patient per cell",
+        )
+    names, member = np.unique(patient, return_inverse=True)
+    cells = np.bincount(member, minlength=len(names)).astype(np.float64)
+    sums = np.stack([np.bincount(member, weights=row, minlength=len(names)) for row in values])
+    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    seeds = rng.multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), size=draws) / (n_seeds - 1)
+    means = np.einsum("ds,sp,dp->d", seeds, sums, times, optimize=True) / (times @ cells)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
