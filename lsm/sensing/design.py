@@ -49,7 +49,9 @@ def _trained(
 ) -> tuple[SensingModel, list[float]]:
     generator = torch.Generator().manual_seed(2 * config.seed + learn_light)
     starts = config.illumination.starts if learn_light else ()
-    illumination = config.illumination.model_copy(update={"starts": starts})
+    illumination = config.illumination.model_copy(
+        update={"starts": starts} | ({} if learn_light else {"light": "", "light_digest": ""})
+    )
     model = SensingModel(design_light(config), illumination, config.exposure, config.classifier, generator)
     name = "learned" if learn_light else "baseline"
     with reporter.stage(f"{name} classifier", config.training.steps) as stage:

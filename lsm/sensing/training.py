@@ -19,7 +19,14 @@ from lsm.sensing.capture import CaptureModel, ExposureConfig
 from lsm.sensing.checkpoint import Trainee
 from lsm.sensing.fields import FieldCells, FieldSet
 from lsm.sensing.heads import CellClassifier, ClassifierConfig, crop_cells, random_subsets
-from lsm.sensing.illumination import IlluminationConfig, IlluminationLayer, led_symmetries, turn, turned_duty
+from lsm.sensing.illumination import (
+    IlluminationConfig,
+    IlluminationLayer,
+    given_duty,
+    led_symmetries,
+    turn,
+    turned_duty,
+)
 from lsm.sensing.schedule import one_cycle, set_rates
 
 Advance = Callable[[float], None]
@@ -71,15 +78,17 @@ class SensingModel(nn.Module):
     ) -> None:
         super().__init__()
         self.light = light
+        given = given_duty(light.board, illumination)
+        n_patterns = 1 + len(given) + illumination.n_learned
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-            self.classifier = CellClassifier(illumination.n_patterns, classifier)
-        self.illumination = IlluminationLayer(light.board, illumination, generator)
-        self.capture = CaptureModel(illumination.n_patterns, light.camera, exposure)
+            self.classifier = CellClassifier(n_patterns, classifier)
+        self.illumination = IlluminationLayer(light.board, illumination, generator, given=given)
+        self.capture = CaptureModel(n_patterns, light.camera, exposure)
 
     @property
     def n_patterns(self) -> int:
-        return self.illumination.config.n_patterns
+        return self.illumination.n_patterns
 
     @torch.no_grad()
     def freeze(self, fields: FieldSet) -> None:
