@@ -42,7 +42,7 @@ def widen_rows(images: Images, rows: Rows) -> Float32[Tensor, "row lamp pixel"]:
 
 
 def mix_rows(
-    images: Images, rows: Rows, weights: Float[Tensor, "capture lamp"] | Float[Tensor, "row capture lamp"]
+    images: Images, rows: Rows, weights: Float[Tensor, "capture weight"] | Float[Tensor, "each capture weight"]
 ) -> Float32[Tensor, "row capture pixel"]:
     """Sums of the chosen samples' images over lamps, with weights for all rows or for each its own.
 

@@ -2,6 +2,17 @@
 
 from lsm.sensing.cells.build import CellStackConfig, build_cell_stack
 from lsm.sensing.cells.cellfile import read_cells, write_cells
+from lsm.sensing.cells.sources import from_bsccm, from_paper_arrays, from_recovered, from_smears
 from lsm.sensing.cells.stack import CellStack
 
-__all__ = ["CellStack", "CellStackConfig", "build_cell_stack", "read_cells", "write_cells"]
+__all__ = [
+    "CellStack",
+    "CellStackConfig",
+    "build_cell_stack",
+    "from_bsccm",
+    "from_paper_arrays",
+    "from_recovered",
+    "from_smears",
+    "read_cells",
+    "write_cells",
+]

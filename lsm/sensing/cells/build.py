@@ -1,24 +1,23 @@
 """Cell stacks computed from real crops, once, and kept on disk."""
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Complex64, Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from lsm.config import Config
 from lsm.errors import ConfigError, FileMissing, WrongFormat
 from lsm.illum import LedBoard
-from lsm.optics import AliasingWarning, ImagingSystem, led_stack
+from lsm.optics import ImagingSystem
 from lsm.samples import CellCrops, Grey, single_cells
 from lsm.sensing.cells.cellfile import new_cells, read_cells
+from lsm.sensing.cells.render import lamp_images, lamps_of
 from lsm.sensing.cells.stack import CellStack
 from lsm.sensing.progress import Reporter, Silent
 from lsm.twin import GridBoardConfig
@@ -132,12 +131,13 @@ def _compute(crops: CellCrops, config: CellStackConfig, path: Path, progress: Re
         "undersampled": [system.undersampled for system in systems],
         "float16_relative_error": 2.0**-11,
     }
+    led, colour = lamps_of(board, config.colours)
     with (
         new_cells(
             path,
             side_px=(systems[0].camera_px, systems[0].camera_px),
-            led=np.tile(np.arange(board.n_leds), len(systems)),
-            colour=np.repeat(np.array(config.colours), board.n_leds),
+            led=led,
+            colour=colour,
             infected=np.repeat(crops.infected, config.variants),
             patient=np.repeat(crops.patient, config.variants),
             crop=draws.crop,
@@ -154,7 +154,6 @@ def _compute(crops: CellCrops, config: CellStackConfig, path: Path, progress: Re
             stage.advance()
 
 
-@torch.no_grad()
 def _images(
     crops: CellCrops,
     config: CellStackConfig,
@@ -165,25 +164,23 @@ def _images(
 ) -> Float[Tensor, "part lamp y x"]:
     chosen = draws.crop[rows]
     part = CellCrops(crops.images[chosen], crops.infected[chosen], crops.patient[chosen])
-    moved = config.board_shift_mm > 0 or config.board_rotation_deg > 0
-    pose = torch.from_numpy(draws.positions_mm[draws.pose[rows[0]]]) if moved else None
-    defocus_um = torch.from_numpy(draws.defocus_um[rows]).to(torch.float32) if config.defocus_um > 0 else 0.0
-    stacks = []
-    for system in systems:
-        cells = single_cells(
+
+    def slides(wavelength_um: float) -> Complex64[np.ndarray, "part y x"]:
+        return single_cells(
             part,
             n_px=config.sample_px,
             pixel_um=config.sample_pixel_um,
-            wavelength_um=system.wavelength_um,
+            wavelength_um=wavelength_um,
             grey=config.grey,
             path_um_per_absorbance=config.path_um_per_absorbance,
             stain_exponent=draws.stain[rows],
         )
-        with warnings.catch_warnings():
-            # such a camera is what is asked for; the file says where it undersamples
-            warnings.simplefilter("ignore", AliasingWarning)
-            stacks.append(led_stack(torch.from_numpy(cells), board, system, positions_mm=pose, defocus_um=defocus_um))
-    return torch.cat(stacks, dim=1)
+
+    # what does not differ from row to row is computed once for all
+    moved = config.board_shift_mm > 0 or config.board_rotation_deg > 0
+    pose = draws.positions_mm[draws.pose[rows[0]]] if moved else None
+    defocus_um = draws.defocus_um[rows] if config.defocus_um > 0 else 0.0
+    return lamp_images(slides, board, systems, positions_mm=pose, defocus_um=defocus_um)
 
 
 def _draw(config: CellStackConfig, board: LedBoard, cells: int) -> _Draws:

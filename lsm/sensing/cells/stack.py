@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Int64
@@ -36,11 +36,11 @@ class CellStack:
     def __init__(
         self,
         images: Float16[np.ndarray, "row lamp y x"],
-        led: Int64[np.ndarray, " lamp"],
-        colour: Int64[np.ndarray, " lamp"],
-        infected: Bool[np.ndarray, " row"] | None,
+        led: Int64[np.ndarray, " leds"],
+        colour: Int64[np.ndarray, " colours"],
+        infected: Bool[np.ndarray, " labels"] | None,
         patient: np.ndarray,
-        crop: Int64[np.ndarray, " row"],
+        crop: Int64[np.ndarray, " crops"],
         board: LedBoard | None,
         system: ImagingSystem | None,
         source: str,
@@ -104,7 +104,7 @@ class CellStack:
         """The patients' names, each once, sorted."""
         return np.unique(self.patient)
 
-    def where(self, rows: Rows | Bool[np.ndarray, " row"]) -> Self:
+    def where(self, rows: Rows | Bool[np.ndarray, " row"]) -> "CellStack":
         """The chosen rows, in that order; their images stay where they are until they are read."""
         chosen = np.arange(len(self))[rows]
         view = copy.copy(self)
@@ -121,7 +121,7 @@ class CellStack:
         return widen_rows(self._flat, self._stored_rows(rows))
 
     def mix(
-        self, rows: Rows, weights: Float[Tensor, "capture lamp"] | Float[Tensor, "chosen capture lamp"]
+        self, rows: Rows, weights: Float[Tensor, "capture lamp"] | Float[Tensor, "each capture lamp"]
     ) -> Float32[Tensor, "chosen capture y x"]:
         """Images of these rows under weighted lamps, the same for all rows or for each its own.
 
