@@ -15,6 +15,7 @@ from rich.markup import escape
 from lsm import __version__
 from lsm.cli.bench import app as bench_app
 from lsm.cli.calibrate import app as calibrate_app
+from lsm.cli.data import app as data_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.diagnose import diagnose
@@ -22,13 +23,14 @@ from lsm.cli.led import app as led_app
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
+from lsm.cli.search import search
 from lsm.cli.simulate import simulate
 from lsm.cli.torture import torture
 from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
-LIGHTLESS = ("design", "train-policy", "simulate", "recover")
+LIGHTLESS = ("data", "design", "train-policy", "simulate", "recover", "search")
 
 app = typer.Typer(
     name="lsm",
@@ -41,12 +43,14 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("diagnose")(diagnose)
 app.command("design")(design)
+app.command("search")(search)
 app.command("train-policy")(train_policy)
 app.command("simulate")(simulate)
 app.command("recover")(recover)
 app.command("torture")(torture)
 app.add_typer(bench_app, name="bench")
 app.add_typer(calibrate_app, name="calibrate")
+app.add_typer(data_app, name="data")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
