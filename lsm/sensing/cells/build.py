@@ -110,7 +110,7 @@ def build_cell_stack(
         return read_cells(path)
     except (FileMissing, WrongFormat):
         cache_folder.mkdir(parents=True, exist_ok=True)
-        _compute(crops, config, path, progress or Silent())
+        compute_cell_stack(crops, config, path, progress, replace=True)
     return read_cells(path)
 
 
@@ -120,7 +120,10 @@ def crops_digest(crops: CellCrops) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
 
 
-def _compute(crops: CellCrops, config: CellStackConfig, path: Path, progress: Reporter) -> None:
+def compute_cell_stack(
+    crops: CellCrops, config: CellStackConfig, path: Path, progress: Reporter | None = None, *, replace: bool = False
+) -> None:
+    """Compute the stack of all crops into a new file, or in place of an old one; see `build_cell_stack`."""
     board = config.board.board()
     systems = [config.system(colour) for colour in config.colours]
     draws = _draw(config, board, len(crops))
@@ -145,9 +148,9 @@ def _compute(crops: CellCrops, config: CellStackConfig, path: Path, progress: Re
             system=systems[0],
             source=f"simulated optics on {len(crops)} cell crops (grey levels: {config.grey})",
             made=made,
-            replace=True,
+            replace=replace,
         ) as file,
-        progress.stage("cell stack", len(steps)) as stage,
+        (progress or Silent()).stage("cell stack", len(steps)) as stage,
     ):
         for rows in steps:
             file.write(rows, _images(crops, config, systems, board, draws, rows).numpy())

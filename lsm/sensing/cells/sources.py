@@ -6,6 +6,7 @@ irradiance, which comes back with the weights; without one the irradiance stays 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -93,41 +94,30 @@ def from_bsccm(folder: Path, cells: Sequence[int], *, board: LedBoard, camera: S
 
 
 def from_recovered(
-    path: Path, centres_um: Float[np.ndarray, "cell 2"], *, board: LedBoard, system: ImagingSystem, colour: int = 1
+    path: Path, centres_um: Float[np.ndarray, "cell 2"], *, board: LedBoard, system: ImagingSystem
 ) -> CellStack:
     """Pieces of a real slide that `lsm recover` found, with their neighbours, imaged anew under another board.
 
     centres_um: (x, y) of each piece from the middle of the recovered slide. The optics are simulated, the sample
-    is real; nobody has labelled it, and all of it is one patient. A piece is taken as periodic: light that leaves
-    it on one side comes back on the other, which `system.margin_px` hides.
-    Raises FileMissing, WrongFormat for another file, InputError for another pixel or wavelength than the slide's
-    and for a piece that is not all on the slide.
+    is real; nobody has labelled it, and all of it is one patient. The light has the wavelength at which the slide
+    was recovered, in place of those of board and system. A piece is taken as periodic: light that leaves it on one
+    side comes back on the other, which `system.margin_px` hides.
+    Raises FileMissing, WrongFormat for another file, InputError for another pixel than the slide's and for a piece
+    that is not all on the slide.
     """
     slide, pixel_um, wavelength_um = _read_recovered(path)
-    if abs(pixel_um / system.sample_pixel_um - 1) > 1e-6 or abs(wavelength_um / system.wavelength_um - 1) > 0.02:
+    if abs(pixel_um / system.sample_pixel_um - 1) > 1e-6:
         raise InputError(
-            f"{path} has pixels of {pixel_um:g} um at {wavelength_um:g} um, the system {system.sample_pixel_um:g} um "
-            f"at {system.wavelength_um:g} um.",
-            hint="give a system with the slide's sample_pixel_um and wavelength_um",
+            f"The slide {path} has pixels of {pixel_um:g} um, not {system.sample_pixel_um:g} um.",
+            hint="give a system with the slide's sample_pixel_um",
         )
-    n = system.sample_px
-    corners = np.round(centres_um[:, ::-1] / pixel_um + (np.array(slide.shape) - n) / 2).astype(np.int64)
-    outside = ((corners < 0) | (corners + n > np.array(slide.shape))).any(axis=1)
-    if outside.any() or not len(corners):
-        place = (
-            f"({centres_um[outside.argmax()][0]:g}, {centres_um[outside.argmax()][1]:g})" if len(corners) else "(none)"
-        )
-        raise InputError(
-            f"The piece of {n * pixel_um:g} um at {place} um is not all on the slide.",
-            hint=f"centres lie within {(min(slide.shape) - n) / 2 * pixel_um:g} um of its middle",
-        )
-    pieces = np.stack([slide[row : row + n, column : column + n] for row, column in corners])
-    images = _rendered(pieces, board, system)
-    led, colours = lamps_of(board, [colour])
+    pieces = _pieces(slide, centres_um, system)
+    board, system = replace(board, wavelengths_um=(wavelength_um,)), system.at_wavelength(wavelength_um)
+    led, colour = lamps_of(board, [0])
     return CellStack(
-        images,
+        _rendered(pieces, board, system),
         led=led,
-        colour=colours,
+        colour=colour,
         infected=None,
         patient=np.full(len(pieces), path.stem),
         crop=np.arange(len(pieces)),
@@ -136,6 +126,22 @@ def from_recovered(
         source=f"simulated optics on {len(pieces)} pieces of the recovered slide {path.name}, without labels",
         made={"slide": path.name, "centres_um": centres_um.tolist()},
     )
+
+
+def _pieces(
+    slide: Complex64[np.ndarray, "y x"], centres_um: Float[np.ndarray, "cell 2"], system: ImagingSystem
+) -> Complex64[np.ndarray, "cell py px"]:
+    """Squares of the system's field, to the nearest pixel."""
+    side, room = system.sample_px, np.array(slide.shape) - system.sample_px
+    corners = np.round(centres_um[:, ::-1] / system.sample_pixel_um + room / 2).astype(np.int64)
+    outside = ((corners < 0) | (corners > room)).any(axis=1)
+    if outside.any() or not len(corners):
+        x_um, y_um = centres_um[outside.argmax()] if len(corners) else (np.nan, np.nan)
+        raise InputError(
+            f"There is no piece of {system.field_um:g} um around ({x_um:g}, {y_um:g}) um on the slide.",
+            hint=f"x and y lie within {room.min() / 2 * system.sample_pixel_um:g} um of its middle",
+        )
+    return np.stack([slide[row : row + side, column : column + side] for row, column in corners])
 
 
 def from_smears(
@@ -216,13 +222,13 @@ def _smear_images(
 
 
 def _rendered(
-    pieces: Complex64[np.ndarray, "cell y x"], board: LedBoard, system: ImagingSystem
+    pieces: Complex64[np.ndarray, "cell py px"], board: LedBoard, system: ImagingSystem
 ) -> Float16[np.ndarray, "cell lamp y x"]:
     parts = []
     for start in range(0, len(pieces), SLIDES_PER_STEP):
         some = pieces[start : start + SLIDES_PER_STEP]
 
-        def slides(_: float, some: Complex64[np.ndarray, "cell y x"] = some) -> Complex64[np.ndarray, "cell y x"]:
+        def slides(_: float, some: Complex64[np.ndarray, "_ py px"] = some) -> Complex64[np.ndarray, "_ py px"]:
             return some
 
         parts.append(lamp_images(slides, board, [system]).numpy().astype(np.float16))
