@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lsm.config import Config
 from lsm.errors import ConfigError
+from lsm.illum import Drive
 from lsm.optics import Camera
 from lsm.samples import CellCrops
 from lsm.sensing.cells.build import CellStackConfig, build_cell_stack
@@ -20,6 +21,7 @@ from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.sensing.cells.folds import check_disjoint, patient_folds
 from lsm.sensing.cells.light import CellLightConfig, Lamps
 from lsm.sensing.cells.network import NetworkConfig
+from lsm.sensing.cells.shown import compiled_weights
 from lsm.sensing.cells.stack import CellStack
 from lsm.sensing.cells.training import CellModel, CellTrainingConfig, cell_odds, train_cells
 from lsm.stats import auc
@@ -71,18 +73,34 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
     losses = train_cells(model, stack, np.flatnonzero(~test), job.design.training, generator)
     odds = cell_odds(model, stack, np.flatnonzero(test), generator)
     weights = model.light().detach()
-    name = f"{arguments_digest(job)}.npz"
-    _save(job.out / name, odds, test, weights, model.capture.exposure)
     infected = stack.infected[test]
-    return {
+    row = {
         "accuracy": float(((odds > 0) == infected).mean()),
         "auc": auc(odds.astype(np.float64), infected),
         "loss": losses[-1],
-        "odds": name,
         "dark_field_share": _outside(weights, model.lamps),
         "exposure": [round(float(value), 3) for value in model.capture.exposure],
-        "seconds": round(time.monotonic() - started, 2),
     }
+    name = f"{arguments_digest(job)}.npz"
+    _save(job.out / name, odds, test, weights, model.capture.exposure)
+    if job.design.light.kind == "learned" and job.design.light.bits:
+        row["accuracy_compiled"] = float(
+            ((_compiled_odds(model, stack, ~test, test, generator) > 0) == infected).mean()
+        )
+    return row | {"odds": name, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _compiled_odds(
+    model: CellModel,
+    stack: CellStack,
+    train: Bool[np.ndarray, " row"],
+    test: Bool[np.ndarray, " row"],
+    generator: torch.Generator,
+) -> Float[np.ndarray, " some"]:
+    """The same under what the project's own firmware shows of the light, within its current limit."""
+    shown = compiled_weights(model.light(), model.lamps, Drive.of_firmware(model.lamps.board))
+    model.freeze(stack, np.flatnonzero(train), shown)
+    return cell_odds(model, stack, np.flatnonzero(test), generator, weights=shown)
 
 
 def cell_model(design: CellDesign, stack: CellStack, generator: torch.Generator) -> CellModel:

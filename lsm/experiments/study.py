@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import ConfigError
@@ -16,7 +16,7 @@ from lsm.experiments.cell_run import CellDesign, CellJob, open_cells, run_cell
 from lsm.experiments.jobs import Job
 from lsm.stats.paired import accuracy, paired_difference
 
-Table = dict[str, JsonValue]
+Table = dict[str, Any]
 
 
 class Claim(Config):
@@ -101,6 +101,11 @@ class Votes:
         folds = self.config.design_of(arm).folds
         return [self._found[job_key(arm, seed, fold)] for seed in seeds for fold in range(folds)]
 
+    def source(self) -> str:
+        """Which data, in words."""
+        design = self.config.design_of(next(iter(self.config.arms)))
+        return open_cells(*self._files, design.stack, design.cells).source
+
     def truth(self, arm: str) -> tuple[Bool[np.ndarray, " row"], np.ndarray]:
         """(infected, patient) of every row."""
         design = self.config.design_of(arm)
@@ -138,11 +143,17 @@ def summarise(votes: Votes) -> Table:
             **{key: round(value, 4) for key, value in asdict(found).items()},
             "auc": round(float(np.mean([row["auc"] for row in rows])), 4),
             "dark_field_share": round(float(np.mean([row["dark_field_share"] for row in rows])), 3),
+            **_compiled(rows),
             "seconds": round(float(np.median([row["seconds"] for row in rows])), 1),
             "seeds": len(seeds),
         }
-    claims: list[JsonValue] = [_judge(claim, votes, arms) for claim in votes.config.claims]
+    claims: list[Table] = [_judge(claim, votes, arms) for claim in votes.config.claims]
     return {"arms": dict(arms), "claims": claims}
+
+
+def _compiled(rows: Sequence[Mapping[str, Any]]) -> Table:
+    found = [row["accuracy_compiled"] for row in rows if "accuracy_compiled" in row]
+    return {"accuracy_compiled": round(float(np.mean(found)), 4)} if found else {}
 
 
 def _judge(claim: Claim, votes: Votes, arms: Mapping[str, Table]) -> Table:

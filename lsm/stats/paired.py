@@ -1,7 +1,6 @@
 """Whether one method is better than another on the same cells, over training seeds and patients."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -35,8 +34,8 @@ class AccuracyEstimate:
 
 def paired_difference(
     correct_a: Votes,
-    correct_b: Votes,
-    patient: np.ndarray[Any, Any],
+    correct_b: Bool[np.ndarray, "other_seed other_cell"],
+    patient: np.ndarray,
     *,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -62,7 +61,7 @@ def paired_difference(
 
 def accuracy(
     correct: Votes,
-    patient: np.ndarray[Any, Any],
+    patient: np.ndarray,
     *,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -82,7 +81,7 @@ def majority_accuracy(correct: Votes) -> float:
 
 def _interval(
     values: Float[np.ndarray, "seed cell"],
-    patient: np.ndarray[Any, Any],
+    patient: np.ndarray,
     rng: np.random.Generator,
     confidence: float,
     draws: int,

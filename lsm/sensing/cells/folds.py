@@ -1,6 +1,5 @@
 """Shares of the patients: whoever is tested was never trained on."""
 
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -8,7 +7,7 @@ from jaxtyping import Bool, Int
 from lsm.errors import ConfigError, InputError
 
 
-def patient_folds(patient: np.ndarray[Any, Any], n_folds: int, seed: int) -> Int[np.ndarray, " row"]:
+def patient_folds(patient: np.ndarray, n_folds: int, seed: int) -> Int[np.ndarray, " row"]:
     """Fold number of each row; all rows of a patient are in one fold, and folds hold about equally many patients.
 
     patient: identifier of each row. Raises ConfigError for fewer patients than folds, or fewer than two folds.
@@ -25,7 +24,7 @@ def patient_folds(patient: np.ndarray[Any, Any], n_folds: int, seed: int) -> Int
 
 
 def check_disjoint(
-    patient: np.ndarray[Any, Any], train: Bool[np.ndarray, " row"], test: Bool[np.ndarray, " row"]
+    patient: np.ndarray, train: Bool[np.ndarray, " row"], test: Bool[np.ndarray, " row"]
 ) -> None:
     """Raises InputError if a patient is both trained on and tested."""
     both = np.intersect1d(patient[train], patient[test])

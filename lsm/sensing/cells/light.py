@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from lsm.config import Config
 from lsm.errors import ConfigError
-from lsm.illum import Drive, LedBoard
+from lsm.illum import LEVELS, LedBoard
+from lsm.sensing.drivable import drivable, least_level, quantise
 from lsm.sensing.illumination import led_symmetries
 
 Kind = Literal["learned", "centre", "bright field", "all LEDs", "dark field", "off-axis", "PC ring", "PC +/-", "random"]
@@ -92,7 +94,8 @@ class CellLightConfig(Config):
     start, start_noise, sharpness: where learned weights begin. Few lamps light the bright field, and light from
     them drowns all other: from a start that holds them, gradients do not find the way out.
     bits: what a drive level resolves; 0 leaves weights as they are, which no board can show.
-    max_ma: current that the whole board may draw, at `channel_ma` per LED at full drive; None is no limit.
+    max_ma: current that the whole board may draw, at `channel_ma` per LED at full drive; None is no limit. It needs
+    bits above 0.
     """
 
     kind: Kind = "learned"
@@ -105,6 +108,12 @@ class CellLightConfig(Config):
     bits: Annotated[int, Ge(0), Le(8)] = 8
     max_ma: Annotated[float, Gt(0)] | None = None
     channel_ma: Annotated[float, Gt(0)] = 20.0
+
+    @model_validator(mode="after")
+    def _limited_in_levels(self) -> "CellLightConfig":
+        if self.max_ma is not None and self.bits == 0:
+            raise ConfigError("A current limit applies to levels of a board.", hint="set bits from 1 to 8")
+        return self
 
     @property
     def n_channels(self) -> int:
@@ -156,17 +165,17 @@ class CellLight(nn.Module):
 
 
 def _shown(weights: Float[Tensor, "channel lamp"], config: CellLightConfig) -> Float[Tensor, "channel lamp"]:
-    """Within the current limit, then in the levels of a board; the gradient passes the rounding unchanged."""
-    if config.max_ma is not None:
-        drawn = config.channel_ma * _parts(weights).sum(dim=2).amax(dim=0)
-        weights = weights * (config.max_ma / drawn.clamp_min(1e-9)).clamp_max(1.0)[:, None]
+    """In the levels of a board and within its current; the gradient passes the rounding unchanged."""
     if config.bits == 0:
         return weights
-    steps = 2**config.bits - 1
-    # towards the dark where there is a limit: rounding must not take the board beyond it
-    levels = (weights * steps).trunc() if config.max_ma is not None else (weights * steps).round()
-    shown: Float[Tensor, "channel lamp"] = weights + (levels / steps - weights).detach()
-    return shown
+    added, subtracted = _parts(weights)
+    if config.max_ma is None:
+        return quantise(added, config.bits) - quantise(subtracted, config.bits)
+    most = int(config.max_ma / config.channel_ma * LEVELS)
+    order = torch.arange(weights.shape[1])
+    return drivable(added, config.bits, most=most, preferred=order) - drivable(
+        subtracted, config.bits, most=most, preferred=order
+    )
 
 
 def _parts(weights: Float[Tensor, "channel lamp"]) -> Float[Tensor, "2 channel lamp"]:
@@ -236,18 +245,10 @@ def _middle(lamps: Lamps) -> tuple[int, int, int]:
 
 def _check_current(config: CellLightConfig, lamps: Lamps) -> None:
     """Raises ConfigError for a limit below the least light that the board can make."""
-    steps = 2 ** (config.bits or 8) - 1
-    least_ma = config.channel_ma / steps
+    least_ma = config.channel_ma * least_level(config.bits or 8) / LEVELS
     if config.max_ma is not None and config.max_ma < least_ma:
         raise ConfigError(
-            f"A current limit of {config.max_ma:g} mA is below the {least_ma:g} mA of one LED of board "
+            f"A current limit of {config.max_ma:g} mA is below the {least_ma:.3g} mA of one LED of board "
             f"'{lamps.board.name}' at its lowest level.",
             hint=f"allow more, or drive with more than {config.bits} bits",
         )
-
-
-def drive_of(config: CellLightConfig) -> Drive:
-    """The board's drive as `lsm.illum.compile_light` takes it. Raises ConfigError for weights no board can show."""
-    return Drive.from_table(
-        {"level_bits": config.bits, "channel_ma": (config.channel_ma,), "max_ma": config.max_ma}, source="the light"
-    )

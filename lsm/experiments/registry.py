@@ -1,0 +1,89 @@
+"""Which experiments there are, and the one way to run each."""
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from lsm.bench.machine import this_machine
+from lsm.errors import InputError
+from lsm.sensing.progress import Reporter, Silent
+
+
+@runtime_checkable
+class Run(Protocol):
+    """An experiment's own function; see `run_experiment`."""
+
+    def __call__(
+        self, config: Path, out: Path, *, quick: bool, seeds: int | None, workers: int, progress: Reporter
+    ) -> Mapping[str, Any]:
+        """Its results as plain values; files of its own lie in `out`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment. function: "module:name" of a `Run`. hours: of one core, for the whole form."""
+
+    name: str
+    title: str
+    function: str
+    hours: float
+
+
+EXPERIMENTS = (
+    Experiment("muthumbi2019", "Learned illumination against fixed ones, on single cells", "muthumbi2019:run", 4.0),
+    Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 2.0),
+    Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 2.0),
+    Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 1.0),
+)
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name. Raises InputError."""
+    for each in EXPERIMENTS:
+        if each.name == name:
+            return each
+    raise InputError(
+        f"There is no experiment '{name}'.", hint=f"one of: {', '.join(each.name for each in EXPERIMENTS)}"
+    )
+
+
+def shipped_config(name: str) -> Path:
+    """The configuration that comes with the package."""
+    return Path(__file__).parent.parent / "configs" / "experiment" / f"{name}.toml"
+
+
+def run_experiment(
+    name: str,
+    out: Path,
+    *,
+    config: Path | None = None,
+    quick: bool = False,
+    seeds: int | None = None,
+    workers: int = 1,
+    progress: Reporter | None = None,
+) -> dict[str, Any]:
+    """The results, which also lie in `out`/results.json with commit, date and machine.
+
+    out: folder of its tables and figures; a run that was interrupted goes on from it. quick: minutes instead of
+    hours, for the direction alone. seeds: in place of the configuration's. workers: processes, one thread each.
+    Raises InputError for an unknown name, FileMissing without the data, ConfigError, ModelMismatch for a folder
+    of another configuration.
+    """
+    found = experiment(name)
+    module, function = found.function.split(":")
+    run: Run = getattr(importlib.import_module(f"lsm.experiments.{module}"), function)
+    out.mkdir(parents=True, exist_ok=True)
+    results = run(
+        config or shipped_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
+    )
+    machine = asdict(this_machine())
+    whole = {"experiment": name, "quick": quick, "machine": machine} | dict(results)
+    part = out / f".results.{os.getpid()}"
+    part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, out / "results.json")
+    return whole

@@ -1,0 +1,118 @@
+"""Several studies of one experiment: run, table, figure."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Gt
+from pydantic import Field
+
+from lsm.config import Config
+from lsm.errors import FileMissing, LsmError
+from lsm.experiments.jobs import JobTable, Processes, Serial
+from lsm.experiments.study import StudyConfig, Votes, study_jobs, summarise
+from lsm.sensing.progress import Reporter
+
+
+class Quick(Config):
+    """The short form: keys of every design that it changes, and how much of a study is run."""
+
+    design: dict[str, Any] = Field(default_factory=dict)
+    seeds: Annotated[int, Gt(1)] = 2
+    arms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class StudiesConfig(Config):
+    """An experiment made of studies. quick: for each study that its short form has, the arms."""
+
+    studies: dict[str, StudyConfig]
+    quick: Quick = Quick()
+
+    def short(self) -> dict[str, StudyConfig]:
+        """The studies of the short form."""
+        kept = {}
+        for name, arms in self.quick.arms.items():
+            study = self.studies[name]
+            chosen = {arm: study.arms[arm] | self.quick.design for arm in arms}
+            claims = tuple(claim for claim in study.claims if {claim.better, *claim.than} <= set(arms))
+            kept[name] = study.model_copy(update={"arms": chosen, "claims": claims, "seeds": self.quick.seeds})
+        return kept
+
+
+class Studied(Config):
+    """The outcome of one study: the table of its arms, the claims as they came out, and where its data came from."""
+
+    source: str
+    arms: dict[str, dict[str, Any]]
+    claims: list[dict[str, Any]]
+
+
+def run_studies(
+    config: StudiesConfig, out: Path, *, quick: bool, seeds: int | None, workers: int, progress: Reporter
+) -> tuple[dict[str, Studied], dict[str, Votes]]:
+    """Every study's outcome and its votes; rows and odds stay in `out`, from which an interrupted run goes on.
+
+    Raises FileMissing without the cells, LsmError naming the first training that failed.
+    """
+    crops = nih_crops()
+    studied, votes = {}, {}
+    for name, study in (config.short() if quick else config.studies).items():
+        chosen = study if seeds is None else study.model_copy(update={"seeds": seeds})
+        folder = out / ("quick" if quick else "") / name
+        places = {"crops": crops, "cache": out / "cache", "out": folder / "odds"}
+        jobs = study_jobs(chosen, **places)
+        executor = Serial() if workers == 1 else Processes(workers)
+        with JobTable(folder / "table.jsonl") as table:
+            rows = executor.run(jobs, table, progress)
+        for row in rows:
+            if row.error is not None:
+                raise LsmError(f"{name}, {row.key}: {row.error}", hint="mend the cause and run again: the rest is kept")
+        found: Mapping[str, Any] = {row.key: row.result for row in rows}
+        votes[name] = Votes(chosen, found, **places)
+        table_of = summarise(votes[name])
+        studied[name] = Studied.from_table({"source": votes[name].source(), **table_of}, source=name)
+    return studied, votes
+
+
+def nih_crops() -> Path:
+    """The NIH cell crops in the data folder. Raises FileMissing."""
+    folder = Path(os.environ.get("LSM_DATA", "")) / "nih_malaria_cells_50px"
+    if not os.environ.get("LSM_DATA") or not folder.exists():
+        raise FileMissing(
+            "The NIH cell crops are not there.", hint="set LSM_DATA to the folder that holds nih_malaria_cells_50px"
+        )
+    return folder
+
+
+def as_markdown(studied: Mapping[str, Studied]) -> str:
+    """All tables, for a README."""
+    parts = []
+    for name, study in studied.items():
+        lines = [f"### {name}", "", f"Data: {study.source}.", ""]
+        lines += [
+            "| light | accuracy | 95 % interval | sd of seeds | majority | AUC | seeds |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for arm, row in study.arms.items():
+            interval = f"{row['low']:.3f} to {row['high']:.3f}"
+            lines.append(
+                f"| {arm} | {row['accuracy']:.3f} | {interval} | {row['seed_sd']:.3f} | {row['majority']:.3f} "
+                f"| {row['auc']:.3f} | {row['seeds']} |"
+            )
+        lines += ["", "| claim | points, 95 % interval | asked | as it came out |", "|---|---|---|---|"]
+        lines += [_claim_row(claim) for claim in study.claims]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _claim_row(claim: Mapping[str, Any]) -> str:
+    if "points" not in claim:
+        return f"| {claim['claim']} | | | {claim['verdict']} |"
+    middle, low, high = claim["points"]
+    asked = "" if "asked_points" not in claim else f"{claim['asked_points']:+g}"
+    reached = "" if "reached" not in claim else ", reached" if claim["reached"] else ", missed"
+    return (
+        f"| {claim['claim']} ({claim['better']} against {claim['than']}) "
+        f"| {middle:+.1f} ({low:+.1f} to {high:+.1f}) | {asked} | {claim['verdict']}{reached} |"
+    )
