@@ -56,9 +56,12 @@ def search(
 def _tell(ranked: Sequence[Ranked], settings: SearchConfig, folder: Path, failed: Sequence[Row]) -> None:
     console = Console()
     names = list(ranked[0].settings)
-    table = Table("", *names, settings.score, "95 % interval", "seeds", "s per run")
+    last = [name.rsplit(".", 1)[-1] for name in names]
+    heads = [short if last.count(short) == 1 else name for name, short in zip(names, last, strict=True)]
+    table = Table("", *heads, settings.score, "95 %", "seeds", "s per run")
     for place, each in enumerate(ranked, 1):
-        interval = "-" if each.low is None else f"{each.low:.4g} to {each.high:.4g}"
+        # Student's interval is symmetric
+        interval = "-" if each.low is None or each.score is None else f"± {each.score - each.low:.2g}"
         figures = [_figure(each.score), interval, str(each.seeds), _figure(each.seconds)]
         table.add_row(str(place), *(_figure(each.settings[name]) for name in names), *figures)
     console.print(table)

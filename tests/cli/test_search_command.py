@@ -49,7 +49,10 @@ def test_a_search_prints_and_writes_its_table_and_runs_nothing_twice(
 ):
     out = tmp_path / "out"
     assert run(search, "--out", out, "--set", "rig.na=0.25") == 0
-    assert "captures" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    # two seeds at 0.25 + 0.01 and 0.25 - 0.01: Student's factor for one degree of freedom is 12.7
+    assert "captures" in said
+    assert "± 0.13" in said
     assert (out / "results.csv").read_text().splitlines()[1].startswith("1,2,0.25,")
     before = (out / "table.jsonl").read_bytes()
     assert run(search, "--out", out, "--set", "rig.na=0.25", "--json") == 0
