@@ -14,7 +14,10 @@ from lsm.sensing.bundle import tensors_digest
 
 
 class Trainee:
-    """What a training run changes: networks by name, their optimiser, the generator and the step reached."""
+    """What a training run changes: networks by name, their optimiser, the generator and the step reached.
+
+    more: further tensors by name that a run goes on with, such as the best weights so far.
+    """
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Trainee:
         self.generator = generator
         self.digest = digest
         self.step = 0
+        self.more: dict[str, Tensor] = {}
 
     def save(self, path: Path) -> None:
         """Write the state; the old file stays until the new one is complete."""
@@ -37,6 +41,7 @@ class Trainee:
             tensors |= {f"module.{name}.{key}": value for key, value in module.state_dict().items()}
         for number, slots in enumerate(self._slots()):
             tensors |= {f"optimizer.{number}.{key}": value for key, value in slots.items()}
+        tensors |= {f"more.{name}": value for name, value in self.more.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         held = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
@@ -76,6 +81,7 @@ class Trainee:
             if slots:
                 self.optimizer.state[parameter] = slots
         self.generator.set_state(tensors["generator"])
+        self.more = _under(tensors, "more.")
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

@@ -7,7 +7,7 @@ import torch
 
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.fields import FieldSet
-from lsm.sensing.progress import Reporter, Silent
+from lsm.sensing.progress import Journal, Reporter, Silent
 from lsm.sensing.slides import Slides
 from lsm.sensing.training import Light, SensingModel, train_sensing
 
@@ -63,5 +63,6 @@ def _trained(
             checkpoint=cache / f"{config.name}-{name}-{config.digest()}.safetensors",
             digest=config.digest(),
             advance=stage.advance,
+            journal=stage if isinstance(stage, Journal) else None,
         )
     return model, losses

@@ -1,9 +1,12 @@
 """How long work tells how far it is, without knowing who listens."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
@@ -22,6 +25,27 @@ class Stage(Protocol):
 
     def advance(self, loss: float | None = None) -> None:
         """One step is done."""
+        ...
+
+
+@runtime_checkable
+class Journal(Protocol):
+    """What a training run tells, step by step, to whoever wants to follow it; a Stage may be one as well."""
+
+    def begin(self, step: int) -> None:
+        """The run starts, or goes on, after so many steps; what was told of later ones is void."""
+        ...
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers by name after a step."""
+        ...
+
+    def wants_picture(self, step: int) -> bool:
+        """Whether to draw the light after this step."""
+        ...
+
+    def picture(self, step: int, name: str, pixels: UInt8[np.ndarray, "y x 3"]) -> None:
+        """A picture by name after a step."""
         ...
 
 
