@@ -19,6 +19,7 @@ from lsm.cli.data import app as data_app
 from lsm.cli.demo import demo
 from lsm.cli.design import design
 from lsm.cli.diagnose import diagnose
+from lsm.cli.experiment import app as experiment_app
 from lsm.cli.led import app as led_app
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
@@ -30,7 +31,7 @@ from lsm.cli.train_policy import train_policy
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
-LIGHTLESS = ("data", "design", "train-policy", "simulate", "recover", "search")
+LIGHTLESS = ("data", "design", "experiment", "train-policy", "simulate", "recover", "search")
 
 app = typer.Typer(
     name="lsm",
@@ -51,6 +52,7 @@ app.command("torture")(torture)
 app.add_typer(bench_app, name="bench")
 app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(data_app, name="data")
+app.add_typer(experiment_app, name="experiment")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
