@@ -1,4 +1,4 @@
-"""`lsm design`: learn light, classifier and cell finder together."""
+"""`lsm design`: learn light, classifier and cell finder together, and write the light as a file and a picture."""
 
 import json
 import os
@@ -6,14 +6,25 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from lsm.cli import _show
-from lsm.illum import LEVELS, Drive, LedBoard, compile_light
+from lsm.illum import LEVELS, Drive, LedBoard, LightCapture, LightFile, compile_light
 from lsm.sensing import Bundle
-from lsm.sensing.progress import RichReporter
+from lsm.sensing.config import DesignConfig
+from lsm.sensing.design import example_images, pinned
+from lsm.sensing.fields import FieldSet
+from lsm.sensing.picture import draw_light, save_picture
+from lsm.sensing.progress import Reporter, RichReporter
+from lsm.sensing.slides import Slides
+from lsm.sensing.tensorboard import TensorBoardReporter
 from lsm.vision.pipeline import PipelineConfig, run_pipeline
+
+LIGHT_FILE = "light.json"
+LIGHT_PICTURE = "light.png"
 
 
 def design(
@@ -24,22 +35,67 @@ def design(
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder for LED stacks and checkpoints.")] = Path("out/cache"),
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the design.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard: losses, rates, checks and the light as it is learned.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Learn illumination patterns, classifier and cell finder together, calibrate them, and write a model.
+
+    Beside the model lie light.json, which `lsm led show --pattern` puts on a board, and light.png, its picture.
+    A configuration may take its light from such a file: [illumination] light = "light.json".
 
     An interrupted design goes on from its last checkpoint when the same command is given again.
 
     Example: lsm design procedural --out out/models/procedural
     """
     started = time.monotonic()
-    settings = PipelineConfig.from_file(_show.config_file("design", config), seed=seed)
+    settings = pinned(PipelineConfig.from_file(_show.config_file("design", config), seed=seed))
     folder = _show.new_folder(out or Path("out/models") / settings.name)
+    crops = cells or _show.nih_cells()
     with _show.progress(quiet=as_json) as bars:
-        bundle = run_pipeline(settings, cache=cache, cells=cells or _show.nih_cells(), progress=RichReporter(bars))
+        reporter: Reporter = RichReporter(bars)
+        if tensorboard is not None:
+            reporter = TensorBoardReporter(reporter, tensorboard / f"{settings.name}-{settings.digest()[:8]}")
+        bundle = run_pipeline(settings, cache=cache, cells=crops, progress=reporter)
     bundle.save(folder)
+    light_file(bundle, settings.rig.led_board.board()).save(folder / LIGHT_FILE)
+    fields = Slides(settings, cells=crops).fields("train", cache)
+    save_picture(light_picture(bundle, settings, fields), folder / LIGHT_PICTURE)
     light = shown_light(bundle, settings.rig.led_board.board())
     _tell(bundle, folder, light, time.monotonic() - started, as_json=as_json)
+
+
+def light_file(bundle: Bundle, board: LedBoard) -> LightFile:
+    """The model's codebook as a light file. Raises ModelMismatch for another board."""
+    captures = [
+        LightCapture.of(pattern.levels, exposure_ms=round(exposure_ms, 4), name=pattern.name)
+        for pattern, exposure_ms in zip(bundle.patterns(board), bundle.exposures_ms.tolist(), strict=True)
+    ]
+    card = bundle.card
+    made = {
+        "by": "lsm design",
+        "design": card.name,
+        "seed": card.seed,
+        "config_digest": card.config_digest,
+        "weights_digest": card.weights_digest,
+        "commit": card.commit,
+        "data": card.data,
+    }
+    return LightFile.of(board, captures, made=made)
+
+
+def light_picture(bundle: Bundle, config: DesignConfig, fields: FieldSet) -> Figure:
+    """The model's codebook on its board, with a field and two cells of the design under it."""
+    board = config.rig.led_board.board()
+    return draw_light(
+        board,
+        np.stack([pattern.duty for pattern in bundle.patterns(board)]),
+        config.rig.system.na,
+        example_images(config, fields, bundle.duty_levels.float() / LEVELS),
+        [pattern.name for pattern in bundle.patterns(board)],
+        exposures_ms=bundle.exposures_ms.tolist(),
+    )
 
 
 def shown_light(bundle: Bundle, board: LedBoard) -> list[dict[str, Any]]:
@@ -60,6 +116,8 @@ def shown_light(bundle: Bundle, board: LedBoard) -> list[dict[str, Any]]:
 def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: float, *, as_json: bool) -> None:
     facts = {
         "model": str(folder),
+        "light_file": str(folder / LIGHT_FILE),
+        "light_picture": str(folder / LIGHT_PICTURE),
         "figures": bundle.card.figures,
         "light": light,
         "seconds": round(seconds),
@@ -77,4 +135,5 @@ def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: fl
             soft_wrap=True,
         )
     console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True, markup=False)
+    console.print(f"Light: {folder / LIGHT_FILE}, picture: {folder / LIGHT_PICTURE}", soft_wrap=True, markup=False)
     console.print(f"Next:  lsm train-policy --model {folder}", soft_wrap=True, markup=False)

@@ -2,14 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from lsm.illum import LightFile
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.fields import FieldSet
+from lsm.sensing.heads import crop_cells
+from lsm.sensing.illumination import given_duty
 from lsm.sensing.progress import Journal, Reporter, Silent
 from lsm.sensing.slides import Slides
 from lsm.sensing.training import Light, SensingModel, train_sensing
+
+AnyDesign = TypeVar("AnyDesign", bound=DesignConfig)
+
+_PIECE_PX = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +42,57 @@ def run_design(
     cells: the NIH crops, for data = "nih". Raises FileMissing, ConfigError or ModelMismatch.
     """
     reporter = progress or Silent()
+    config = pinned(config)
     group = config.train
     with reporter.stage("LED stacks", group.slides * group.fields_per_slide) as stage:
         fields = Slides(config, cells=cells).fields("train", cache, advance=stage.advance)
     learned, learned_losses = _trained(config, fields, cache, reporter, learn_light=True)
     baseline, baseline_losses = _trained(config, fields, cache, reporter, learn_light=False)
     return Design(learned, baseline, fields, {"learned": learned_losses, "baseline": baseline_losses})
+
+
+def pinned(config: AnyDesign) -> AnyDesign:
+    """The configuration with the digest of the light file that it names, so that it tells the light itself.
+
+    Raises as `lsm.sensing.illumination.given_duty` does.
+    """
+    illumination = config.illumination
+    if not illumination.light:
+        return config
+    given_duty(config.rig.led_board.board(), illumination)
+    digest = LightFile.load(Path(illumination.light)).light_digest
+    return config.model_copy(update={"illumination": illumination.model_copy(update={"light_digest": digest})})
+
+
+def example_images(
+    config: DesignConfig, fields: FieldSet, duty: Float[Tensor, "capture led"]
+) -> dict[str, Float[np.ndarray, "capture y x"]]:
+    """A piece of a field, an infected and a healthy red cell, each under every pattern; without noise.
+
+    The field is the one with most infected cells, the cells are those nearest to its middle.
+    """
+    red = fields.cells.where(fields.cells.kind == 0)
+    chosen = int(np.bincount(red.field, weights=red.infected, minlength=len(fields)).argmax())
+    image = design_light(config).rates(fields.stack(chosen), duty)[None]
+    cells, side = red.of_field(chosen), image.shape[-1]
+    middle = (side - 1) / 2
+    order = np.argsort(np.hypot(cells.x_px - middle, cells.y_px - middle), kind="stable")
+    cells = cells.where(order)
+    images = {"field": _square(image, middle, middle, min(_PIECE_PX, side // 2 * 2))}
+    for name, wanted in (("infected", True), ("healthy", False)):
+        for index in np.flatnonzero(cells.infected == wanted)[:1]:
+            x_px, y_px = float(cells.x_px[index]), float(cells.y_px[index])
+            images[name] = _square(image, x_px, y_px, config.classifier.crop_px)
+    return images
+
+
+def _square(
+    image: Float[Tensor, "1 capture y x"], x_px: float, y_px: float, size_px: int
+) -> Float[np.ndarray, "capture h w"]:
+    piece: Float[np.ndarray, "capture h w"] = crop_cells(
+        image, torch.zeros(1, dtype=torch.int64), torch.tensor([x_px]), torch.tensor([y_px]), size_px=size_px
+    )[0].numpy()
+    return piece
 
 
 def design_light(config: DesignConfig) -> Light:
