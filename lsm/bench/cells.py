@@ -87,9 +87,7 @@ class CellComparison:
         return [
             Promise(f"{text}: building", "s", BUILD_S, False, self.build_s if whole else None),
             Promise(f"{text}: memory", "GiB", BUILD_GIB, False, self.build_gib if whole else None),
-            Promise(
-                "training, turned, over ready-made images", "%", SHARE_PERCENT, True, 100 * rates[TURNED] / rates[READY]
-            ),
+            Promise("training, turned, of ready-made images", "%", SHARE_PERCENT, True, share),
         ]
 
     def plain(self) -> dict[str, Any]:
