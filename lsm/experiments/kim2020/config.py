@@ -64,7 +64,7 @@ class KimConfig(Config):
         """A form that takes about half a minute: fewer cells, one grey model, the first objective alone."""
         return self.model_copy(
             update={
-                "cells": 800,
+                "cells": 700,
                 "greys": self.greys[:1],
                 "objectives": self.objectives[:1],
                 "training": self.training.model_copy(update={"rows_per_step": 32}),
