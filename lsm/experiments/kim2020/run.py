@@ -50,8 +50,7 @@ def as_markdown(tables: Mapping[str, Any]) -> str:
         lines += ["", "| difference | points, 95 % interval | as it came out |", "|---|---|---|"]
         for each in table["differences"]:
             middle, low, high = each["points"]
-            lines.append(
-                f"| {each['of']} minus {each['minus']} | {middle:+.1f} ({low:+.1f} to {high:+.1f}) | {each['verdict']} |"
-            )
+            points = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+            lines.append(f"| {each['of']} minus {each['minus']} | {points} | {each['verdict']} |")
         lines.append("")
     return "\n".join(lines)
