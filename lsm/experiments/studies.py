@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import FileMissing, LsmError
+from lsm.experiments.cell_run import open_cells
 from lsm.experiments.jobs import JobTable, Processes, Serial
 from lsm.experiments.study import StudyConfig, Votes, study_jobs, summarise
 from lsm.sensing.progress import Reporter
@@ -62,6 +63,7 @@ def run_studies(
         folder = out / ("quick" if quick else "") / name
         places = {"crops": crops, "cache": out / "cache", "out": folder / "odds"}
         jobs = study_jobs(chosen, **places)
+        _prepare(chosen, crops, out / "cache", progress)
         executor = Serial() if workers == 1 else Processes(workers)
         with JobTable(folder / "table.jsonl") as table:
             rows = executor.run(jobs, table, progress)
@@ -73,6 +75,15 @@ def run_studies(
         table_of = summarise(votes[name])
         studied[name] = Studied.from_table({"source": votes[name].source(), **table_of}, source=name)
     return studied, votes
+
+
+def _prepare(study: StudyConfig, crops: Path, cache: Path, progress: Reporter) -> None:
+    """Compute each stack once, before several workers ask for it at the same time."""
+    wanted = {(design.stack, design.cells) for design in (study.design_of(arm) for arm in study.arms)}
+    with progress.stage("images of every cell under every LED", len(wanted)) as stage:
+        for stack, cells in sorted(wanted, key=lambda pair: (pair[0].digest(), pair[1])):
+            open_cells(crops, cache, stack, cells)
+            stage.advance()
 
 
 def nih_crops() -> Path:
