@@ -13,7 +13,7 @@ from lsm.illum import LightFile
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.fields import FieldSet
 from lsm.sensing.heads import crop_cells
-from lsm.sensing.illumination import given_duty
+from lsm.sensing.illumination import IlluminationLayer
 from lsm.sensing.progress import Journal, Reporter, Silent
 from lsm.sensing.slides import Slides
 from lsm.sensing.training import Light, SensingModel, train_sensing
@@ -54,12 +54,12 @@ def run_design(
 def pinned(config: AnyDesign) -> AnyDesign:
     """The configuration with the digest of the light file that it names, so that it tells the light itself.
 
-    Raises as `lsm.sensing.illumination.given_duty` does.
+    Raises as `IlluminationLayer` does, for a light that the rig's board cannot show, before any work is done.
     """
     illumination = config.illumination
+    IlluminationLayer(config.rig.led_board.board(), illumination, torch.Generator())
     if not illumination.light:
         return config
-    given_duty(config.rig.led_board.board(), illumination)
     digest = LightFile.load(Path(illumination.light)).light_digest
     return config.model_copy(update={"illumination": illumination.model_copy(update={"light_digest": digest})})
 

@@ -237,7 +237,7 @@ def _sample_panel(axes: Axes, image: np.ndarray, shared: Sequence[np.ndarray]) -
 
 
 def _legend(figure: Figure, layout: _Layout, na: float, colours: int) -> None:
-    lines = [f"Area and brightness of a dot: duty. Dashed: objective, NA {na:.2f}."]
+    lines = [f"Area and brightness of a dot: duty, up to the whole LED. Dashed: objective, NA {na:.2f}."]
     if colours > 1:
         lines.append("In each LED: red top left, green top right, blue below.")
     for number, line in enumerate(reversed(lines)):
