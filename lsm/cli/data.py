@@ -40,13 +40,16 @@ def list_sets(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps({"folder": None if folder is None else str(folder), "sets": rows}))
         return
-    table = Table("set", "where", "good for", "comes from")
+    table = Table("set", "there", "good for")
+    table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(row["name"], row["found"] or "not found", row["good_for"], row["from"])
+        table.add_row(row["name"], "yes" if row["found"] else "no", f"{row['good_for']}\n({row['from']})")
     console = Console()
     console.print(table, markup=False, highlight=False)
     if folder is None:
         console.print("LSM_DATA does not name a folder; set it to where the data sets are.", highlight=False)
+    else:
+        console.print(f"Looked in {folder}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -55,6 +55,10 @@ def test_sets_are_found_below_the_data_folder(
         "nih_malaria_cells_50px": str(tmp_path / "nih_malaria_cells_50px"),
         "muthumbi2019": str(tmp_path / "figshare/thin"),
     }
+    code, out = run(capsys, "list")
+    assert code == 0
+    lines = [line for line in out.splitlines() if "nih_malaria_cells_50px" in line or "bsccm" in line]
+    assert ["yes" in line for line in lines] == [True, False]
     monkeypatch.delenv("LSM_DATA")
     code, out = run(capsys, "list")
     assert code == 0

@@ -15,6 +15,7 @@ A file is there whole or not at all.
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -85,7 +86,8 @@ def new_cells(
         raise InputError(f"{path} exists.", hint="name another; nothing was changed")
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no folder for {path}.", hint="make the folder first")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    # processes of several computers may share the folder
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with h5py.File(unfinished, "w") as file:
             images = _new_images(file, (len(crop), len(led), *side_px))
