@@ -17,7 +17,7 @@ from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.diagnose.ways import Way, search_of
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
 from lsm.illum import LedBoard
-from lsm.record import ContinuedMicroscope, Recorder, Recording, open_record
+from lsm.record import ContinuedMicroscope, Recorder, Recording, open_record, unborn
 from lsm.safety import Interlock
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
@@ -83,9 +83,10 @@ def diagnose(
 
     Every frame is on the disk before the next decision is taken. simulation: passed to a simulated rig (sample, ...).
     Raises InputError where `folder` already holds something, ModelMismatch for a rig unlike the model's,
-    LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed.
+    LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed. What a run left that
+    was killed before its recording began is no obstacle.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and set(folder.iterdir()) - set(unborn(folder / RECORD)):
         raise InputError(
             f"The folder {folder} is not empty.", hint="name another with --out, or go on with its run by --resume"
         )

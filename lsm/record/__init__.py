@@ -1,5 +1,6 @@
 """Recordings: every frame, the light that was really on, and every decision, in one HDF5 file."""
 
+from lsm.record._store import unborn
 from lsm.record.ahead import AheadRecorder
 from lsm.record.continued import ContinuedMicroscope
 from lsm.record.hdf5 import Recorder
@@ -13,5 +14,6 @@ __all__ = [
     "Recording",
     "Verification",
     "open_record",
+    "unborn",
     "verify_record",
 ]

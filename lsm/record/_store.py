@@ -35,7 +35,15 @@ READ_ERRORS = (
 _FIRST_BYTES = 2**20
 """Where the first layout has its name: files begin with their attributes."""
 
+UNBORN = ".part"
+
 GROWING = ("images", "requested", "shown", "frames")
+
+
+def unborn(path: Path) -> list[Path]:
+    """What is left beside `path` of writers that were killed before their file had that name; it holds no frame."""
+    start = f".{path.name}."
+    return [each for each in path.parent.iterdir() if each.name.startswith(start) and each.name.endswith(UNBORN)]
 
 
 def create(path: Path, head: Head, *, frames: bool, summary: bytes = b"") -> None:
@@ -43,8 +51,10 @@ def create(path: Path, head: Head, *, frames: bool, summary: bytes = b"") -> Non
 
     frames: with the datasets of frames. Raises what WRITE_ERRORS lists.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{UNBORN}")
     try:
+        for left in unborn(path):
+            left.unlink(missing_ok=True)
         with h5py.File(partial, "w", libver="v110") as file:
             # of fixed length: the library can loop for ever over a damaged heap of text of variable length
             file.attrs[SCHEMA_ATTRIBUTE] = np.bytes_(SCHEMA.encode())

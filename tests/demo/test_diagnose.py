@@ -1,7 +1,9 @@
 """`lsm diagnose` on the simulated rig: one run in one go, and the same run interrupted and resumed."""
 
 import json
+import multiprocessing
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from lsm.diagnose.slide import RESUMED, DiagnoseConfig, DiagnoseResult, diagnose
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
 from lsm.record import Recorder, open_record
 from lsm.safety import Interlock
+from record.frames import be_killed_before_the_file_has_its_name
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(180)]
 
@@ -93,6 +96,27 @@ def test_what_still_runs_or_never_began_is_not_resumed(interrupted: Path, tmp_pa
         with pytest.raises(InputError, match="still being written"):
             resume(interrupted)
         assert writer.add(frame) == CUT
+
+
+def test_a_run_killed_before_its_recording_began_starts_again(tmp_path: Path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    killed = multiprocessing.get_context("spawn").Process(
+        target=be_killed_before_the_file_has_its_name, args=(folder / "record.h5",)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert [left.suffix for left in folder.iterdir()] == [".part"]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        diagnose(CONFIG, folder, on_step=interrupt)
+    assert [left.name for left in folder.iterdir()] == ["record.h5"]
+    with pytest.raises(InputError, match="not empty"):
+        diagnose(CONFIG, folder)
 
 
 def test_a_report_that_is_missing_is_made_from_the_recording(whole: DiagnoseResult, tmp_path: Path):

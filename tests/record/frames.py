@@ -1,5 +1,7 @@
 """Frames to record, the same in the test and in the process that it kills."""
 
+import os
+import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -33,6 +35,12 @@ def make_frame(index: int, *, shape: tuple[int, int] = (64, 48)) -> Frame:
 
 def decide(index: int) -> dict[str, object]:
     return {"action": index % 5, "scores": [0.1 * index, 1.0], "why": "µ" * (index % 50)}
+
+
+def be_killed_before_the_file_has_its_name(path: Path) -> None:
+    """For a process of its own."""
+    Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,method-assign]
+    Recorder(path, {"seed": 3})
 
 
 def record_until_killed(path: Path, said: Connection) -> None:

@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lsm.record import open_record
+from lsm.record import Recorder, open_record, unborn
 from lsm.record._superblock import clear_mark, is_marked_open, lookup3
 from lsm_sim.kill_campaign import InventedFrames, kill_campaign
-from record.frames import make_frame, record_until_killed
+from record.frames import be_killed_before_the_file_has_its_name, make_frame, record_until_killed
 
 KILLS = 10
 
@@ -34,21 +34,35 @@ def processes() -> ForkServerContext:
     return context
 
 
-def record_and_kill(processes: ForkServerContext, path: Path, delay_s: float) -> int:
-    """Number of frames that the writer had acknowledged when it was killed."""
+def record_and_kill(processes: ForkServerContext, path: Path) -> int:
+    """Number of frames, at least one, that the writer had acknowledged when it was killed."""
     heard, said = processes.Pipe(duplex=False)
     writer = processes.Process(target=record_until_killed, args=(path, said), daemon=True)
     writer.start()
     said.close()
-    assert heard.recv() == -1
-    time.sleep(delay_s)
+    assert (heard.recv(), heard.recv()) == (-1, 0)
+    time.sleep(0.05)
     writer.kill()
     writer.join()
-    acknowledged = 0
+    acknowledged = 1
     with suppress(EOFError), heard:
         while True:
             acknowledged = heard.recv() + 1
     return acknowledged
+
+
+def test_a_writer_killed_before_its_file_had_a_name_leaves_no_trace(processes: ForkServerContext, tmp_path: Path):
+    path = tmp_path / "run[1].h5"
+    (tmp_path / ".run[1].h5.txt").touch()
+    for _ in range(2):
+        writer = processes.Process(target=be_killed_before_the_file_has_its_name, args=(path,))
+        writer.start()
+        writer.join()
+        # the second has cleared away what the first left
+        assert (path.exists(), len(unborn(path))) == (False, 1)
+    with Recorder(path, {"seed": 3}) as recorder:
+        recorder.add(make_frame(0))
+    assert sorted(left.name for left in tmp_path.iterdir()) == [".run[1].h5.txt", "run[1].h5"]
 
 
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path):
@@ -66,7 +80,7 @@ def test_the_campaign_sees_a_writer_that_acknowledges_too_early(tmp_path: Path):
 
 def test_the_mark_of_a_killed_writer_is_cleared_only_after_its_death(processes: ForkServerContext, tmp_path: Path):
     path = tmp_path / "record.h5"
-    record_and_kill(processes, path, 0.1)
+    record_and_kill(processes, path)
     assert is_marked_open(path)
     with pytest.raises(OSError, match="already open for write"):
         h5py.File(path, "r")
@@ -80,7 +94,7 @@ def test_a_recording_that_may_not_be_changed_is_read_all_the_same(
     processes: ForkServerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "record.h5"
-    acknowledged = record_and_kill(processes, path, 0.1)
+    acknowledged = record_and_kill(processes, path)
     monkeypatch.setattr("lsm.record.reading.tidy", lambda _: "")
     with open_record(path) as recording:
         assert recording.n_frames >= acknowledged
