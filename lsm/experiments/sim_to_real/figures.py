@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from lsm.experiments.sim_to_real.lights import LEARNED
@@ -17,6 +18,7 @@ from lsm.sensing.picture import draw_light, save_picture
 
 INK, MUTED, ACCENT, OTHER = "#1b2530", "#5c6874", "#0b6e4f", "#b3541e"
 PART_PX = 64
+COLOURS = 128
 Plane = Float[np.ndarray, "y x"]
 
 
@@ -36,7 +38,7 @@ def draw_lights(
         "real slide": np.stack([_stretched(_middle(measured[name], PART_PX)) for name in names]),
     }
     title = f"{slide.colour}: lights of the first seed, a phantom and the measured slide under them"
-    save_picture(draw_light(slide.board, duties, na, images, names, title=title), path)
+    _save(draw_light(slide.board, duties, na, images, names, title=title), path)
 
 
 def draw_readings(
@@ -59,20 +61,19 @@ def draw_readings(
             axes.set(xticks=[], yticks=[])
     words = "agreement: white cell, dark grey empty slide; orange read but not there, blue there but not read"
     figure.suptitle(f"{colour}: a part of the measured slide, first seed. {words}", fontsize=8.5, color=MUTED)
-    save_picture(figure, path)
+    _save(figure, path)
 
 
 def draw_scores(results: Mapping[str, Any], path: Path) -> None:
     """Overlap of every training, in simulation, on the slide, and through the firmware."""
     colours = results["colours"]
-    figure = Figure(figsize=(4.9 * len(colours) + 1.2, 4.4), layout="constrained")
+    figure = Figure(figsize=(4.9 * len(colours) + 1.2, 4.6), layout="constrained")
     for number, (colour, table) in enumerate(colours.items()):
         axes = figure.add_subplot(1, len(colours), number + 1)
         _dots_of(axes, table["scores"])
         axes.set_title(colour, fontsize=10, fontweight="bold", loc="left", color=INK)
-        if number == 0:
-            axes.legend(fontsize=7.5, frameon=False, loc="lower left")
-    save_picture(figure, path)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8, frameon=False)
+    _save(figure, path)
 
 
 def _dots_of(axes: Axes, scores: Mapping[str, Any]) -> None:
@@ -107,6 +108,12 @@ def _dots_of(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set_xlabel("intersection over union of what is read as a cell; one mark per seed", fontsize=8.5, color=MUTED)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    save_picture(figure, path)
+    # few colours are needed, and the file is a third as large
+    Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 def _middle(plane: np.ndarray, side: int) -> np.ndarray:

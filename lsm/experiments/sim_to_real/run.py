@@ -1,5 +1,6 @@
 """The experiment: design and train on phantoms, score on phantoms, then on the measured slide as it is."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,13 @@ def run(
     Trainings are kept in `out`/cache, from which the same run goes on.
     Raises FileMissing where LSM_DATA does not lead to the measured slide, ToolMissing without a C compiler.
     """
+    started = time.monotonic()
     settings = SimToRealConfig.from_file(config).checked()
     settings = settings.quick() if quick else settings
     settings = settings if seeds is None else settings.model_copy(update={"seeds": seeds})
     slides = {colour: open_slide(settings, colour) for colour in settings.colours}
     train_all(settings, out / "cache", workers=workers, progress=progress)
+    training_s = round(time.monotonic() - started, 1)
     found: dict[str, Any] = {}
     with LightBoard(settings) as board, progress.stage("Scores", len(slides)) as stage:
         truths = []
@@ -60,6 +63,7 @@ def run(
             scored.draw(out)
             stage.advance()
     results = {
+        "seconds": {"training": training_s, "all": round(time.monotonic() - started, 1)},
         "config": settings.model_dump(mode="json"),
         "colours": found,
         "truths_agree_iou": round(overlap(2.0 * truths[0].ravel() - 1, truths[-1].ravel()), 4),
@@ -91,6 +95,8 @@ class _Colour:
         return {
             "scores": {light: self._rows(light) for light in self.lights},
             "learned_minus": {light: self._against(light) for light in self.config.fixed},
+            "drop": {light: self._drop(light) for light in self.lights},
+            "by_compiling": {name: self._by_compiling(name) for name in COMPILED},
             "shown_by_firmware": self.shown,
             "exposure": {light: self._exposure(light) for light in self.lights},
             "learned_light": self._where_it_shines(),
@@ -166,6 +172,20 @@ class _Colour:
                 for number, measure in enumerate(("auc", "iou"))
             }
             for where in (SIMULATED, REPLAYED, *COMPILED)
+        }
+
+    def _drop(self, light: str) -> dict[str, float]:
+        """Means of simulation minus those of the slide."""
+        return {
+            measure: round(self._mean(light, SIMULATED, measure) - self._mean(light, REPLAYED, measure), 4)
+            for measure in ("auc", "iou")
+        }
+
+    def _by_compiling(self, name: str) -> dict[str, Any]:
+        """The learned light as the board shows it minus as it was asked for, on the slide."""
+        return {
+            measure: compare(self.scores[LEARNED, name], self.scores[LEARNED, REPLAYED], number)
+            for number, measure in enumerate(("auc", "iou"))
         }
 
     def _exposure(self, light: str) -> dict[str, float]:

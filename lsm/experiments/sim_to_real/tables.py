@@ -10,10 +10,10 @@ TITLES = ("simulated", "real slide", "firmware, 8 bits", "1 bit", "1 bit, 8 fram
 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
-    """Three tables for each colour: scores, differences with their intervals, predictions of the recovered sample."""
+    """Four tables for each colour: scores, differences, compiling, and predictions of the recovered sample."""
     parts = []
     for colour, table in results["colours"].items():
-        parts += [f"### {colour}", _scores(table), _differences(table), _predictions(table)]
+        parts += [f"### {colour}", _scores(table), _differences(table), _compiled(table), _predictions(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -29,12 +29,13 @@ def verdict(claim: Mapping[str, Any]) -> str:
 
 def _scores(table: Mapping[str, Any]) -> str:
     lines = [
-        "| light | " + " | ".join(f"{title}: AUC, IoU" for title in TITLES) + " | exposure |",
-        "|---" * (len(TITLES) + 2) + "|",
+        "| light | " + " | ".join(f"{title}: AUC, IoU" for title in TITLES) + " | drop | exposure |",
+        "|---" * (len(TITLES) + 3) + "|",
     ]
     for light, rows in table["scores"].items():
         cells = [f"{_spread(rows[place]['auc'])}, {_spread(rows[place]['iou'])}" for place in PLACES]
-        lines.append(f"| {light} | " + " | ".join(cells) + f" | {table['exposure'][light]['simulated']:.1f} |")
+        last = f"{table['drop'][light]['iou']:+.3f} | {table['exposure'][light]['simulated']:.1f}"
+        lines.append(f"| {light} | " + " | ".join(cells) + f" | {last} |")
     return "\n".join(lines)
 
 
@@ -45,6 +46,13 @@ def _differences(table: Mapping[str, Any]) -> str:
     for light, claims in table["learned_minus"].items():
         cells = [_claim(claims[place][measure]) for place, measure in shown]
         lines.append(f"| {light} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _compiled(table: Mapping[str, Any]) -> str:
+    lines = ["| learned, as the board shows it minus as asked | IoU | AUC |", "|---|---|---|"]
+    for name, claims in table["by_compiling"].items():
+        lines.append(f"| {name} | {_claim(claims['iou'])} | {_claim(claims['auc'])} |")
     return "\n".join(lines)
 
 
