@@ -43,7 +43,7 @@ def design(
     """Learn illumination patterns, classifier and cell finder together, calibrate them, and write a model.
 
     Beside the model lie light.json, which `lsm led show --pattern` puts on a board, and light.png, its picture.
-    A configuration may take its light from such a file: [illumination] light = "light.json".
+    A configuration may take its light from such a file, with light = "light.json" under illumination.
 
     An interrupted design goes on from its last checkpoint when the same command is given again.
 

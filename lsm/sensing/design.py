@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lsm.illum import LightFile
 from lsm.sensing.config import DesignConfig
-from lsm.sensing.fields import FieldSet
+from lsm.sensing.fields import FieldCells, FieldSet
 from lsm.sensing.heads import crop_cells
 from lsm.sensing.illumination import IlluminationLayer
 from lsm.sensing.progress import Journal, Reporter, Silent
@@ -69,21 +69,30 @@ def example_images(
 ) -> dict[str, Float[np.ndarray, "capture y x"]]:
     """A piece of a field, an infected and a healthy red cell, each under every pattern; without noise.
 
-    The field is the one with most infected cells, the cells are those nearest to its middle.
+    The field is the one with most infected cells, the cells are those that stand most alone in it.
     """
     red = fields.cells.where(fields.cells.kind == 0)
     chosen = int(np.bincount(red.field, weights=red.infected, minlength=len(fields)).argmax())
     image = design_light(config).rates(fields.stack(chosen), duty)[None]
     cells, side = red.of_field(chosen), image.shape[-1]
-    middle = (side - 1) / 2
-    order = np.argsort(np.hypot(cells.x_px - middle, cells.y_px - middle), kind="stable")
-    cells = cells.where(order)
+    middle, alone_px = (side - 1) / 2, _room_px(cells, side)
     images = {"field": _square(image, middle, middle, min(_PIECE_PX, side // 2 * 2))}
     for name, wanted in (("infected", True), ("healthy", False)):
-        for index in np.flatnonzero(cells.infected == wanted)[:1]:
+        candidates = np.flatnonzero(cells.infected == wanted)
+        for index in candidates[np.argsort(-alone_px[candidates], kind="stable")][:1]:
             x_px, y_px = float(cells.x_px[index]), float(cells.y_px[index])
             images[name] = _square(image, x_px, y_px, config.classifier.crop_px)
     return images
+
+
+def _room_px(cells: FieldCells, side: int) -> Float[np.ndarray, " cell"]:
+    """Distance from each cell to the next one, or to the border of the field where that is nearer."""
+    x, y = cells.x_px, cells.y_px
+    between = np.hypot(x[:, None] - x, y[:, None] - y)
+    np.fill_diagonal(between, np.inf)
+    border = np.min([x, y, side - 1 - x, side - 1 - y], axis=0)
+    room: Float[np.ndarray, " cell"] = np.minimum(between.min(axis=1, initial=np.inf), border)
+    return room
 
 
 def _square(
