@@ -61,10 +61,13 @@ class KimConfig(Config):
     first_seed: Annotated[int, Ge(0)] = 1
 
     def quick(self, seeds: int | None = None) -> "KimConfig":
-        """A form that takes about half a minute: fewer cells, one grey model, the first objective alone."""
+        """A form that takes about half a minute: fewer cells, one grey model, the first objective alone.
+
+        It tells direction, not size: so short a training leaves bright field near chance, and learned light not.
+        """
         return self.model_copy(
             update={
-                "cells": 700,
+                "cells": 500,
                 "greys": self.greys[:1],
                 "objectives": self.objectives[:1],
                 "training": self.training.model_copy(update={"rows_per_step": 32}),
