@@ -25,7 +25,7 @@ Plane = Float[np.ndarray, "y x"]
 def draw_lights(
     slide: Slide,
     lights: Mapping[str, Levels],
-    simulated: Mapping[str, Float[Tensor, "y x"]],
+    simulated: Mapping[str, Float[Tensor, "sy sx"]],
     measured: Mapping[str, Plane],
     na: float,
     path: Path,
@@ -44,7 +44,7 @@ def draw_lights(
 def draw_readings(
     colour: str,
     truth: Bool[np.ndarray, "fy fx"],
-    odds: Mapping[str, Plane],
+    odds: Mapping[str, Float[np.ndarray, "fy fx"]],
     measured: Mapping[str, Plane],
     path: Path,
 ) -> None:

@@ -99,7 +99,7 @@ def _cropped(stack: StackInMemory, side: int) -> StackInMemory:
     return replace(stack, images=images, dark=replace(stack.dark, image=cut(stack.dark.image)))
 
 
-def recovered(slide: Slide, config: SimToRealConfig, *, withhold: bool) -> tuple[Recovered, Int[np.ndarray, " led"]]:
+def recovered(slide: Slide, config: SimToRealConfig, *, withhold: bool) -> tuple[Recovered, Int[np.ndarray, " held"]]:
     """The sample that explains the slide's images, and the LEDs that were withheld: none, or every fifth by NA."""
     na = slide.board.na
     order = np.argsort(na, kind="stable")
@@ -155,7 +155,7 @@ def two_thresholds(values: Float[np.ndarray, "y x"]) -> tuple[float, float]:
 
 
 def predictions(
-    slide: Slide, sample: Recovered, held: Int[np.ndarray, " led"], lights: dict[str, list[Levels]], na: float
+    slide: Slide, sample: Recovered, held: Int[np.ndarray, " held"], lights: dict[str, list[Levels]], na: float
 ) -> dict[str, Any]:
     """Correlation of images that a recovered sample predicts with those that were measured.
 
@@ -179,7 +179,7 @@ def predictions(
 
 
 def _match(
-    slide: Slide, predicted: Float[Tensor, "led y x"], levels: Levels, only: Int[np.ndarray, " led"] | None
+    slide: Slide, predicted: Float[Tensor, "led y x"], levels: Levels, only: Int[np.ndarray, " held"] | None
 ) -> float | None:
     weights = torch.from_numpy(levels / LEVELS).float()
     if only is not None:
