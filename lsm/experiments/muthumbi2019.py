@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lsm.experiments.light_picture import save_lights
 from lsm.experiments.studies import Studied, StudiesConfig, as_markdown, run_studies
 from lsm.experiments.tables import bars
 from lsm.sensing.progress import Reporter
@@ -23,13 +24,16 @@ def run(
 ) -> Mapping[str, Any]:
     """Tables, claims and figures; see `lsm.experiments.registry.run_experiment`."""
     settings = StudiesConfig.from_file(config)
-    studied, _ = run_studies(settings, out, quick=quick, seeds=seeds, workers=workers, progress=progress)
+    studied, votes = run_studies(settings, out, quick=quick, seeds=seeds, workers=workers, progress=progress)
     table = as_markdown(studied)
     if "colours" in studied:
         table += "\n" + beside_the_published(studied["colours"])
     (out / "table.md").write_text(table, encoding="utf-8")
     for name, study in studied.items():
         bars(study.arms, f"{name}: {study.source}").savefig(out / f"{name}.png")
+    if "green" in votes:
+        shown = [arm for arm in ("learned", "learned, 1 bit", "learned, two captures") if arm in studied["green"].arms]
+        save_lights(votes["green"], shown, out)
     return {"studies": {name: study.model_dump(mode="json") for name, study in studied.items()}}
 
 

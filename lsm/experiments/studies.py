@@ -12,7 +12,7 @@ from lsm.config import Config
 from lsm.errors import FileMissing, LsmError
 from lsm.experiments.cell_run import open_cells
 from lsm.experiments.jobs import JobTable, Processes, Serial
-from lsm.experiments.study import StudyConfig, Votes, study_jobs, summarise
+from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.sensing.progress import Reporter
 
 
@@ -36,9 +36,15 @@ class StudiesConfig(Config):
         for name, arms in self.quick.arms.items():
             study = self.studies[name]
             chosen = {arm: study.arms[arm] | self.quick.design for arm in arms}
-            claims = tuple(claim for claim in study.claims if {claim.better, *claim.than} <= set(arms))
+            claims = tuple(_among(arms, claim) for claim in study.claims if claim.better in arms)
+            claims = tuple(claim for claim in claims if claim.than)
             kept[name] = study.model_copy(update={"arms": chosen, "claims": claims, "seeds": self.quick.seeds})
         return kept
+
+
+def _among(arms: tuple[str, ...], claim: Claim) -> Claim:
+    """The claim against those of its rivals that are there, without what is asked of the whole form."""
+    return claim.model_copy(update={"than": tuple(arm for arm in claim.than if arm in arms), "asked": None})
 
 
 class Studied(Config):

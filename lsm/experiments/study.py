@@ -87,7 +87,7 @@ class Votes:
     ) -> None:
         self.config = config
         self._found = rows
-        self._files = (crops, cache)
+        self.crops, self.cache = crops, cache
         self._out = out
 
     def whole_seeds(self, arm: str) -> list[int]:
@@ -104,12 +104,12 @@ class Votes:
     def source(self) -> str:
         """Which data, in words."""
         design = self.config.design_of(next(iter(self.config.arms)))
-        return open_cells(*self._files, design.stack, design.cells).source
+        return open_cells(self.crops, self.cache, design.stack, design.cells).source
 
     def truth(self, arm: str) -> tuple[Bool[np.ndarray, " row"], np.ndarray]:
         """(infected, patient) of every row."""
         design = self.config.design_of(arm)
-        stack = open_cells(*self._files, design.stack, design.cells)
+        stack = open_cells(self.crops, self.cache, design.stack, design.cells)
         return stack.infected, stack.patient
 
     def odds(self, arm: str, seeds: Sequence[int]) -> Float[np.ndarray, "seed row"]:
@@ -118,9 +118,14 @@ class Votes:
         found = np.full((len(seeds), len(infected)), np.nan)
         for place, seed in enumerate(seeds):
             for fold in range(self.config.design_of(arm).folds):
-                with np.load(self._out / str(self._found[job_key(arm, seed, fold)]["odds"])) as held:
-                    found[place, held["rows"]] = held["odds"]
+                held = self.held(arm, seed, fold)
+                found[place, held["rows"]] = held["odds"]
         return found
+
+    def held(self, arm: str, seed: int, fold: int) -> dict[str, np.ndarray]:
+        """Odds and rows tested, weights and exposures of one training."""
+        with np.load(self._out / str(self._found[job_key(arm, seed, fold)]["odds"])) as arrays:
+            return dict(arrays)
 
     def correct(self, arm: str, seeds: Sequence[int]) -> Bool[np.ndarray, "seed row"]:
         """Which cells were named rightly."""

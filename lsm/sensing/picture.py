@@ -60,7 +60,7 @@ class _Layout:
     @property
     def size_in(self) -> tuple[float, float]:
         width = 0.4 + self.captures * (self._side + 0.12)
-        return max(width, 3.6), self._above + (1 + self.samples) * (self._side + 0.1) + 0.3 + self._below
+        return max(width, 5.0), self._above + (1 + self.samples) * (self._side + 0.1) + 0.3 + self._below
 
     @property
     def left(self) -> float:

@@ -92,4 +92,7 @@ def test_a_short_form_keeps_the_claims_it_can_judge():
     quick = Quick(design={"training.epochs": 1}, arms={"green": ("all LEDs",)})
     short = StudiesConfig(studies={"green": whole}, quick=quick).short()["green"]
     assert (list(short.arms), short.claims, short.seeds) == (["all LEDs"], (), 2)
+    both = Quick(arms={"green": ("learned", "all LEDs")})
+    (claim,) = StudiesConfig(studies={"green": whole}, quick=both).short()["green"].claims
+    assert (claim.than, claim.asked) == (("all LEDs",), None)
     assert short.design_of("all LEDs").light.kind == "all LEDs"
