@@ -33,17 +33,19 @@ def run(
         bars(study.arms, f"{name}: {study.source}").savefig(out / f"{name}.png")
     if "green" in votes:
         shown = [arm for arm in ("learned", "learned, 1 bit", "learned, two captures") if arm in studied["green"].arms]
-        save_lights(votes["green"], shown, out)
+        if shown:
+            save_lights(votes["green"], shown, out)
     return {"studies": {name: study.model_dump(mode="json") for name, study in studied.items()}}
 
 
 def beside_the_published(study: Studied) -> str:
-    """The published table with ours in it: mean accuracy, ours / theirs."""
+    """The published table with ours in it: mean accuracy, ours / theirs; '-' where an arm was not run."""
     lines = ["| | " + " | ".join(LIGHTS) + " |", "|---" * (len(LIGHTS) + 1) + "|"]
     for colour, theirs in PUBLISHED.items():
+        ours = [study.arms.get(f"{colour}: {light}") for light in LIGHTS]
         cells = [
-            f"{study.arms[f'{colour}: {light}']['accuracy']:.3f} / {value:.3f}"
-            for light, value in zip(LIGHTS, theirs, strict=True)
+            f"{'-' if arm is None else format(arm['accuracy'], '.3f')} / {value:.3f}"
+            for arm, value in zip(ours, theirs, strict=True)
         ]
         lines.append(f"| {colour} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

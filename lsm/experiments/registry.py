@@ -71,13 +71,18 @@ def run_experiment(
 
     out: folder of its tables and figures; a run that was interrupted goes on from it. quick: minutes instead of
     hours, for the direction alone. seeds: in place of the configuration's. workers: processes, one thread each.
-    Raises InputError for an unknown name, FileMissing without the data, ConfigError, ModelMismatch for a folder
-    of another configuration.
+    Raises InputError for an unknown name, a single seed or a folder that cannot be made, FileMissing without the
+    data, ConfigError, ModelMismatch for a folder of another configuration.
     """
     found = experiment(name)
+    if seeds is not None and seeds < 2:
+        raise InputError(f"{seeds} seeds give no interval.", hint="ask for at least 2")
     module, function = found.function.split(":")
     run: Run = getattr(importlib.import_module(f"lsm.experiments.{module}"), function)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {out} cannot be made: {error.strerror}.", hint="name another") from error
     results = run(
         config or shipped_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
     )

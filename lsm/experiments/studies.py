@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Gt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lsm.config import Config
-from lsm.errors import FileMissing, LsmError
+from lsm.errors import ConfigError, FileMissing, LsmError
 from lsm.experiments.cell_run import open_cells
 from lsm.experiments.jobs import JobTable, Processes, Serial
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.sensing.progress import Reporter
+
+LEGEND = (
+    "On the board: accuracy under what the firmware shows within its current limit, the network being the same. "
+    "Electrons: collected per pixel by all captures together; fewer than the budget where bright pixels ended an "
+    "exposure, or where with equal light much of it missed the objective. Emitted: light of the board, 1 x being what "
+    "the empty bright field needs for the budget. Exposure: of all captures, on the default rig."
+)
 
 
 class Quick(Config):
@@ -29,6 +36,22 @@ class StudiesConfig(Config):
 
     studies: dict[str, StudyConfig]
     quick: Quick = Quick()
+
+    @model_validator(mode="after")
+    def _short_of_what_is_there(self) -> "StudiesConfig":
+        for name, arms in self.quick.arms.items():
+            if name not in self.studies:
+                raise ConfigError(
+                    f"The short form names the study '{name}', which the experiment does not have.",
+                    hint=f"studies are {', '.join(self.studies)}",
+                )
+            for arm in arms:
+                if arm not in self.studies[name].arms:
+                    raise ConfigError(
+                        f"The short form names the arm '{arm}' of '{name}', which that study does not have.",
+                        hint=f"arms are {', '.join(self.studies[name].arms)}",
+                    )
+        return self
 
     def short(self) -> dict[str, StudyConfig]:
         """The studies of the short form."""
@@ -108,19 +131,24 @@ def as_markdown(studied: Mapping[str, Studied]) -> str:
     for name, study in studied.items():
         lines = [f"### {name}", "", f"Data: {study.source}.", ""]
         lines += [
-            "| light | accuracy | 95 % interval | sd of seeds | majority | AUC | seeds |",
-            "|---|---|---|---|---|---|---|",
+            "| light | accuracy | 95 % interval | sd of seeds | majority | AUC | on the board | electrons | emitted "
+            "| exposure, ms | seeds |",
+            "|---" * 11 + "|",
         ]
-        for arm, row in study.arms.items():
-            interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            lines.append(
-                f"| {arm} | {row['accuracy']:.3f} | {interval} | {row['seed_sd']:.3f} | {row['majority']:.3f} "
-                f"| {row['auc']:.3f} | {row['seeds']} |"
-            )
-        lines += ["", "| claim | points, 95 % interval | asked | as it came out |", "|---|---|---|---|"]
+        lines += [_arm_row(arm, row) for arm, row in study.arms.items()]
+        lines += ["", LEGEND, "", "| claim | points, 95 % interval | asked | as it came out |", "|---|---|---|---|"]
         lines += [_claim_row(claim) for claim in study.claims]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _arm_row(arm: str, row: Mapping[str, Any]) -> str:
+    compiled = f"{row['accuracy_compiled']:.3f}" if "accuracy_compiled" in row else ""
+    return (
+        f"| {arm} | {row['accuracy']:.3f} | {row['low']:.3f} to {row['high']:.3f} | {row['seed_sd']:.3f} "
+        f"| {row['majority']:.3f} | {row['auc']:.3f} | {compiled} | {row['signal_e']:.0f} "
+        f"| {row['emitted_e'] / row['budget_e']:.3g} x | {row['exposure_ms']:.3g} | {row['seeds']} |"
+    )
 
 
 def _claim_row(claim: Mapping[str, Any]) -> str:

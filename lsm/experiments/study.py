@@ -12,9 +12,11 @@ from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import ConfigError
-from lsm.experiments.cell_run import CellDesign, CellJob, open_cells, run_cell
+from lsm.experiments.cell_run import CellDesign, CellJob, lamps_of, open_cells, run_cell
 from lsm.experiments.jobs import Job
+from lsm.experiments.light_used import light_used
 from lsm.stats.paired import accuracy, paired_difference
+from lsm.twin import TwinConfig
 
 Table = dict[str, Any]
 
@@ -127,6 +129,10 @@ class Votes:
         with np.load(self._out / str(self._found[job_key(arm, seed, fold)]["odds"])) as arrays:
             return dict(arrays)
 
+    def trainings(self, arm: str, seeds: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """What `held` gives of every fold under these seeds."""
+        return [self.held(arm, seed, fold) for seed in seeds for fold in range(self.config.design_of(arm).folds)]
+
     def correct(self, arm: str, seeds: Sequence[int]) -> Bool[np.ndarray, "seed row"]:
         """Which cells were named rightly."""
         infected, _ = self.truth(arm)
@@ -135,7 +141,10 @@ class Votes:
 
 
 def summarise(votes: Votes) -> Table:
-    """Arms with accuracy, interval over seeds and patients, and majority vote; then the claims, as they come out."""
+    """Arms with accuracy, interval over seeds and patients, majority vote and light used; then the claims.
+
+    What an arm's lights took in time is told for the default rig.
+    """
     arms: dict[str, Table] = {}
     for arm in votes.config.arms:
         seeds = votes.whole_seeds(arm)
@@ -144,11 +153,13 @@ def summarise(votes: Votes) -> Table:
         right = votes.correct(arm, seeds)
         found = accuracy(right, votes.truth(arm)[1], rng=np.random.default_rng(0))
         rows = votes.rows(arm, seeds)
+        trainings = votes.trainings(arm, seeds)
         arms[arm] = {
             **{key: round(value, 4) for key, value in asdict(found).items()},
             "auc": round(float(np.mean([row["auc"] for row in rows])), 4),
             "dark_field_share": round(float(np.mean([row["dark_field_share"] for row in rows])), 3),
-            **_compiled(rows),
+            **_compiled(rows, [len(held["rows"]) for held in trainings]),
+            **_used(votes, arm, trainings),
             "seconds": round(float(np.median([row["seconds"] for row in rows])), 1),
             "seeds": len(seeds),
         }
@@ -156,9 +167,18 @@ def summarise(votes: Votes) -> Table:
     return {"arms": dict(arms), "claims": claims}
 
 
-def _compiled(rows: Sequence[Mapping[str, Any]]) -> Table:
-    found = [row["accuracy_compiled"] for row in rows if "accuracy_compiled" in row]
-    return {"accuracy_compiled": round(float(np.mean(found)), 4)} if found else {}
+def _compiled(rows: Sequence[Mapping[str, Any]], cells: Sequence[int]) -> Table:
+    """Over all tested cells, as the accuracy is: folds of equally many patients hold different numbers of cells."""
+    if not all("accuracy_compiled" in row for row in rows):
+        return {}
+    return {"accuracy_compiled": round(float(np.average([row["accuracy_compiled"] for row in rows], weights=cells)), 4)}
+
+
+def _used(votes: Votes, arm: str, trainings: Sequence[Mapping[str, np.ndarray]]) -> Table:
+    design = votes.config.design_of(arm)
+    stack = open_cells(votes.crops, votes.cache, design.stack, design.cells)
+    used = light_used(stack, lamps_of(stack), trainings, flux_e_per_ms=TwinConfig.default().led_flux_e_per_ms)
+    return {"budget_e": design.budget.electrons} | {name: float(f"{value:.4g}") for name, value in used.items()}
 
 
 def _judge(claim: Claim, votes: Votes, arms: Mapping[str, Table]) -> Table:

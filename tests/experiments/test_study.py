@@ -5,11 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsm.errors import ConfigError
+from lsm.errors import ConfigError, InputError
 from lsm.experiments.cell_run import run_cell
 from lsm.experiments.jobs import JobTable, Serial
+from lsm.experiments.light_used import light_used
+from lsm.experiments.muthumbi2019 import beside_the_published
+from lsm.experiments.photon_budget import check_budgets
+from lsm.experiments.registry import run_experiment, shipped_config
 from lsm.experiments.studies import Quick, Studied, StudiesConfig, as_markdown
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
+from lsm.illum import LedBoard
+from lsm.sensing.cells import CellStack
+from lsm.sensing.cells.light import Lamps
 
 TINY = {
     "stack": {
@@ -63,9 +70,19 @@ def test_a_study_trains_every_arm_on_every_fold_and_tells_its_claims(tmp_path: P
     assert outcome["claims"][0]["verdict"] in ("better", "worse", "no difference shown")
     assert outcome["claims"][0]["asked_points"] == 3.0
     assert outcome["arms"]["learned"]["accuracy"] == pytest.approx(votes.correct("learned", [1, 2]).mean(), abs=1e-4)
-    assert "accuracy_compiled" in outcome["arms"]["learned"]
+    sizes = [len(held["rows"]) for held in votes.trainings("learned", [1, 2])]
+    compiled = [row["accuracy_compiled"] for row in votes.rows("learned", [1, 2])]
+    assert outcome["arms"]["learned"]["accuracy_compiled"] == pytest.approx(
+        np.average(compiled, weights=sizes), abs=1e-4
+    )
     studied = Studied.from_table({"source": votes.source(), **outcome})
-    assert "| learned wins (learned against all LEDs)" in as_markdown({"green": studied})
+    told = as_markdown({"green": studied})
+    assert "| learned wins (learned against all LEDs)" in told
+    # no pixel is near saturation under all LEDs: the camera collects the budget
+    assert outcome["arms"]["all LEDs"]["signal_e"] == pytest.approx(5000, rel=0.02)
+    row = next(line for line in told.splitlines() if line.startswith("| all LEDs |"))
+    head = next(line for line in told.splitlines() if line.startswith("| light |"))
+    assert row.count("|") == head.count("|")
 
 
 def test_the_same_job_gives_the_same_row(tmp_path: Path, crops: Path):
@@ -85,6 +102,63 @@ def test_a_claim_about_an_unknown_arm_is_refused(tmp_path: Path, crops: Path):
     study = StudyConfig(arms={"learned": {}}, claims=(claim,))
     with pytest.raises(ConfigError, match="names the arm 'nothing'"):
         study_jobs(study, **places(tmp_path, crops))
+
+
+def test_what_a_light_cost_is_that_of_its_images():
+    board = LedBoard.grid(rows=1, columns=3, pitch_mm=3.0, distance_mm=50.0)
+    lamps = Lamps(board, np.arange(3), np.full(3, 1), 0.1)
+    images = np.full((6, 3, 4, 4), 0.5, dtype=np.float16)
+    images[:, 2] = 0.01
+    cells = {"infected": None, "patient": np.full(6, "P"), "crop": np.arange(6)}
+    stack = CellStack(images, lamps.led, lamps.colour, board=board, system=None, source="a test", **cells)
+    signed = {"weights": np.array([[0, 1, -1]], dtype=np.float32), "exposure": np.array([300, 300], dtype=np.float32)}
+    plain = {"weights": np.array([[0, 1, 0]], dtype=np.float32), "exposure": np.array([100], dtype=np.float32)}
+    used = light_used(stack, lamps, [signed, plain], flux_e_per_ms=100.0)
+    side = 300 * 0.01 * lamps.irradiance[2]
+    assert used["signal_e"] == pytest.approx((300 * 0.5 + side + 100 * 0.5) / 2, rel=1e-3)  # images are float16
+    assert used["emitted_e"] == pytest.approx((600 + 100) / 2)
+    assert used["exposure_ms"] == pytest.approx((6 + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("arms", "reason"),
+    [({"grean": ("learned",)}, "the study 'grean'"), ({"green": ("lerned",)}, "the arm 'lerned' of 'green'")],
+)
+def test_a_short_form_of_what_is_not_there_is_refused(arms: dict[str, tuple[str, ...]], reason: str):
+    with pytest.raises(ConfigError, match=f"The short form names {reason}"):
+        StudiesConfig(studies={"green": StudyConfig.from_table(STUDY)}, quick=Quick(arms=arms))
+
+
+@pytest.mark.parametrize(
+    ("arm", "keys", "reason"),
+    [
+        ("learned", {}, "does not name its electrons"),
+        ("learned @ 20", {"budget.electrons": 200.0}, "has a budget of 200 electrons"),
+        ("learned @ 20", {"budget.electrons": 20.0, "budget.rule": "light"}, "has the rule 'light'"),
+    ],
+)
+def test_a_curve_whose_names_belie_its_budgets_is_refused(arm: str, keys: dict[str, object], reason: str):
+    study = StudyConfig(arms={arm: keys})
+    with pytest.raises(ConfigError, match=reason):
+        check_budgets(StudiesConfig(studies={"signal": study}))
+
+
+def test_the_shipped_curves_have_the_budgets_of_their_names():
+    check_budgets(StudiesConfig.from_file(shipped_config("photon_budget")))
+
+
+def test_one_seed_and_a_file_for_a_folder_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="1 seeds give no interval"):
+        run_experiment("muthumbi2019", tmp_path / "out", seeds=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made"):
+        run_experiment("muthumbi2019", tmp_path / "file")
+
+
+def test_the_published_table_says_what_was_not_run():
+    study = Studied(source="a test", arms={"red: learned": {"accuracy": 0.9}}, claims=[])
+    red = beside_the_published(study).splitlines()[2]
+    assert red.endswith("| - / 0.749 | 0.900 / 0.852 |")
 
 
 def test_a_short_form_keeps_the_claims_it_can_judge():
