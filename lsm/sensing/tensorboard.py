@@ -47,12 +47,11 @@ class _Events:
         self._class = writer
         self._folder = folder
         self._open: Any = None
-        self.first_step = 0
+        self.first_step: int | None = None
 
     def writer(self) -> Any:
         if self._open is None:
-            purge = self.first_step or None
-            self._open = self._class(str(self._folder), purge_step=purge)
+            self._open = self._class(str(self._folder), purge_step=self.first_step)
         return self._open
 
     def close(self) -> None:
@@ -78,6 +77,7 @@ class _Followed:
 
     def begin(self, step: int) -> None:
         self._has_journal = True
+        # a run that was interrupted before its first checkpoint leaves events too: all of them go
         self._events.first_step = step + 1 if step else 0
 
     def values(self, step: int, values: Mapping[str, float]) -> None:

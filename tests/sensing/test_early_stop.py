@@ -183,6 +183,17 @@ def test_tensorboard_reads_what_a_resumed_design_wrote(tmp_path: Path):
     assert found.Scalars("rate/network")[0].value > 0
 
 
+def test_what_a_design_wrote_before_its_first_checkpoint_is_replaced(tmp_path: Path):
+    config = CHECKED.model_copy(update={"steps": 4, "patience": 100})
+    for stop_at in (3, None):
+        with TensorBoardReporter(Silent(), tmp_path).stage("classifier", config.steps) as stage:
+            assert isinstance(stage, Journal)
+            train_sensing(phantom_model(), FIELDS, config, generator(), journal=stage, stop_at=stop_at)
+    found = EventAccumulator(str(tmp_path / "classifier"), size_guidance={"images": 0})
+    found.Reload()
+    assert [event.step for event in found.Scalars("loss")] == [1, 2, 3, 4]
+
+
 def test_a_stage_without_a_journal_has_its_loss_and_one_without_a_loss_no_file(tmp_path: Path):
     reporter = TensorBoardReporter(Silent(), tmp_path)
     with reporter.stage("cell finder", 2) as stage:
