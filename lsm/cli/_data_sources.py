@@ -44,6 +44,17 @@ class Kind(StrEnum):
     PHANTOM = PHANTOM
 
 
+_OPTICS: Final = frozenset({"board", "na", "camera_pixel_um", "sample_px", "sample_pixel_um"})
+_CONFIG_READ: Final = {
+    Kind.CROPS: frozenset(CellStackConfig.model_fields),
+    Kind.PHANTOM: _OPTICS | {"colours", "seed"},
+    Kind.RECOVERED: _OPTICS,
+    Kind.PAPER: frozenset[str](),
+    Kind.BSCCM: frozenset[str](),
+}
+"""Fields of the configuration that each kind of source reads."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the options say; each kind of source reads its own part."""
@@ -59,9 +70,13 @@ class Wanted:
 
 
 def convert_source(source: str, kind: Kind, wanted: Wanted, out: Path, progress: Reporter) -> None:
-    """Write the source's stack to a new file. Raises InputError and what the readers raise."""
+    """Write the source's stack to a new file.
+
+    Raises InputError, also for what this kind of source does not read, and what the readers raise.
+    """
     path = Path(source)
     kind = kind_of(source) if kind is Kind.AUTO else kind
+    _check_read(source, kind, wanted)
     if kind is Kind.CROPS:
         compute_cell_stack(CellCrops.from_path(path), wanted.config, out, progress)
     elif kind is Kind.PAPER:
@@ -72,6 +87,25 @@ def convert_source(source: str, kind: Kind, wanted: Wanted, out: Path, progress:
         write_cells(out, _recovered(path, wanted))
     else:
         write_cells(out, _phantoms(wanted))
+
+
+def _check_read(source: str, kind: Kind, wanted: Wanted) -> None:
+    camera = wanted.camera
+    options = {
+        "--board": (wanted.board is not None, (Kind.PAPER, Kind.BSCCM)),
+        "--central": (wanted.central, (Kind.PAPER,)),
+        "--cells": (bool(wanted.cells), (Kind.BSCCM,)),
+        "--offset-adu": (camera.offset_adu is not None, (Kind.BSCCM,)),
+        "--saturated-adu": (camera.saturated_adu is not None, (Kind.BSCCM,)),
+        "--centres": (wanted.centres is not None, (Kind.RECOVERED,)),
+    }
+    unread = [option for option, (given, kinds) in options.items() if given and kind not in kinds]
+    unread += sorted(wanted.config.model_fields_set - _CONFIG_READ[kind])
+    if unread:
+        raise InputError(
+            f"'{unread[0]}' does nothing for {source}, which is of the kind '{kind}'.",
+            hint="leave it out, or say with --kind what the source is",
+        )
 
 
 def kind_of(source: str) -> Kind:

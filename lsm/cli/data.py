@@ -129,7 +129,10 @@ def _numbers(text: str) -> list[int]:
     try:
         for part in filter(None, text.split(",")):
             first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
+            numbers = range(int(first), int(last or first) + 1)
+            if not numbers:
+                raise ValueError(part)
+            found += numbers
     except ValueError as error:
         raise InputError(f"'{text}' is no list of numbers.", hint="write such as 0-99,120") from error
     return found
