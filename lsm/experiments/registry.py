@@ -71,8 +71,8 @@ def run_experiment(
 
     out: folder of its tables and figures; a run that was interrupted goes on from it. quick: minutes instead of
     hours, for the direction alone. seeds: in place of the configuration's. workers: processes, one thread each.
-    Raises InputError for an unknown name, a single seed or a folder that cannot be made, FileMissing without the
-    data, ConfigError, ModelMismatch for a folder of another configuration.
+    Raises InputError for an unknown name, a single seed, a folder that cannot be made and a short form where results
+    of the whole one lie, FileMissing without the data, ConfigError, ModelMismatch for a folder of other settings.
     """
     found = experiment(name)
     if seeds is not None and seeds < 2:
@@ -83,6 +83,8 @@ def run_experiment(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {out} cannot be made: {error.strerror}.", hint="name another") from error
+    if quick:
+        _check_no_whole_form(out)
     results = run(
         config or shipped_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
     )
@@ -92,3 +94,12 @@ def run_experiment(
     part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     os.replace(part, out / "results.json")
     return whole
+
+
+def _check_no_whole_form(out: Path) -> None:
+    try:
+        held = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(held, dict) and held.get("quick") is False:
+        raise InputError(f"{out} holds the results of the whole form.", hint="give the short one another folder: --out")

@@ -155,6 +155,13 @@ def test_one_seed_and_a_file_for_a_folder_are_refused(tmp_path: Path):
         run_experiment("muthumbi2019", tmp_path / "file")
 
 
+def test_a_short_form_does_not_take_the_place_of_hours_of_work(tmp_path: Path):
+    (tmp_path / "results.json").write_text('{"quick": false}')
+    with pytest.raises(InputError, match="holds the results of the whole form"):
+        run_experiment("muthumbi2019", tmp_path, quick=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
 def test_the_published_table_says_what_was_not_run():
     study = Studied(source="a test", arms={"red: learned": {"accuracy": 0.9}}, claims=[])
     red = beside_the_published(study).splitlines()[2]
