@@ -235,7 +235,11 @@ class PupilCellModel(CellModel):
         weights: Float[Tensor, "channel lamp"] | None = None,
     ) -> Float[Tensor, "row channel y x"]:
         del stack
-        parts, channel, sign = split_captures(self.light() if weights is None else weights)
+        shown = self.light() if weights is None else weights
+        if self.training and self.disturbance.led_error:
+            gain = 1 + self.disturbance.led_error * torch.randn(shown.shape[1], generator=generator)
+            shown = shown * gain.clamp_min(0)
+        parts, channel, sign = split_captures(shown)
         slides = self._slides[torch.from_numpy(rows)]
         if turns is not None:
             slides = _turned(slides, torch.randint(8, (len(rows),), generator=generator))

@@ -17,6 +17,7 @@ from lsm.illum import LedBoard
 from lsm.optics import ImagingSystem, ZernikePupil, frequency_axis, led_stack, pattern_stack
 from lsm.samples import single_cells
 from lsm.sensing.cells.build import build_cell_stack
+from lsm.sensing.cells.exposure import Disturbance
 from lsm.sensing.cells.light import CellLightConfig, Lamps
 from lsm.sensing.cells.pupil import PupilCellModel, PupilConfig, PupilLayer, band_limited
 from lsm.sensing.cells.training import CellModel, CellTrainingConfig, Turns, cell_odds, train_cells
@@ -223,6 +224,22 @@ def test_refuses_what_cannot_be_learned() -> None:
     two = Lamps(BOARD, np.array([4, 4]), np.array([0, 1]), 0.1)
     with pytest.raises(ConfigError, match="2 colours do not shine through one pupil"):
         PupilCellModel(two, SYSTEM, slides(), CellLightConfig(kind="all LEDs", colours=(0, 1)), generator())
+
+
+def test_lamps_err_in_its_training_as_in_that_of_the_stack(tmp_path: Path) -> None:
+    stack, rows = build_cell_stack(made_up_crops(24), SMALL, tmp_path), np.arange(24)
+    light, erring = CellLightConfig(kind="all LEDs"), Disturbance(led_error=0.5)
+    summed = CellModel(LAMPS, SYSTEM.camera_px, light, generator(3), disturbance=erring)
+    computed = PupilCellModel(LAMPS, SYSTEM, slides(24), light, generator(3), disturbance=erring)
+    seen = []
+    for model in (summed, computed):
+        model.freeze(stack, rows)
+        seen.append(model.electrons(stack, rows, generator(7)))
+        model.eval()
+        steady = model.electrons(stack, rows, generator(7))
+        assert float((seen[-1] - steady).abs().mean()) > 0.01 * float(steady.mean())
+    # images of the stack are float16, and electrons are of the order of 5000
+    assert torch.allclose(*seen, rtol=2e-3, atol=5.0)
 
 
 def test_defocus_is_kept_in_radians_at_the_edge() -> None:
