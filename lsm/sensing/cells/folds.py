@@ -1,6 +1,5 @@
 """Shares of the patients: whoever is tested was never trained on."""
 
-
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -23,9 +22,7 @@ def patient_folds(patient: np.ndarray, n_folds: int, seed: int) -> Int[np.ndarra
     return fold[member]
 
 
-def check_disjoint(
-    patient: np.ndarray, train: Bool[np.ndarray, " row"], test: Bool[np.ndarray, " row"]
-) -> None:
+def check_disjoint(patient: np.ndarray, train: Bool[np.ndarray, " row"], test: Bool[np.ndarray, " row"]) -> None:
     """Raises InputError if a patient is both trained on and tested."""
     both = np.intersect1d(patient[train], patient[test])
     if len(both):

@@ -238,5 +238,5 @@ def cell_odds(
     return np.asarray(torch.cat(odds).numpy())
 
 
-def _portions(rows: Rows, size: int) -> list[Int[np.ndarray, "_"]]:
+def _portions(rows: Rows, size: int) -> list[Int[np.ndarray, " _"]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
