@@ -91,6 +91,8 @@ def test_labels_of_tested_cells_do_not_reach_the_training():
     assert np.array_equal(*odds)
 
 
+# the camera is coarse so that the test is quick
+@pytest.mark.filterwarnings("ignore::lsm.optics.AliasingWarning")
 @pytest.mark.parametrize("k", range(8))
 def test_a_turned_cell_under_a_light_is_the_cell_under_the_turned_light(k: int):
     rng = torch.Generator().manual_seed(3)
