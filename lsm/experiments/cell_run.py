@@ -1,22 +1,27 @@
 """One training of light and classifier on single cells, as a job: plain values in, a row of plain values out."""
 
+import os
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import h5py
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lsm.bench.machine import this_machine
 from lsm.config import Config
 from lsm.errors import ConfigError
 from lsm.illum import Drive
 from lsm.optics import Camera
 from lsm.samples import CellCrops
 from lsm.sensing.cells.build import CellStackConfig, build_cell_stack
+from lsm.sensing.cells.cellfile import read_cells
 from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.sensing.cells.folds import check_disjoint, patient_folds
 from lsm.sensing.cells.light import CellLightConfig, Lamps
@@ -26,12 +31,16 @@ from lsm.sensing.cells.stack import CellStack
 from lsm.sensing.cells.training import CellModel, CellTrainingConfig, cell_odds, train_cells
 from lsm.stats import auc
 
+ON_THE_BOARD = "odds_on_the_board"
+"""The array of odds under the light that the firmware shows, beside those under the light as it was learned."""
+
 
 class CellDesign(Config):
     """All that determines one training but its seed.
 
-    cells: how many crops are used, the first of them; 0 is all.
-    stack: images of single cells. light, budget, camera, network, training: see there.
+    cells: how many crops are used, spread evenly over the file; 0 is all. stack: images of single cells; of a stack
+    that was converted only its `na` is read, where the stack does not know its own.
+    light, budget, camera, network, training: see there.
     folds: the patients are shared out to so many; each training tests on one of them.
     """
 
@@ -81,13 +90,14 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
         "dark_field_share": _outside(weights, model.lamps),
         "exposure": [round(float(value), 3) for value in model.capture.exposure],
     }
-    name = f"{arguments_digest(job)}.npz"
-    _save(job.out / name, odds, test, weights, model.capture.exposure)
+    arrays = {"odds": odds, "rows": np.flatnonzero(test).astype(np.int32)}
+    arrays |= {"weights": weights.numpy(), "exposure": model.capture.exposure.numpy()}
     if job.design.light.kind == "learned" and job.design.light.bits:
-        row["accuracy_compiled"] = float(
-            ((_compiled_odds(model, stack, ~test, test, generator) > 0) == infected).mean()
-        )
-    return row | {"odds": name, "seconds": round(time.monotonic() - started, 2)}
+        arrays[ON_THE_BOARD] = _compiled_odds(model, stack, ~test, test, generator)
+        row["accuracy_compiled"] = float(((arrays[ON_THE_BOARD] > 0) == infected).mean())
+    name = f"{arguments_digest(job)}.npz"
+    _save(job.out / name, arrays)
+    return row | {"odds": name, "commit": _commit(), "seconds": round(time.monotonic() - started, 2)}
 
 
 def _compiled_odds(
@@ -106,7 +116,7 @@ def _compiled_odds(
 def cell_model(design: CellDesign, stack: CellStack, generator: torch.Generator) -> CellModel:
     """An untrained model of this design for the stack's lamps. Raises ConfigError where it has no geometry."""
     return CellModel(
-        lamps_of(stack),
+        lamps_of(stack, design.stack.na),
         stack.shape[-1],
         design.light,
         generator,
@@ -117,18 +127,21 @@ def cell_model(design: CellDesign, stack: CellStack, generator: torch.Generator)
     )
 
 
-def lamps_of(stack: CellStack) -> Lamps:
-    """The stack's lamps. Raises ConfigError for a stack without board or optics."""
-    if stack.board is None or stack.system is None:
+def lamps_of(stack: CellStack, na: float) -> Lamps:
+    """The stack's lamps; na: of the objective, where the stack does not know it. Raises ConfigError without a board."""
+    if stack.board is None:
         raise ConfigError(
             f"It is not known where the LEDs of {stack.source} were.", hint="convert it with a board: lsm data convert"
         )
-    return Lamps(stack.board, stack.led, stack.colour, stack.system.na)
+    return Lamps(stack.board, stack.led, stack.colour, stack.system.na if stack.system else na)
 
 
 @lru_cache(maxsize=2)
 def open_cells(crops: Path, cache: Path, config: CellStackConfig, cells: int) -> CellStack:
-    """The stack of the crops in that file or folder, computed where it is not yet in `cache`."""
+    """The stack of the crops in that file or folder, computed where it is not yet in `cache`, or one on disk."""
+    if crops.is_file() and h5py.is_hdf5(crops):
+        converted = read_cells(crops)
+        return converted.where(_first(len(converted), cells))
     found = CellCrops.from_path(crops)
     return build_cell_stack(found.where(_first(len(found), cells)), config, cache)
 
@@ -153,14 +166,16 @@ def _outside(weights: Float[Tensor, "channel lamp"], lamps: Lamps) -> float:
     return round(float(weights.abs()[:, outside].sum() / weights.abs().sum()), 4)
 
 
-def _save(path: Path, odds: np.ndarray, test: np.ndarray, weights: Tensor, exposure: Tensor) -> None:
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        odds=odds.astype(np.float32),
-        rows=np.flatnonzero(test).astype(np.int32),
-        weights=weights.numpy(),
-        exposure=exposure.numpy(),
-    )
+    part = path.with_suffix(f".{os.getpid()}.npz")
+    held: dict[str, Any] = {
+        name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in arrays.items()
+    }
+    np.savez(part, **held)
     part.replace(path)
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str:
+    return this_machine().commit

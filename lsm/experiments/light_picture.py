@@ -15,24 +15,24 @@ from lsm.sensing.cells import CellStack
 from lsm.sensing.cells.light import Lamps, split_captures
 from lsm.sensing.cells.shown import light_file
 from lsm.sensing.picture import draw_light, save_picture
-from lsm.twin import TwinConfig
 
 
 def save_lights(votes: Votes, arms: Sequence[str], out: Path) -> None:
     """light.json of the first arm and light.png of all: each as its first seed learned it without the first fold.
 
-    The cells in the picture are of that fold; their images have no noise. Exposures are those of the default rig.
+    The cells in the picture are of that fold; their images have no noise.
     """
-    flux = TwinConfig.default().led_flux_e_per_ms
     captures, names, exposures, signs, samples = [], [], [], [], []
     for number, arm in enumerate(arms):
         seed, fold = votes.whole_seeds(arm)[0], 0
         held = votes.held(arm, seed, fold)
         design = votes.config.design_of(arm)
         stack = open_cells(votes.crops, votes.cache, design.stack, design.cells)
-        lamps, weights = lamps_of(stack), torch.from_numpy(held["weights"])
+        lamps, weights = lamps_of(stack, design.stack.na), torch.from_numpy(held["weights"])
         made = {"arm": arm, "seed": seed, "fold": fold, "data": stack.source, "design": design.digest()}
-        file = light_file(weights, torch.from_numpy(held["exposure"]), lamps, flux_e_per_ms=flux, made=made)
+        file = light_file(
+            weights, torch.from_numpy(held["exposure"]), lamps, flux_e_per_ms=design.budget.flux_e_per_ms, made=made
+        )
         if number == 0:
             file.save(out / "light.json")
         captures += [capture.array / 255 for capture in file.captures]

@@ -12,17 +12,20 @@ from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import ConfigError
-from lsm.experiments.cell_run import CellDesign, CellJob, lamps_of, open_cells, run_cell
+from lsm.experiments.cell_run import ON_THE_BOARD, CellDesign, CellJob, lamps_of, open_cells, run_cell
 from lsm.experiments.jobs import Job
 from lsm.experiments.light_used import light_used
 from lsm.stats.paired import accuracy, paired_difference
-from lsm.twin import TwinConfig
 
 Table = dict[str, Any]
 
 
+BOARD = ", on the board"
+"""Behind the name of an arm with learned light: as the project's firmware shows it, within its current limit."""
+
+
 class Claim(Config):
-    """That arm `better` names more cells rightly than the best of `than`.
+    """That arm `better` names more cells rightly than the best of `than`; an arm may be named with BOARD behind it.
 
     asked: points of accuracy that the difference should reach; None asks for none.
     """
@@ -115,13 +118,14 @@ class Votes:
         return stack.infected, stack.patient
 
     def odds(self, arm: str, seeds: Sequence[int]) -> Float[np.ndarray, "seed row"]:
-        """Log-odds of every row under these seeds."""
+        """Log-odds of every row under these seeds; of the light on the board where the name says so."""
+        arm, name = arm.removesuffix(BOARD), ON_THE_BOARD if arm.endswith(BOARD) else "odds"
         infected, _ = self.truth(arm)
         found = np.full((len(seeds), len(infected)), np.nan)
         for place, seed in enumerate(seeds):
             for fold in range(self.config.design_of(arm).folds):
                 held = self.held(arm, seed, fold)
-                found[place, held["rows"]] = held["odds"]
+                found[place, held["rows"]] = held[name]
         return found
 
     def held(self, arm: str, seed: int, fold: int) -> dict[str, np.ndarray]:
@@ -135,7 +139,7 @@ class Votes:
 
     def correct(self, arm: str, seeds: Sequence[int]) -> Bool[np.ndarray, "seed row"]:
         """Which cells were named rightly."""
-        infected, _ = self.truth(arm)
+        infected, _ = self.truth(arm.removesuffix(BOARD))
         right: Bool[np.ndarray, "seed row"] = (self.odds(arm, seeds) > 0) == infected
         return right
 
@@ -177,21 +181,22 @@ def _compiled(rows: Sequence[Mapping[str, Any]], cells: Sequence[int]) -> Table:
 def _used(votes: Votes, arm: str, trainings: Sequence[Mapping[str, np.ndarray]]) -> Table:
     design = votes.config.design_of(arm)
     stack = open_cells(votes.crops, votes.cache, design.stack, design.cells)
-    used = light_used(stack, lamps_of(stack), trainings, flux_e_per_ms=TwinConfig.default().led_flux_e_per_ms)
+    used = light_used(stack, lamps_of(stack, design.stack.na), trainings, flux_e_per_ms=design.budget.flux_e_per_ms)
     return {"budget_e": design.budget.electrons} | {name: float(f"{value:.4g}") for name, value in used.items()}
 
 
 def _judge(claim: Claim, votes: Votes, arms: Mapping[str, Table]) -> Table:
-    known = [arm for arm in claim.than if arm in arms]
-    if claim.better not in arms or not known:
+    known = [arm for arm in claim.than if arm.removesuffix(BOARD) in arms]
+    better = claim.better.removesuffix(BOARD)
+    if better not in arms or not known:
         return {"claim": claim.text, "verdict": "not run"}
     # the rival with the best mean is the hardest one
-    rival = max(known, key=lambda arm: float(str(arms[arm]["accuracy"])))
-    seeds = [seed for seed in votes.whole_seeds(claim.better) if seed in votes.whole_seeds(rival)]
+    rival = max(known, key=lambda arm: float(str(arms[arm.removesuffix(BOARD)]["accuracy"])))
+    seeds = [seed for seed in votes.whole_seeds(better) if seed in votes.whole_seeds(rival.removesuffix(BOARD))]
     found = paired_difference(
         votes.correct(claim.better, seeds),
         votes.correct(rival, seeds),
-        votes.truth(rival)[1],
+        votes.truth(better)[1],
         rng=np.random.default_rng(0),
     )
     held = found.low > 0
@@ -213,7 +218,7 @@ def _judge(claim: Claim, votes: Votes, arms: Mapping[str, Table]) -> Table:
 def _check_claims(config: StudyConfig) -> None:
     for claim in config.claims:
         for arm in (claim.better, *claim.than):
-            if arm not in config.arms:
+            if arm.removesuffix(BOARD) not in config.arms:
                 raise ConfigError(
                     f"The claim '{claim.text}' names the arm '{arm}'.", hint=f"arms are {', '.join(config.arms)}"
                 )

@@ -34,7 +34,10 @@ STUDY = {
     "design": TINY,
     "arms": {"learned": {}, "all LEDs": {"light.kind": "all LEDs"}},
     "seeds": 2,
-    "claims": [{"text": "learned wins", "better": "learned", "than": ["all LEDs"], "asked": 3.0}],
+    "claims": [
+        {"text": "learned wins", "better": "learned", "than": ["all LEDs"], "asked": 3.0},
+        {"text": "the board shows it", "better": "learned, on the board", "than": ["learned"]},
+    ],
 }
 
 
@@ -69,6 +72,8 @@ def test_a_study_trains_every_arm_on_every_fold_and_tells_its_claims(tmp_path: P
     outcome = summarise(votes)
     assert outcome["claims"][0]["verdict"] in ("better", "worse", "no difference shown")
     assert outcome["claims"][0]["asked_points"] == 3.0
+    board = outcome["arms"]["learned"]["accuracy_compiled"] - outcome["arms"]["learned"]["accuracy"]
+    assert outcome["claims"][1]["points"][0] == pytest.approx(100 * board, abs=0.02)
     assert outcome["arms"]["learned"]["accuracy"] == pytest.approx(votes.correct("learned", [1, 2]).mean(), abs=1e-4)
     sizes = [len(held["rows"]) for held in votes.trainings("learned", [1, 2])]
     compiled = [row["accuracy_compiled"] for row in votes.rows("learned", [1, 2])]

@@ -21,12 +21,17 @@ class PhotonBudget(Config):
     rule: "signal" exposes until the camera has collected `electrons` per pixel in the mean over a typical cell's
     field; "light" lets the board emit as much light as the empty bright field needs for `electrons` per pixel, so
     that dark-field captures are dark.
-    peak: an exposure ends before the 99.5 % quantile of the pixels passes this fraction of the full well.
+    peak: an exposure ends before the 99.5 % quantile of the pixels passes this fraction of the full well. What is
+    then lacking in a capture is not made up for by another.
+    flux_e_per_ms: electrons per ms and pixel in the empty bright field under the strongest lamp at full drive.
+    exposure_max_ms: no capture is exposed longer.
     """
 
     rule: Literal["signal", "light"] = "signal"
     electrons: Annotated[float, Gt(0)] = 5000.0
     peak: Annotated[float, Gt(0), Le(1)] = 0.9
+    flux_e_per_ms: Annotated[float, Gt(0)] = 100.0
+    exposure_max_ms: Annotated[float, Gt(0)] = 1000.0
 
 
 class CellCapture(nn.Module):
@@ -59,8 +64,12 @@ class CellCapture(nn.Module):
         exposure [part]. Noise enters every capture by itself, before anything is subtracted.
         """
         exposure = self.exposure if len(self.exposure) else self.exposures(images, emitted, channel)
-        wobble = 1 + self.brightness_error * torch.randn(*images.shape[:2], 1, 1, generator=generator)
-        electrons = self.camera.electrons(images * (wobble * exposure[:, None, None]), 1.0, generator)
+        rate = self.budget.flux_e_per_ms * images
+        if self.training and self.brightness_error:
+            wobble = 1 + self.brightness_error * torch.randn(*images.shape[:2], 1, 1, generator=generator)
+            rate = rate * wobble.clamp_min(0)
+        exposure_ms = (exposure / self.budget.flux_e_per_ms)[:, None, None]
+        electrons = self.camera.electrons(rate, exposure_ms, generator)
         n_channels = int(channel.max()) + 1
         if len(channel) == n_channels:
             return electrons
@@ -78,7 +87,8 @@ class CellCapture(nn.Module):
         wanted = (share / used.clamp_min(1e-9))[channel]
         limit = self.budget.peak * self.camera.full_well_e / _peaks(images).clamp_min(1e-9)
         shortest = torch.full((n_channels,), torch.inf).scatter_reduce(0, channel, limit, "amin")[channel]
-        return torch.minimum(wanted, shortest)
+        longest = self.budget.exposure_max_ms * self.budget.flux_e_per_ms
+        return torch.minimum(wanted, shortest).clamp_max(longest)
 
     @torch.no_grad()
     def freeze(self, exposures: list[Float[Tensor, " part"]]) -> None:
@@ -103,7 +113,7 @@ def per_image(electrons: Float[Tensor, "row channel y x"]) -> Float[Tensor, "row
 
 
 class Disturbance(Config):
-    """What differs from capture to capture beyond noise, for training that survives it.
+    """What differs from capture to capture beyond noise, in training alone, for networks that survive it.
 
     brightness_error: relative standard deviation of the whole source. led_error: of each lamp, for one batch.
     """

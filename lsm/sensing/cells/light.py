@@ -110,7 +110,9 @@ class CellLightConfig(Config):
     channel_ma: Annotated[float, Gt(0)] = 20.0
 
     @model_validator(mode="after")
-    def _limited_in_levels(self) -> "CellLightConfig":
+    def _can_be_shown(self) -> "CellLightConfig":
+        if not self.colours:
+            raise ConfigError("A light of no colour is dark.", hint="set colours, such as [1]")
         if self.max_ma is not None and self.bits == 0:
             raise ConfigError("A current limit applies to levels of a board.", hint="set bits from 1 to 8")
         return self
@@ -153,7 +155,7 @@ class CellLight(nn.Module):
             self.register_buffer("fixed", torch.zeros(0))
         else:
             weights = torch.from_numpy(_fixed(lamps, config.kind, generator)).float() * lit
-            self.register_buffer("fixed", weights)
+            self.register_buffer("fixed", _shown(weights, config))
         _check_current(config, lamps)
 
     def forward(self) -> Float[Tensor, "channel lamp"]:

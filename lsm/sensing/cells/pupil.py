@@ -21,7 +21,7 @@ from lsm.optics import ImagingSystem, ZernikePupil, frequency_axis, pattern_stac
 from lsm.optics.pupil import defocus_factor, sample_pupil
 from lsm.sensing.cells.light import CellLightConfig, Lamps, split_captures
 from lsm.sensing.cells.stack import CellStack
-from lsm.sensing.cells.training import CellModel, Turns
+from lsm.sensing.cells.training import CellModel, Turns, spread
 from lsm.sensing.illumination import turn
 
 Part = Literal["amplitude", "phase", "zernike", "defocus"]
@@ -251,7 +251,6 @@ class PupilCellModel(CellModel):
     def freeze(self, stack: CellStack, rows: Rows, weights: Float[Tensor, "channel lamp"] | None = None) -> None:
         del stack
         parts, channel, _ = split_captures(self.light() if weights is None else weights)
-        portions = (rows[start : start + _FREEZE_ROWS] for start in range(0, len(rows), _FREEZE_ROWS))
         self.capture.freeze(
             [
                 self.capture.exposures(
@@ -259,7 +258,7 @@ class PupilCellModel(CellModel):
                     parts.sum(dim=1),
                     channel,
                 )
-                for some in portions
+                for some in spread(rows, _FREEZE_ROWS)
             ]
         )
 

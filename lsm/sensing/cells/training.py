@@ -115,7 +115,7 @@ class CellModel(nn.Module):
         parts, channel, _ = split_captures(self.light() if weights is None else weights)
         found = [
             self.capture.exposures(stack.mix(some, parts * self.irradiance), parts.sum(dim=1), channel)
-            for some in _portions(rows, _FREEZE_ROWS)
+            for some in spread(rows, _FREEZE_ROWS)
         ]
         self.capture.freeze(found)
 
@@ -236,6 +236,12 @@ def cell_odds(
         for some in _portions(rows, _EVAL_ROWS)
     ]
     return np.asarray(torch.cat(odds).numpy())
+
+
+def spread(rows: Rows, size: int) -> list[Int[np.ndarray, " _"]]:
+    """Portions of at most `size` rows, each from all over them: a stack may hold one class after the other."""
+    count = -(-len(rows) // size)
+    return [rows[first::count] for first in range(count)]
 
 
 def _portions(rows: Rows, size: int) -> list[Int[np.ndarray, " _"]]:

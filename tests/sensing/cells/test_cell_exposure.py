@@ -19,7 +19,7 @@ def expose(images: torch.Tensor, budget: PhotonBudget, channel: list[int], sign:
     return capture(images, torch.tensor(emitted), torch.tensor(channel), torch.tensor(sign), generator)
 
 
-@pytest.mark.parametrize("level", [1.0, 0.01])
+@pytest.mark.parametrize("level", [1.0, 0.03])
 def test_equal_signal_is_the_same_mean_under_any_light(level: float):
     budget = PhotonBudget(electrons=2000.0)
     found = expose(flat(level), budget, [0], [1.0], [1.0])
@@ -72,3 +72,23 @@ def test_an_image_of_noise_is_not_scaled_up():
     noise = 3 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     assert float(per_image(noise).std()) < 0.15
     assert float(per_image(1000 * noise).std()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_no_capture_is_longer_than_the_rig_allows_and_dark_current_grows_with_it():
+    dark = QUIET.model_copy(update={"dark_e_per_s": 100.0})
+    budget = PhotonBudget(electrons=2000.0, flux_e_per_ms=100.0, exposure_max_ms=500.0)
+    capture = CellCapture(dark, budget)
+    one, nothing = torch.ones(1), torch.zeros(1, dtype=torch.int64)
+    assert capture.exposures(flat(1e-3), one, nothing).tolist() == [50000.0]
+    found = capture(flat(1e-3), one, nothing, one, torch.Generator().manual_seed(0))
+    # 50 e of light and 50 e of dark current in half a second; a standard error of 0.1 e
+    assert float(found.mean()) == pytest.approx(100, abs=0.5)
+
+
+def test_the_source_flickers_in_training_alone():
+    capture = CellCapture(QUIET, PhotonBudget(electrons=2000.0), brightness_error=0.3)
+    one, nothing = torch.ones(1), torch.zeros(1, dtype=torch.int64)
+    generator = torch.Generator().manual_seed(0)
+    assert float(capture(flat(1.0), one, nothing, one, generator).mean(dim=(1, 2, 3)).std()) > 300
+    capture.eval()
+    assert float(capture(flat(1.0), one, nothing, one, generator).mean(dim=(1, 2, 3)).std()) < 10

@@ -85,6 +85,18 @@ def test_a_current_limit_is_kept_after_rounding_too(bits: int):
     assert 80.0 < drawn <= 100.0
 
 
+def test_fixed_lights_are_within_the_levels_and_the_current_too():
+    levels = light(kind="random")() * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)  # float32 of levels up to 255
+    lit = (light(kind="all LEDs", max_ma=100.0)() * 255).round()
+    assert 0 < int(lit.sum()) <= 100.0 / 20.0 * 255
+
+
+def test_a_light_of_no_colour_is_refused():
+    with pytest.raises(ConfigError, match="no colour"):
+        light(colours=())
+
+
 def test_a_current_limit_that_no_led_can_meet_is_refused():
     with pytest.raises(ConfigError, match=r"0\.05 mA is below the 0\.0784 mA of one LED"):
         light(max_ma=0.05)

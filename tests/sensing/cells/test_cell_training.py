@@ -10,6 +10,7 @@ from lsm.errors import ConfigError, ModelMismatch
 from lsm.illum import LedBoard
 from lsm.optics import ImagingSystem, led_stack
 from lsm.sensing.cells import CellStack
+from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.sensing.cells.light import CellLightConfig, Lamps
 from lsm.sensing.cells.network import NetworkConfig
 from lsm.sensing.cells.training import CellModel, CellTrainingConfig, Turns, cell_odds, train_cells
@@ -105,6 +106,31 @@ def test_a_turned_cell_under_a_light_is_the_cell_under_the_turned_light(k: int):
     back = turns.back(plain[None], torch.tensor([k]))[0]
     # float32 sums over 25 lamps of images of order 1
     assert torch.allclose(back, turned, atol=2e-5)
+
+
+def test_a_frozen_exposure_does_not_hang_on_the_order_of_the_cells():
+    infected = np.arange(1536) < 768
+    images = np.full((1536, 25, 8, 8), 0.5)
+    images[infected, :, 3:5, 3:5] = 2.0
+    stack = CellStack(
+        images.astype(np.float16),
+        led=np.arange(25),
+        colour=np.full(25, 1),
+        infected=infected,
+        patient=np.array([f"P{k}" for k in range(1536)]),
+        crop=np.arange(1536),
+        board=BOARD,
+        system=None,
+        source="a test",
+    )
+    exposed = model(kind="all LEDs")
+    exposed.capture.budget = PhotonBudget(electrons=8000.0)
+    exposed.freeze(stack, np.arange(1536))
+    brightest = float(exposed.capture.exposure) * 2.0 * float(exposed.irradiance.sum())
+    # the quantile stands for the brightest pixels, of which three in a hundred are alike here
+    assert brightest == pytest.approx(0.9 * exposed.capture.camera.full_well_e, rel=1e-3)
+    exposed.freeze(stack, np.random.default_rng(0).permutation(1536))
+    assert float(exposed.capture.exposure) * 2.0 * float(exposed.irradiance.sum()) == pytest.approx(brightest, rel=1e-3)
 
 
 def test_a_whole_step_of_cells_is_needed():
