@@ -35,10 +35,10 @@ class Experiment:
 
 
 EXPERIMENTS = (
-    Experiment("muthumbi2019", "Learned illumination against fixed ones, on single cells", "muthumbi2019:run", 4.0),
-    Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 2.0),
-    Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 2.0),
-    Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 1.0),
+    Experiment("muthumbi2019", "Learned illumination against fixed ones, on single cells", "muthumbi2019:run", 3.0),
+    Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 1.0),
+    Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 1.0),
+    Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 0.25),
 )
 
 
