@@ -51,7 +51,7 @@ def run(
     ] = False,
     seeds: Annotated[int | None, typer.Option(min=2, help="Training seeds, in place of the configuration's.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
-    config: Annotated[Path | None, typer.Option(help="TOML file in place of the shipped configuration.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Other TOML; `data` in it names other cells.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of results; default out/experiments/NAME.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -32,9 +32,13 @@ class Quick(Config):
 
 
 class StudiesConfig(Config):
-    """An experiment made of studies. quick: for each study that its short form has, the arms."""
+    """An experiment made of studies. quick: for each study that its short form has, the arms.
+
+    data: crops of cells (as `CellCrops.from_path` reads them) or a stack of `lsm data convert`; the NIH crops if None.
+    """
 
     studies: dict[str, StudyConfig]
+    data: Path | None = None
     quick: Quick = Quick()
 
     @model_validator(mode="after")
@@ -85,7 +89,9 @@ def run_studies(
 
     Raises FileMissing without the cells, LsmError naming the first training that failed.
     """
-    crops = nih_crops()
+    crops = config.data or nih_crops()
+    if not crops.exists():
+        raise FileMissing(f"The cells {crops} do not exist.", hint="check `data` in the configuration")
     studied, votes = {}, {}
     for name, study in (config.short() if quick else config.studies).items():
         chosen = study if seeds is None else study.model_copy(update={"seeds": seeds})

@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsm.errors import ConfigError, InputError
+from lsm.errors import ConfigError, FileMissing, InputError
 from lsm.experiments.cell_run import run_cell
 from lsm.experiments.jobs import JobTable, Serial
 from lsm.experiments.light_used import light_used
 from lsm.experiments.muthumbi2019 import beside_the_published
 from lsm.experiments.photon_budget import check_budgets
 from lsm.experiments.registry import run_experiment, shipped_config
-from lsm.experiments.studies import Quick, Studied, StudiesConfig, as_markdown
+from lsm.experiments.studies import Quick, Studied, StudiesConfig, as_markdown, run_studies
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.illum import LedBoard
-from lsm.sensing.cells import CellStack
+from lsm.sensing.cells import CellStack, write_cells
 from lsm.sensing.cells.light import Lamps
+from lsm.sensing.progress import Silent
+from lsm.twin import GridBoardConfig
 
 TINY = {
     "stack": {
@@ -94,6 +96,33 @@ def test_the_same_job_gives_the_same_row(tmp_path: Path, crops: Path):
     job = study_jobs(StudyConfig.from_table(STUDY), **places(tmp_path, crops))[0]
     first, second = run_cell(dict(job.arguments)), run_cell(dict(job.arguments))
     assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
+
+
+def test_a_converted_stack_is_studied_as_crops_are(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    infected = np.arange(64) % 2 == 0
+    images = 0.5 + 0.02 * rng.standard_normal((64, 25, 8, 8))
+    images[infected, :, 3:5, 3:5] += 0.4
+    board = GridBoardConfig.from_table(TINY["stack"]["board"]).board()
+    stack = CellStack(
+        images.astype(np.float16),
+        led=np.arange(25),
+        colour=np.full(25, 1),
+        infected=infected,
+        patient=np.array([f"P{k % 8}" for k in range(64)]),
+        crop=np.arange(64),
+        board=board,
+        system=None,
+        source="a measured stack",
+    )
+    write_cells(tmp_path / "mine.h5", stack)
+    config = StudiesConfig.from_table({"data": str(tmp_path / "mine.h5"), "studies": {"mine": STUDY}})
+    studied, _ = run_studies(config, tmp_path / "out", quick=False, seeds=None, workers=1, progress=Silent())
+    assert studied["mine"].source == "a measured stack"
+    assert studied["mine"].arms["learned"]["seeds"] == 2
+    gone = config.model_copy(update={"data": tmp_path / "gone.h5"})
+    with pytest.raises(FileMissing, match=r"gone\.h5 do not exist"):
+        run_studies(gone, tmp_path / "out", quick=False, seeds=None, workers=1, progress=Silent())
 
 
 def test_an_arm_with_a_key_that_no_design_has_is_refused():
