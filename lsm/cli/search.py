@@ -18,7 +18,7 @@ from lsm.sensing.progress import RichReporter
 
 
 def search(
-    config: Annotated[Path, typer.Argument(help="TOML file of the search.")],
+    config: Annotated[str, typer.Argument(help="TOML file of the search, or a shipped one: cells.")],
     out: Annotated[Path | None, typer.Option(help="Folder of table and results; default out/search/NAME.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where runs go: serial, processes, ray.")] = None,
     workers: Annotated[int | None, typer.Option(help="Runs at once, each with one core.")] = None,
@@ -32,10 +32,11 @@ def search(
 
     Given again after an interruption, it runs only what is missing or failed.
 
-    Example: lsm search my-search.toml --executor processes --workers 2
+    Example: lsm search cells --executor processes --workers 2
     """
-    settings = SearchConfig.from_file(config, executor=executor, workers=workers, address=address)
-    planned = plan(settings, config.parent, dict(map(option_value, changes or [])))
+    file = _show.config_file("search", config)
+    settings = SearchConfig.from_file(file, executor=executor, workers=workers, address=address)
+    planned = plan(settings, file.parent, dict(map(option_value, changes or [])))
     runner = executor_of(settings)
     folder = out or Path("out/search") / settings.name
     with JobTable(folder / "table.jsonl") as table, _show.progress(quiet=as_json) as bars:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lsm.bench.machine import this_machine
 from lsm.config import Config
-from lsm.errors import ConfigError
+from lsm.errors import ConfigError, FileMissing
 from lsm.illum import Drive
 from lsm.optics import Camera
 from lsm.samples import CellCrops
@@ -55,12 +55,16 @@ class CellDesign(Config):
 
 
 class CellJob(Config):
-    """One training. seed: of the partition of patients and of everything random in the training."""
+    """One training.
 
-    design: CellDesign
+    seed: of the partition of patients and of everything random in the training. crops: cells, or a converted stack;
+    the NIH crops if None. cache, out: folders of stacks and of odds.
+    """
+
+    design: CellDesign = CellDesign()
     seed: Annotated[int, Ge(0)]
-    fold: Annotated[int, Ge(0)]
-    crops: Path
+    fold: Annotated[int, Ge(0)] = 0
+    crops: Path | None = None
     cache: Path
     out: Path
 
@@ -73,7 +77,7 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
     job = CellJob.from_table(arguments, source="the job")
     torch.set_num_threads(1)
     started = time.monotonic()
-    stack = open_cells(job.crops, job.cache, job.design.stack, job.design.cells)
+    stack = open_cells(job.crops or nih_crops(), job.cache, job.design.stack, job.design.cells)
     fold = patient_folds(stack.patient, job.design.folds, job.seed)
     test = fold == job.fold
     check_disjoint(stack.patient, ~test, test)
@@ -111,6 +115,16 @@ def _compiled_odds(
     shown = compiled_weights(model.light(), model.lamps, Drive.of_firmware(model.lamps.board))
     model.freeze(stack, np.flatnonzero(train), shown)
     return cell_odds(model, stack, np.flatnonzero(test), generator, weights=shown)
+
+
+def nih_crops() -> Path:
+    """The NIH cell crops in the data folder. Raises FileMissing."""
+    folder = Path(os.environ.get("LSM_DATA", "")) / "nih_malaria_cells_50px"
+    if not os.environ.get("LSM_DATA") or not folder.exists():
+        raise FileMissing(
+            "The NIH cell crops are not there.", hint="set LSM_DATA to the folder that holds nih_malaria_cells_50px"
+        )
+    return folder
 
 
 def cell_model(design: CellDesign, stack: CellStack, generator: torch.Generator) -> CellModel:

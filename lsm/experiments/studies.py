@@ -1,6 +1,5 @@
 """Several studies of one experiment: run, table, figure."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 
 from lsm.config import Config
 from lsm.errors import ConfigError, FileMissing, LsmError
-from lsm.experiments.cell_run import open_cells
+from lsm.experiments.cell_run import nih_crops, open_cells
 from lsm.experiments.jobs import JobTable, Processes, Serial
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.sensing.progress import Reporter
@@ -119,16 +118,6 @@ def _prepare(study: StudyConfig, crops: Path, cache: Path, progress: Reporter) -
         for stack, cells in sorted(wanted, key=lambda pair: (pair[0].digest(), pair[1])):
             open_cells(crops, cache, stack, cells)
             stage.advance()
-
-
-def nih_crops() -> Path:
-    """The NIH cell crops in the data folder. Raises FileMissing."""
-    folder = Path(os.environ.get("LSM_DATA", "")) / "nih_malaria_cells_50px"
-    if not os.environ.get("LSM_DATA") or not folder.exists():
-        raise FileMissing(
-            "The NIH cell crops are not there.", hint="set LSM_DATA to the folder that holds nih_malaria_cells_50px"
-        )
-    return folder
 
 
 def as_markdown(studied: Mapping[str, Studied]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lsm.experiments.cell_run import nih_crops
 from lsm.experiments.kim2020.config import KimConfig
 from lsm.experiments.kim2020.figure import draw
 from lsm.experiments.kim2020.study import Study
-from lsm.experiments.studies import nih_crops
 from lsm.sensing.progress import Reporter
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lsm.cli import _show
 from lsm.config import Config
 from lsm.errors import ConfigError, FileMissing
 from lsm.experiments.jobs import JobTable, Processes, Ray, Row, Serial
@@ -210,3 +211,10 @@ def test_options_set_fields():
     assert option_value("crops=some/where") == ("crops", "some/where")
     with pytest.raises(ConfigError, match="does not set a field"):
         option_value("light.bits")
+
+
+def test_the_shipped_search_is_sound_before_anything_runs():
+    path = _show.config_file("search", "cells")
+    planned = plan(SearchConfig.from_file(path), path.parent, {})
+    assert len(planned.designs) == 6
+    assert len(planned.jobs) == 6 * 3 * 4
