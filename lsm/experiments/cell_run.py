@@ -99,7 +99,7 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
     if job.design.light.kind == "learned" and job.design.light.bits:
         arrays[ON_THE_BOARD] = _compiled_odds(model, stack, ~test, test, generator)
         row["accuracy_compiled"] = float(((arrays[ON_THE_BOARD] > 0) == infected).mean())
-    name = f"{arguments_digest(job)}.npz"
+    name = _odds_name(job)
     _save(job.out / name, arrays)
     return row | {"odds": name, "commit": _commit(), "seconds": round(time.monotonic() - started, 2)}
 
@@ -168,10 +168,10 @@ def _first(available: int, cells: int) -> Bool[np.ndarray, " crop"]:
     return chosen
 
 
-def arguments_digest(job: CellJob) -> str:
-    """Identity of a job wherever its files lie."""
-    table = job.model_dump(mode="json", exclude={"crops", "cache", "out"})
-    return CellJob.from_table(table | {"crops": ".", "cache": ".", "out": "."}).digest()
+def _odds_name(job: CellJob) -> str:
+    """The same wherever the job's files lie."""
+    nowhere = Path()
+    return f"{job.model_copy(update={'crops': nowhere, 'cache': nowhere, 'out': nowhere}).digest()}.npz"
 
 
 def _outside(weights: Float[Tensor, "channel lamp"], lamps: Lamps) -> float:

@@ -8,9 +8,9 @@ from annotated_types import Gt
 from pydantic import Field, model_validator
 
 from lsm.config import Config
-from lsm.errors import ConfigError, FileMissing, LsmError
+from lsm.errors import ConfigError, FileMissing
 from lsm.experiments.cell_run import nih_crops, open_cells
-from lsm.experiments.jobs import JobTable, Processes, Serial
+from lsm.experiments.jobs import finish
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.sensing.progress import Reporter
 
@@ -98,13 +98,7 @@ def run_studies(
         places = {"crops": crops, "cache": out / "cache", "out": folder / "odds"}
         jobs = study_jobs(chosen, **places)
         _prepare(chosen, crops, out / "cache", progress)
-        executor = Serial() if workers == 1 else Processes(workers)
-        with JobTable(folder / "table.jsonl") as table:
-            rows = executor.run(jobs, table, progress)
-        for row in rows:
-            if row.error is not None:
-                raise LsmError(f"{name}, {row.key}: {row.error}", hint="mend the cause and run again: the rest is kept")
-        found: Mapping[str, Any] = {row.key: row.result for row in rows}
+        found = finish(jobs, folder / "table.jsonl", workers=workers, progress=progress)
         votes[name] = Votes(chosen, found, **places)
         table_of = summarise(votes[name])
         studied[name] = Studied.from_table({"source": votes[name].source(), **table_of}, source=name)

@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -117,20 +117,11 @@ def _write_facts(
     file.create_dataset("images", (len(leds), side, side), np.float32)
     file["led_index"] = leds
     # positions as data sets: HDF5 ends attributes at 64 kB
-    file["board/positions_mm"], file["board/normals"] = board.positions_mm, board.normals
-    if board.gain is not None:
-        file["board/gain"] = board.gain
-    facts = {
-        "name": board.name,
-        "wavelengths_um": board.wavelengths_um,
-        "lambertian_order": board.lambertian_order,
-        "glass": {"thickness_mm": board.glass.thickness_mm, "refractive_index": board.glass.refractive_index},
-        "die_mm": board.die_mm,
-        "die_points": board.die_points,
-    }
+    for name, values in board_arrays(board).items():
+        file[f"board/{name}"] = values
     file.attrs.update(
         kind=KIND,
-        board=json.dumps(facts),
+        board=json.dumps(board_facts(board)),
         system=system.model_dump_json(),
         defocus_um=defocus_um,
         made=json.dumps(dict(made)),
@@ -162,15 +153,7 @@ def read_stack(path: Path) -> LedStack:
 
 
 def _stack(file: h5py.File) -> LedStack:
-    facts = json.loads(file.attrs["board"])
-    facts["wavelengths_um"] = tuple(facts["wavelengths_um"])
-    facts["glass"] = Glass(**facts["glass"])
-    board = LedBoard(
-        positions_mm=file["board/positions_mm"][()],
-        normals=file["board/normals"][()],
-        gain=file["board/gain"][()] if "board/gain" in file else None,
-        **facts,
-    )
+    board = board_of(json.loads(file.attrs["board"]), {name: values[()] for name, values in file["board"].items()})
     return LedStack(
         images=file["images"][()].astype(np.float32),
         leds=file["led_index"][()].astype(np.int64),
@@ -180,3 +163,28 @@ def _stack(file: h5py.File) -> LedStack:
         made=json.loads(file.attrs["made"]),
         truth=file["truth/transmission"][()].astype(np.complex64) if "truth/transmission" in file else None,
     )
+
+
+def board_facts(board: LedBoard) -> dict[str, Any]:
+    """What a board is beside its arrays, as plain values for JSON; `board_of` reads it."""
+    return {
+        "name": board.name,
+        "wavelengths_um": board.wavelengths_um,
+        "lambertian_order": board.lambertian_order,
+        "glass": asdict(board.glass),
+        "die_mm": board.die_mm,
+        "die_points": board.die_points,
+    }
+
+
+def board_arrays(board: LedBoard) -> dict[str, np.ndarray]:
+    """positions_mm and normals [led, 3], and gain [led] where LEDs differ."""
+    arrays = {"positions_mm": board.positions_mm, "normals": board.normals}
+    return arrays if board.gain is None else arrays | {"gain": board.gain}
+
+
+def board_of(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LedBoard:
+    """The board of `board_facts` and `board_arrays`. Raises KeyError, TypeError or ConfigError for other values."""
+    table: dict[str, Any] = {**facts, **arrays}
+    table |= {"wavelengths_um": tuple(facts["wavelengths_um"]), "glass": Glass(**facts["glass"])}
+    return LedBoard(**table)

@@ -1,6 +1,5 @@
 """The experiment on light and pupil: its optics and accounts on made-up cells, its direction on real ones."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,8 @@ def test_shipped_configuration_is_the_default() -> None:
     assert KimConfig.from_file(SHIPPED) == KimConfig()
 
 
-@pytest.mark.skipif("LSM_DATA" not in os.environ, reason="LSM_DATA is not set: no real cells")
+@pytest.mark.data
+@pytest.mark.usefixtures("data_dir")
 def test_direction_on_real_cells(tmp_path: Path) -> None:
     results = run(SHIPPED, tmp_path, quick=True, seeds=None, workers=1, progress=Silent())
     found = {(each["of"], each["minus"]): each["points"] for each in results["greys"]["fixed"]["differences"]}

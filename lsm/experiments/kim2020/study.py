@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from lsm.errors import LsmError
-from lsm.experiments.jobs import Job, JobTable, Processes, Serial
+from lsm.experiments.jobs import Job, finish
 from lsm.experiments.kim2020.config import KimConfig, Objective
 from lsm.experiments.kim2020.figure import ArmPicture
 from lsm.experiments.kim2020.training import Training, open_crops, open_optics, train_arm
@@ -30,7 +29,7 @@ class Study:
         self.crops = open_crops(crops, config.cells)
         self._crops_path = crops
         self._folder = folder
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, Mapping[str, Any]] = {}
 
     def run(self, workers: int, progress: Reporter) -> None:
         """Train what has no row yet, objective by objective and within it seed by seed.
@@ -46,13 +45,7 @@ class Study:
             for arm in objective.arms
             for training in (self._training(grey, objective, arm, seed, fold) for fold in range(config.folds))
         ]
-        executor = Serial() if workers == 1 else Processes(workers)
-        with JobTable(self._folder / "table.jsonl") as table:
-            rows = executor.run(jobs, table, progress)
-        for row in rows:
-            if row.result is None:
-                raise LsmError(f"{row.key}: {row.error}", hint="mend the cause and run again: the rest is kept")
-            self._rows[row.key] = dict(row.result)
+        self._rows = finish(jobs, self._folder / "table.jsonl", workers=workers, progress=progress)
 
     def tables(self) -> dict[str, Any]:
         """For each grey model the arms and their differences."""

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lsm.config import Config
-from lsm.errors import FileMissing, LsmError
-from lsm.experiments.jobs import Job, JobTable, Processes, Serial
+from lsm.errors import FileMissing
+from lsm.experiments.jobs import Job, finish
 from lsm.experiments.sim_to_real.config import Colour, SimToRealConfig, SlideConfig
 from lsm.experiments.sim_to_real.lights import LEARNED, fixed_light
 from lsm.experiments.sim_to_real.phantoms import Fields, make_fields
@@ -50,12 +50,7 @@ def train_all(config: SimToRealConfig, cache: Path, *, workers: int, progress: R
             job = SeedJob(config=_apart(config), colour=colour, seed=seed, cache=cache.resolve())
             key = f"{colour} / seed {seed} / {_digest(config)} / {len(config.fixed)} fixed"
             jobs.append(Job(key, train_seed, job.model_dump(mode="json")))
-    executor = Serial() if workers == 1 else Processes(workers)
-    with JobTable(cache / "table.jsonl") as table:
-        rows = executor.run(jobs, table, progress)
-    for row in rows:
-        if row.error is not None:
-            raise LsmError(f"{row.key}: {row.error}", hint="mend the cause and run again: the rest is kept")
+    finish(jobs, cache / "table.jsonl", workers=workers, progress=progress)
     _training_fields.cache_clear()
 
 

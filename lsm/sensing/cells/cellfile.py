@@ -18,7 +18,6 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +27,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from lsm.errors import FileMissing, InputError, LsmError, WrongFormat
-from lsm.illum import Glass, LedBoard
+from lsm.illum import LedBoard
 from lsm.optics import ImagingSystem
+from lsm.optics.stackfile import board_arrays, board_facts, board_of
 from lsm.sensing.cells.stack import CellStack, check_finite
 
 KIND: Final = "lsm cell stack 1"
@@ -195,24 +195,10 @@ def _checksum(images: np.ndarray) -> int:
 
 
 def _board_text(board: LedBoard) -> str:
-    facts = {
-        "name": board.name,
-        "positions_mm": board.positions_mm.tolist(),
-        "normals": board.normals.tolist(),
-        "wavelengths_um": board.wavelengths_um,
-        "lambertian_order": board.lambertian_order,
-        "glass": asdict(board.glass),
-        "die_mm": board.die_mm,
-        "die_points": board.die_points,
-        "gain": None if board.gain is None else board.gain.tolist(),
-    }
-    return json.dumps(facts)
+    return json.dumps(board_facts(board) | {name: values.tolist() for name, values in board_arrays(board).items()})
 
 
 def _board(text: str) -> LedBoard:
     facts = json.loads(text)
-    for name in ("positions_mm", "normals", "gain"):
-        facts[name] = None if facts[name] is None else np.array(facts[name], dtype=np.float64)
-    facts["wavelengths_um"] = tuple(facts["wavelengths_um"])
-    facts["glass"] = Glass(**facts["glass"])
-    return LedBoard(**facts)
+    lists = {name: facts.pop(name, None) for name in ("positions_mm", "normals", "gain")}
+    return board_of(facts, {name: np.array(held, dtype=np.float64) for name, held in lists.items() if held is not None})
