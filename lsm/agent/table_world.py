@@ -11,7 +11,7 @@ from lsm.devices import Frame, Observe, Shown
 from lsm.errors import StageError, WrongFormat
 from lsm.illum import LedBoard, single_led
 from lsm.types import Image
-from lsm.vision import Detections, FieldQuality, FieldReading
+from lsm.vision import FieldQuality, FieldReading, FoundCells
 
 _BOARD = LedBoard.grid(rows=1, columns=16, pitch_mm=3.0, distance_mm=50.0, name="table")
 
@@ -76,6 +76,6 @@ class TableReader:
         coverage, signal = (float(number) for number in self._quality[slide, field, mask])
         counts = self._hists[slide, field, mask].astype(np.int64)
         nothing = np.zeros(0)
-        cells = Detections(nothing, nothing, nothing, np.zeros(0, dtype=np.int64), nothing)
+        cells = FoundCells(nothing, nothing, nothing, np.zeros(0, dtype=np.int64), nothing)
         quality = FieldQuality(int(counts.sum()), 0, coverage, signal, 0.0)
         return FieldReading(mask, cells, nothing, counts, quality)

@@ -1,6 +1,6 @@
 """Finding cells and telling infected from uninfected ones, from camera images alone."""
 
-from lsm.vision.finder import CellFinder, Detections, FinderConfig
+from lsm.vision.finder import CellFinder, FinderConfig, FoundCells
 from lsm.vision.reader import FieldQuality, FieldReader, FieldReading
 
-__all__ = ["CellFinder", "Detections", "FieldQuality", "FieldReader", "FieldReading", "FinderConfig"]
+__all__ = ["CellFinder", "FieldQuality", "FieldReader", "FieldReading", "FinderConfig", "FoundCells"]

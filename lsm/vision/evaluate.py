@@ -17,7 +17,7 @@ from lsm.sensing.slides import Slides, true_cells
 from lsm.stats import AucEstimate, auc_interval
 from lsm.twin import FieldRenderer
 from lsm.types import Image
-from lsm.vision.finder import N_KINDS, Detections
+from lsm.vision.finder import N_KINDS, FoundCells
 from lsm.vision.reader import RED_CELL, FieldReader, FieldReading
 
 REACH_UM = 2.5
@@ -57,7 +57,7 @@ def shoot_slides(
             yield TestField(number, frames, cells)
 
 
-def match(found: Detections, cells: FieldCells, *, reach_px: float) -> Int[np.ndarray, " found"]:
+def match(found: FoundCells, cells: FieldCells, *, reach_px: float) -> Int[np.ndarray, " found"]:
     """For each found cell the index of the true cell it is, or -1; nearest pairs first, one to one."""
     partner = np.full(len(found), -1)
     if len(found) == 0 or len(cells) == 0:

@@ -39,7 +39,7 @@ class FinderConfig(Config):
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class FoundCells:
     """Cells found in one field; positions in pixels, the centre of the first pixel is 0.
 
     kind: 0 red cell, 1 white cell, 2 platelet. score: 0..1.
@@ -55,7 +55,7 @@ class Detections:
         return len(self.x_px)
 
 
-NO_CELLS = Detections(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
+NO_CELLS = FoundCells(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
 class CellFinder(nn.Module):
@@ -90,7 +90,7 @@ class CellFinder(nn.Module):
         """Grids of several images, one at a time so that the cache holds the features."""
         return torch.cat([self(image[None, None]) for image in images])
 
-    def detect(self, grids: Float[Tensor, "capture 7 gy gx"]) -> Detections:
+    def detect(self, grids: Float[Tensor, "capture 7 gy gx"]) -> FoundCells:
         """Cells in one field, from the grids of its captures averaged, strongest first."""
         mean = grids.mean(dim=0)
         score = torch.sigmoid(mean[0])
@@ -102,7 +102,7 @@ class CellFinder(nn.Module):
         y_px = rows.numpy() * STRIDE + centre + chosen[2]
         scores = score[rows, columns].numpy().astype(np.float64)
         keep = _suppress(x_px, y_px, scores, self.config.suppress_px)
-        return Detections(
+        return FoundCells(
             x_px[keep],
             y_px[keep],
             self.config.radius_px * np.exp(np.clip(chosen[3, keep], -3, 3)),

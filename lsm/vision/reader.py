@@ -13,7 +13,7 @@ from lsm.sensing.bundle import Bundle
 from lsm.sensing.capture import normalise
 from lsm.sensing.heads import CellClassifier, ClassifierConfig, crop_cells
 from lsm.types import Image
-from lsm.vision.finder import NO_CELLS, CellFinder, Detections, FinderConfig
+from lsm.vision.finder import NO_CELLS, CellFinder, FinderConfig, FoundCells
 
 RED_CELL = 0
 
@@ -46,7 +46,7 @@ class FieldReading:
     """
 
     mask: int
-    cells: Detections
+    cells: FoundCells
     p_infected: Float[np.ndarray, " cell"]
     counts: Int[np.ndarray, " bin"]
     quality: FieldQuality
@@ -153,7 +153,7 @@ class FieldReader:
         return FieldReading(mask, cells, p_infected, counts, self._quality(taken, signals, cells))
 
     def _quality(
-        self, taken: list[int], signals: Mapping[int, Float[Tensor, "y x"]], cells: Detections
+        self, taken: list[int], signals: Mapping[int, Float[Tensor, "y x"]], cells: FoundCells
     ) -> FieldQuality:
         pixels = next(iter(signals.values())).numel()
         n_red = int((cells.kind == RED_CELL).sum())

@@ -34,7 +34,7 @@ from lsm.errors import LsmError, StageError
 from lsm.illum import Pattern, bright_field, dark, dark_field, single_led
 from lsm.safety import Clock, Interlock, Limits, Obstacle
 from lsm.types import Image
-from lsm.vision import Detections, FieldQuality, FieldReading
+from lsm.vision import FieldQuality, FieldReading, FoundCells
 from lsm_sim._figures import tell
 from lsm_sim.watched_stage import BOARD, SIDE_PX, FakeTime, LimitFuzz, WatchedStage
 
@@ -252,7 +252,7 @@ class NoCells:
     def read(self, frames: dict[int, Image]) -> FieldReading:
         mask = sum(1 << pattern for pattern in frames)
         none = np.zeros(0)
-        cells = Detections(none, none, none, np.zeros(0, np.int64), none)
+        cells = FoundCells(none, none, none, np.zeros(0, np.int64), none)
         return FieldReading(mask, cells, none, np.zeros(2, np.int64), FieldQuality(0, 0, 0.0, 1.0, 0.0))
 
 

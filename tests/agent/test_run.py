@@ -27,7 +27,7 @@ from lsm.samples.table import ROW
 from lsm.stats import ScoreCalibration, estimate_prevalence
 from lsm.twin import Twin, TwinConfig
 from lsm.types import Image, Transmission
-from lsm.vision import Detections, FieldQuality, FieldReading
+from lsm.vision import FieldQuality, FieldReading, FoundCells
 
 World = tuple[SlideTables, ScoreCalibration]
 
@@ -168,7 +168,7 @@ class _Brightness:
         levels = np.concatenate([image.std(axis=1) / image.mean() for image in frames.values()])
         counts = np.histogram(np.clip(levels * 4, 0, 0.999), bins=self.n_bins, range=(0, 1))[0]
         nothing = np.zeros(0)
-        cells = Detections(nothing, nothing, nothing, np.zeros(0, dtype=np.int64), nothing)
+        cells = FoundCells(nothing, nothing, nothing, np.zeros(0, dtype=np.int64), nothing)
         coverage = float(np.mean([image.mean() for image in frames.values()]) / 4095)
         return FieldReading(mask, cells, nothing, counts, FieldQuality(int(counts.sum()), 0, coverage, 1.0, 0.0))
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from lsm.sensing.fields import FieldCells
-from lsm.vision import Detections, FieldQuality, FieldReading
+from lsm.vision import FieldQuality, FieldReading, FoundCells
 from lsm.vision.evaluate import Tally, match
 
 
-def found(*places: tuple[float, float], kind: int = 0) -> Detections:
+def found(*places: tuple[float, float], kind: int = 0) -> FoundCells:
     x_px, y_px = (np.array(column, dtype=np.float64) for column in zip(*places, strict=True))
-    return Detections(x_px, y_px, np.full(len(x_px), 3.0), np.full(len(x_px), kind), np.full(len(x_px), 0.9))
+    return FoundCells(x_px, y_px, np.full(len(x_px), 3.0), np.full(len(x_px), kind), np.full(len(x_px), 0.9))
 
 
 def true(*places: tuple[float, float], infected: tuple[bool, ...] = (), kind: int = 0) -> FieldCells:
@@ -20,7 +20,7 @@ def true(*places: tuple[float, float], infected: tuple[bool, ...] = (), kind: in
     return FieldCells(np.zeros(n, dtype=np.int64), x_px, y_px, np.full(n, 3.0), np.full(n, kind), ill)
 
 
-def reading(cells: Detections, p_infected: list[float]) -> FieldReading:
+def reading(cells: FoundCells, p_infected: list[float]) -> FieldReading:
     quality = FieldQuality(n_red=len(cells), n_other=0, coverage=0.1, signal=1.0, saturated=0.0)
     return FieldReading(1, cells, np.array(p_infected), np.zeros(2, dtype=np.int64), quality)
 
