@@ -1,7 +1,6 @@
 """Pixels of image files as float32 [channel, y, x]."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -56,7 +55,7 @@ def as_channels(held: Num[np.ndarray, "..."], name: str) -> Float32[np.ndarray, 
     return np.ascontiguousarray(held, dtype=np.float32)
 
 
-def _upright(image: Image.Image) -> np.ndarray[Any, Any]:
+def _upright(image: Image.Image) -> Num[np.ndarray, "..."]:
     """Pixels in their own number of bits; palettes are resolved and transparency is dropped."""
     if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "PA", "RGBX"):
         return np.asarray(image.convert("RGB"))

@@ -1,0 +1,111 @@
+"""Average precision and counts by hand-worked cases."""
+
+import numpy as np
+import pytest
+
+from lsm.errors import InputError
+from lsm.vision.data import AnnotatedImage, AnnotatedSet, Mask, Objects
+from lsm.vision.detect.detections import Detections
+from lsm.vision.detect.matching import match
+from lsm.vision.detect.scores import score
+
+LEAST = np.array([0.5, 0.5])
+
+
+def squares(*corners: tuple[float, float], side: float = 10) -> np.ndarray:
+    return np.array([[x, y, x + side, y + side] for x, y in corners], dtype=np.float64).reshape(-1, 4)
+
+
+def a_set(*objects: Objects) -> AnnotatedSet:
+    pixels = np.zeros((1, 64, 64), dtype=np.float32)
+    images = tuple(AnnotatedImage.of(f"image {k}", pixels, each) for k, each in enumerate(objects))
+    return AnnotatedSet(images, ("red", "white"))
+
+
+def found(boxes: np.ndarray, category: list[int], score: list[float]) -> Detections:
+    return Detections(boxes, np.array(category, dtype=np.int64), np.array(score))
+
+
+def test_what_is_right_scores_one():
+    boxes = squares((2, 2), (30, 30))
+    scores = score([found(boxes, [0, 1], [0.9, 0.8])], a_set(Objects(boxes, np.array([0, 1]))), thresholds=LEAST)
+    assert (scores.map, scores.map_50, scores.mar) == pytest.approx((1, 1, 1))
+    assert scores.categories["red"].counted_percent == 100
+    assert scores.masks is None
+
+
+def test_a_stronger_false_one_halves_the_precision():
+    data = a_set(Objects(squares((2, 2)), np.array([0])))
+    scores = score([found(squares((40, 40), (2, 2)), [0, 0], [0.9, 0.8])], data, thresholds=LEAST)
+    assert scores.map_50 == pytest.approx(0.5)
+    assert scores.categories["red"].found == 2
+    assert scores.categories["red"].hits == 1
+    assert scores.categories["white"].ap is None
+
+
+def test_a_shifted_box_counts_up_to_its_overlap():
+    """Two pixels of ten aside: intersection 80, union 120, so the IoU thresholds 0.50 to 0.65 of ten are met."""
+    data = a_set(Objects(squares((10, 10)), np.array([0])))
+    scores = score([found(squares((12, 10)), [0], [0.9])], data, thresholds=LEAST)
+    assert scores.map == pytest.approx(0.4)
+    assert scores.map_50 == pytest.approx(1)
+    assert scores.map_75 == pytest.approx(0)
+
+
+def test_more_than_a_hundred_in_one_image_are_asked_for():
+    corners = [(float(x), float(y)) for x in range(0, 60, 4) for y in range(0, 60, 4)]
+    boxes = squares(*corners, side=3)
+    data = a_set(Objects(boxes, np.zeros(len(boxes), dtype=np.int64)))
+    scores = score([found(boxes, [0] * len(boxes), [0.9] * len(boxes))], data, thresholds=LEAST)
+    assert len(boxes) > 200
+    assert scores.mar == pytest.approx(1)
+
+
+def test_objects_to_ignore_are_neither_missed_nor_false():
+    boxes = squares((2, 2), (30, 30))
+    objects = Objects(boxes, np.array([0, 0]), ignore=np.array([False, True]))
+    for seen in (found(boxes[:1], [0], [0.9]), found(boxes, [0, 0], [0.8, 0.9])):
+        scores = score([seen], a_set(objects), thresholds=LEAST)
+        assert scores.map == pytest.approx(1)
+        assert (scores.categories["red"].labelled, scores.categories["red"].found) == (1, 1)
+
+
+def test_counts_use_the_threshold_of_their_category():
+    boxes = squares((2, 2), (30, 30))
+    seen = found(boxes, [0, 1], [0.4, 0.4])
+    scores = score([seen], a_set(Objects(boxes, np.array([0, 1]))), thresholds=np.array([0.3, 0.5]))
+    assert (scores.categories["red"].found, scores.categories["white"].found) == (1, 0)
+
+
+def test_errors_of_counts_are_per_image():
+    """Labelled 1 and 3, found 2 and 3: MAE 1/2, MSE 1/2, variance of the labels 1."""
+    one, three = squares((2, 2)), squares((2, 2), (20, 20), (40, 40))
+    seen = [found(squares((2, 2), (40, 40)), [0, 0], [0.9, 0.9]), found(three, [0] * 3, [0.9] * 3)]
+    scores = score(seen, a_set(Objects(one, np.array([0])), Objects(three, np.array([0] * 3))), thresholds=LEAST)
+    row = scores.categories["red"]
+    assert (row.count_mae, row.count_mse, row.count_r2) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_masks_are_scored_where_both_have_them():
+    whole = np.zeros((64, 64), dtype=bool)
+    whole[10:20, 10:20] = True
+    half = whole.copy()
+    half[10:20, 14:20] = False
+    data = a_set(Objects(squares((10, 10)), np.array([0]), (Mask.of(whole),)))
+    seen = Detections(squares((10, 10)), np.array([0]), np.array([0.9]), (Mask.of(half),))
+    scores = score([seen], data, thresholds=LEAST)
+    assert scores.masks is not None
+    assert scores.map == pytest.approx(1)
+    assert scores.masks.map == pytest.approx(0)  # 40 of 100 pixels is below every threshold
+
+
+def test_the_strongest_chooses_first():
+    objects = Objects(squares((10, 10)), np.array([0]))
+    seen = found(squares((11, 10), (10, 10), (10, 10)), [0, 0, 1], [0.9, 0.8, 0.7])
+    assert match(seen, objects).tolist() == [0, -1, -1]
+    assert match(seen.where(np.array([2])), objects, same_category=False).tolist() == [0]
+
+
+def test_numbers_must_agree():
+    with pytest.raises(InputError, match="0 images were searched, the set has 1"):
+        score([], a_set(Objects(squares((2, 2)), np.array([0]))), thresholds=LEAST)
