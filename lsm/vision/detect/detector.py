@@ -1,0 +1,225 @@
+"""One interface for every detector: it learns from annotated images, searches new ones, and is one file."""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
+from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.progress import Reporter, Silent
+from lsm.vision.data import AnnotatedSet, Mask, Pixels
+from lsm.vision.detect.detections import Detections
+from lsm.vision.detect.facts import DataFacts, measure
+from lsm.vision.detect.fitting import FitConfig, FitRecord
+from lsm.vision.detect.learning import learn
+from lsm.vision.detect.model import ModelConfig
+from lsm.vision.detect.models import MODELS
+from lsm.vision.detect.scores import DetectionScores, score
+
+FORMAT: Final = "lsm detector 1"
+_FIRST_THRESHOLD: Final = 0.5
+_MASK_LEVEL: Final = 0.5
+
+
+class Detector:
+    """A detection network with what it needs to be used: options, facts of its data, and thresholds.
+
+    thresholds: by category, the least score of a detection that is counted; `fit` sets them so that on images it
+    learnt from there are as many detections as objects.
+    """
+
+    def __init__(self, model: ModelConfig, facts: DataFacts, *, seed: int = 0) -> None:
+        self.model = model
+        self.facts = facts
+        self.thresholds: Float[np.ndarray, " category"] = np.full(len(facts.categories), _FIRST_THRESHOLD)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = model.build(facts).eval()
+        self._mean = torch.tensor(facts.mean)[:, None, None]
+        self._std = torch.tensor(facts.std)[:, None, None]
+
+    @classmethod
+    def of(cls, model: ModelConfig | str, data: AnnotatedSet | DataFacts, *, seed: int = 0) -> "Detector":
+        """A detector with new weights, its sizes and limits set from the data. Raises ConfigError for another kind."""
+        facts = data if isinstance(data, DataFacts) else measure(data)
+        return cls(model if isinstance(model, ModelConfig) else model_of({"kind": model}), facts, seed=seed)
+
+    def fit(
+        self,
+        data: AnnotatedSet,
+        *,
+        fit: FitConfig | None = None,
+        validate: AnnotatedSet | None = None,
+        progress: Reporter | None = None,
+        checkpoint: Path | None = None,
+    ) -> FitRecord:
+        """Learn from the images, starting from the weights it has; returns what the run told.
+
+        validate: images to score at the end; nothing is chosen by them. checkpoint: file that a broken run is
+        continued from. Raises InputError for an empty set, ModelMismatch for other categories or channels.
+        """
+        options = fit or FitConfig()
+        self._check(data)
+        started = time.monotonic()
+        with (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage:
+            losses = learn(
+                self.network,
+                data,
+                options,
+                stage,
+                normal=self._normal,
+                identity=f"{self.model.digest()} {self.facts.digest()}",
+                checkpoint=checkpoint,
+            )
+        self._set_thresholds(data, options)
+        return FitRecord(
+            steps=options.steps,
+            seconds=round(time.monotonic() - started, 1),
+            losses=losses,
+            thresholds=dict(zip(self.facts.categories, self.thresholds.tolist(), strict=True)),
+            map_50=None if validate is None else self.evaluate(validate, progress=progress).map_50,
+        )
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Pixels]) -> list[Detections]:
+        """All detections in each image [channel, y, x], strongest first; `Detections.above` with `thresholds` counts.
+
+        Raises WrongFormat for an image with other channels than the detector's.
+        """
+        self.network.eval()
+        return [self._detections(self.network([self._normal(torch.from_numpy(pixels))])[0]) for pixels in images]
+
+    def evaluate(self, data: AnnotatedSet, *, progress: Reporter | None = None) -> DetectionScores:
+        """Scores on images with known objects. Raises InputError for an empty set, ModelMismatch for another kind."""
+        self._check(data)
+        found = []
+        with (progress or Silent()).stage(f"{self.model.kind}: searching", len(data)) as stage:
+            for image in data.images:
+                found += self.predict([image.pixels()])
+                stage.advance()
+        return score(found, data, thresholds=self.thresholds)
+
+    def save(self, path: Path) -> None:
+        """Write the detector as one safetensors file, whole or not at all."""
+        tensors = {name: value.detach().contiguous().clone() for name, value in self.network.state_dict().items()}
+        metadata = {
+            "format": FORMAT,
+            "model": self.model.model_dump_json(),
+            "facts": self.facts.model_dump_json(),
+            "thresholds": json.dumps(self.thresholds.tolist()),
+            "digest": tensors_digest(tensors),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            save_file(tensors, part, metadata=metadata)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> "Detector":
+        """The detector of a file that `save` wrote; no code in it is run. Raises FileMissing or WrongFormat."""
+        metadata, tensors = _read(path)
+        try:
+            table = json.loads(metadata["model"])
+            detector = cls(model_of(table), DataFacts.from_table(json.loads(metadata["facts"]), source=str(path)))
+            thresholds = np.array(json.loads(metadata["thresholds"]), dtype=np.float64)
+            if thresholds.shape != detector.thresholds.shape:
+                raise ValueError("thresholds and categories differ in number")
+            detector.thresholds = thresholds
+            detector.network.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+            raise WrongFormat(f"{path} is a damaged detector: {error}", hint="save it again") from error
+        return detector
+
+    def _check(self, data: AnnotatedSet) -> None:
+        if len(data) == 0:
+            raise InputError("The set has no images.", hint="see whether its folder is the right one")
+        if data.categories != self.facts.categories:
+            raise ModelMismatch(
+                f"The detector knows {', '.join(self.facts.categories)}; the set has {', '.join(data.categories)}.",
+                hint="give the set the same categories in the same order, or train on it",
+            )
+
+    def _normal(self, pixels: Tensor) -> Tensor:
+        if len(pixels) != self.facts.channels:
+            raise WrongFormat(
+                f"The image has {len(pixels)} channels, the detector was made for {self.facts.channels}.",
+                hint="give images of the kind it learnt from",
+            )
+        return (pixels - self._mean) / self._std
+
+    def _detections(self, found: Mapping[str, Tensor]) -> Detections:
+        score = found["scores"].double().numpy()
+        masks = found.get("masks")
+        pieces = (
+            None if masks is None else [_piece(mask[0], box) for mask, box in zip(masks, found["boxes"], strict=True)]
+        )
+        detections = Detections(
+            found["boxes"].double().numpy(),
+            found["labels"].long().numpy() - 1,
+            score,
+            None if pieces is None else tuple(pieces),
+        )
+        return detections.where(np.argsort(-score, kind="stable"))
+
+    def _set_thresholds(self, data: AnnotatedSet, options: FitConfig) -> None:
+        """For each category the score above which there are as many detections as objects."""
+        step = max(1, len(data) // options.count_images)
+        some = data.where(range(0, len(data), step))
+        found = [self.predict([image.pixels()])[0] for image in some.images]
+        labelled = list(some.counts().values())
+        for k, objects in enumerate(labelled):
+            scores = np.sort(np.concatenate([each.score[each.category == k] for each in found]))[::-1]
+            if objects == 0 or len(scores) == 0:
+                continue
+            if objects >= len(scores):
+                self.thresholds[k] = scores[-1]
+            else:
+                self.thresholds[k] = (scores[objects - 1] + scores[objects]) / 2
+
+
+def model_of(table: Mapping[str, Any]) -> ModelConfig:
+    """Options of a network from plain values with their `kind`. Raises ConfigError."""
+    kind = table.get("kind")
+    if kind not in MODELS:
+        raise ConfigError(f"There is no detector of the kind '{kind}'.", hint=f"kinds: {', '.join(MODELS)}")
+    return MODELS[kind].from_table(dict(table), source=f"the detector '{kind}'")
+
+
+def _piece(mask: Float[Tensor, "y x"], box: Float[Tensor, " 4"]) -> Mask:
+    """The mask inside its box; a box too faint to have a pixel keeps its strongest one."""
+    height, width = mask.shape
+    left, top = int(box[0].floor().clamp(0, width - 1)), int(box[1].floor().clamp(0, height - 1))
+    right, bottom = int(box[2].ceil().clamp(left + 1, width)), int(box[3].ceil().clamp(top + 1, height))
+    inside = mask[top:bottom, left:right].numpy()
+    return Mask(top, left, inside >= min(_MASK_LEVEL, float(inside.max())))
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileMissing(f"The detector {path} does not exist.", hint="train one, or check the path")
+    try:
+        with safe_open(path, framework="pt") as held:
+            metadata = held.metadata() or {}
+            tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise WrongFormat(
+            f"{path} is not a safetensors file: {error}.", hint="give a file that `save` wrote"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise WrongFormat(f"{path} holds no detector of lsm.", hint="give a file that `save` wrote")
+    if metadata.get("digest") != tensors_digest(tensors):
+        raise WrongFormat(f"{path} is damaged: its weights are not those that were saved.", hint="save it again")
+    return metadata, tensors

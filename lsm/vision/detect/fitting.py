@@ -1,0 +1,73 @@
+"""How a detector learns, and what a run tells afterwards."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import model_validator
+
+from lsm.config import Config
+
+Ratio = Annotated[float, Gt(0)]
+LogSpread = Annotated[float, Ge(0), Le(1)]
+
+
+class Augmentation(Config):
+    """Random views of an image; its objects move with it.
+
+    scale: least and largest enlargement. crop_px: side of a random square that is cut out after that; None takes the
+    whole image. least_visible: objects of which less is in the square are left out of it.
+    mirrored, turned: by every second chance; turns are quarters of a circle.
+    brightness, contrast, tint: natural logarithm of the largest factor, of all channels or (tint) of each alone.
+    """
+
+    scale: tuple[Ratio, Ratio] = (0.8, 1.25)
+    crop_px: Annotated[int, Gt(0)] | None = None
+    least_visible: Annotated[float, Gt(0), Le(1)] = 0.4
+    mirrored: bool = True
+    turned: bool = True
+    brightness: LogSpread = 0.2
+    contrast: LogSpread = 0.2
+    tint: LogSpread = 0.05
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Augmentation":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError("scale is the least and the largest enlargement, in this order")
+        return self
+
+
+NO_AUGMENTATION = Augmentation(scale=(1.0, 1.0), mirrored=False, turned=False, brightness=0.0, contrast=0.0, tint=0.0)
+
+
+class FitConfig(Config):
+    """How a detector learns: AdamW, the rate up and down once along a cosine.
+
+    average: the weights that are kept are a running mean over about 1 / (1 - average) steps; 0 keeps the last ones.
+    clip: largest norm of a step's gradient. count_images: of how many images the thresholds are set, so that
+    detections at the threshold are as many as the objects marked.
+    checkpoint_every: steps between two states on disk, where a place for them is given.
+    """
+
+    steps: Annotated[int, Gt(0)] = 1500
+    images_per_step: Annotated[int, Gt(0)] = 4
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    average: Annotated[float, Ge(0), Lt(1)] = 0.99
+    clip: Annotated[float, Gt(0)] = 10.0
+    count_images: Annotated[int, Gt(0)] = 100
+    checkpoint_every: Annotated[int, Gt(0)] = 100
+    seed: int = 0
+    augmentation: Augmentation = Augmentation()
+
+
+class FitRecord(Config):
+    """What a run told: the mean of every loss over each tenth of it, the whole time and the thresholds it ended with.
+
+    map_50: of the images to validate on, when some were given.
+    """
+
+    steps: int
+    seconds: float
+    losses: tuple[dict[str, float], ...]
+    thresholds: dict[str, float]
+    map_50: float | None = None
