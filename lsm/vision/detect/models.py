@@ -3,6 +3,10 @@
 from typing import Final
 
 from lsm.vision.detect.model import ModelConfig
+from lsm.vision.detect.two_stage import FasterRcnnConfig, MaskRcnnConfig
 
-MODELS: Final[dict[str, type[ModelConfig]]] = {}
+MODELS: Final[dict[str, type[ModelConfig]]] = {
+    "faster-rcnn": FasterRcnnConfig,
+    "mask-rcnn": MaskRcnnConfig,
+}
 """Options of every kind of network, by the name that a command or a file gives."""
