@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from lsm.vision.detect.grid import GridConfig
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.detect.two_stage import FasterRcnnConfig, MaskRcnnConfig
 
 MODELS: Final[dict[str, type[ModelConfig]]] = {
+    "grid": GridConfig,
     "faster-rcnn": FasterRcnnConfig,
     "mask-rcnn": MaskRcnnConfig,
 }
