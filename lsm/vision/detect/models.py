@@ -3,6 +3,7 @@
 from typing import Final
 
 from lsm.vision.detect.grid import GridConfig
+from lsm.vision.detect.mask_scoring import MaskScoringConfig
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.detect.two_stage import FasterRcnnConfig, MaskRcnnConfig
 
@@ -10,5 +11,6 @@ MODELS: Final[dict[str, type[ModelConfig]]] = {
     "grid": GridConfig,
     "faster-rcnn": FasterRcnnConfig,
     "mask-rcnn": MaskRcnnConfig,
+    "mask-scoring": MaskScoringConfig,
 }
 """Options of every kind of network, by the name that a command or a file gives."""
