@@ -1,16 +1,54 @@
 """Pixels of image files as float32 [channel, y, x]."""
 
+import io
+import struct
+import tokenize
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import tifffile
-from jaxtyping import Float32, Num
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float32, Shaped
+from PIL import Image, ImageSequence
 
 from lsm.errors import FileMissing, WrongFormat
 
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
+
+Stored = Shaped[np.ndarray, "..."]
+"""Pixels in the numbers, and the order of axes, of their file."""
+
 _TIFF = frozenset({".tif", ".tiff"})
 _MOST_CHANNELS_LAST = 4
+_MOST_SAMPLES = 2**31
+"""A header that promises more is damaged, or the image would not fit in memory as float32."""
+
+_UNPACKED = frozenset({tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.DEFLATE, tifffile.COMPRESSION.ADOBE_DEFLATE})
+"""What tifffile unpacks by itself; Pillow knows LZW and others."""
+
+# what Pillow, tifffile and NumPy let through when a file is cut off or has wrong bytes, found with damaged files
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tifffile.TiffFileError,
+    tokenize.TokenError,
+    zlib.error,
+)
 
 
 def read_pixels(path: Path) -> Float32[np.ndarray, "channel y x"]:
@@ -19,44 +57,94 @@ def read_pixels(path: Path) -> Float32[np.ndarray, "channel y x"]:
     TIFF and NPY hold [y, x] or [channel, y, x]; [y, x, channel] is understood for up to four channels.
     Raises FileMissing, or WrongFormat for what is damaged, not finite or no image.
     """
+    return as_channels(read_stored(path), str(path))
+
+
+def read_stored(path: Path, *, palette: bool = True) -> Stored:
+    """An image file's pixels in its own numbers; see `read_pixels`.
+
+    palette: give colours for the numbers of a palette, rather than the numbers.
+    """
+    shape = read_shape(path)
+    if int(np.prod(shape, dtype=object)) > _MOST_SAMPLES:
+        raise WrongFormat(f"{path} says it has {shape} pixels.", hint="it is damaged, or must be cut into pieces")
+    with _damage_is_told(str(path)):
+        if path.suffix.lower() == ".npy":
+            loaded: Stored = np.load(path, allow_pickle=False)
+            return loaded
+        if path.suffix.lower() in _TIFF:
+            with tifffile.TiffFile(path) as file:
+                if file.pages.first.compression in _UNPACKED:
+                    return np.asarray(file.asarray())
+            return _pages(path)
+        with Image.open(path) as image:
+            return _upright(image, palette=palette)
+
+
+def decode_stored(data: bytes, name: str) -> Stored:
+    """The pixels of a PNG, JPEG or BMP held in memory, in its own numbers. Raises WrongFormat."""
+    with _damage_is_told(name), Image.open(io.BytesIO(data)) as image:
+        return _upright(image, palette=True)
+
+
+def read_shape(path: Path) -> tuple[int, int, int]:
+    """Channels, height and width that the header of an image file promises; its pixels may still be damaged.
+
+    Raises FileMissing, or WrongFormat for what is no image.
+    """
     if not path.is_file():
         raise FileMissing(f"The image {path} does not exist.", hint="annotations name images beside or below them")
-    try:
-        if path.suffix.lower() in _TIFF:
-            held = tifffile.imread(path)
-        elif path.suffix.lower() == ".npy":
-            held = np.load(path, allow_pickle=False)
+    with _damage_is_told(str(path)):
+        if path.suffix.lower() == ".npy":
+            shape = np.load(path, allow_pickle=False, mmap_mode="r").shape
+        elif path.suffix.lower() in _TIFF:
+            with tifffile.TiffFile(path) as file:
+                shape = file.series[0].shape
         else:
             with Image.open(path) as image:
-                held = _upright(image)
-    except (UnidentifiedImageError, OSError, ValueError, tifffile.TiffFileError, SyntaxError) as error:
-        raise WrongFormat(f"{path} cannot be read as an image: {error}.", hint="open it in a viewer") from error
-    return as_channels(held, str(path))
+                channels = 1 if image.mode[0] in "1LIF" else 3
+                shape = (channels, image.height, image.width)
+    return _channels_first(tuple(int(side) for side in shape), str(path))
 
 
-def as_channels(held: Num[np.ndarray, "..."], name: str) -> Float32[np.ndarray, "channel y x"]:
+def as_channels(held: Stored, name: str) -> Float32[np.ndarray, "channel y x"]:
     """[y, x] or [channel, y, x] of any number type as float32 [channel, y, x]; see `read_pixels`."""
-    if held.ndim == 2:
-        held = held[None]
-    elif held.ndim == 3 and held.shape[2] <= _MOST_CHANNELS_LAST < min(held.shape[:2]):
-        held = np.moveaxis(held, 2, 0)
-    if held.ndim != 3 or 0 in held.shape:
-        raise WrongFormat(
-            f"{name} has the shape {held.shape}.", hint="an image is [y, x] or [channel, y, x] and not empty"
-        )
+    shape = _channels_first(held.shape, name)
+    held = np.moveaxis(held, 2, 0) if held.ndim == 3 and held.shape != shape else held.reshape(shape)
     if np.issubdtype(held.dtype, np.unsignedinteger):
         return np.ascontiguousarray(held, dtype=np.float32) / np.float32(np.iinfo(held.dtype).max)
     if held.dtype == bool:
         return np.ascontiguousarray(held, dtype=np.float32)
     if not np.issubdtype(held.dtype, np.floating):
         raise WrongFormat(f"{name} holds {held.dtype}.", hint="store it as uint8, uint16 or float32")
-    if not np.isfinite(held).all():
+    if not np.isfinite(held).all() or np.abs(held).max() > np.finfo(np.float32).max:
         raise WrongFormat(f"{name} has pixels that are not finite.", hint="replace NaN and infinity before")
     return np.ascontiguousarray(held, dtype=np.float32)
 
 
-def _upright(image: Image.Image) -> Num[np.ndarray, "..."]:
+def _channels_first(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
+    if len(shape) == 2:
+        shape = (1, *shape)
+    elif len(shape) == 3 and shape[2] <= _MOST_CHANNELS_LAST < min(shape[:2]):
+        shape = (shape[2], *shape[:2])
+    if len(shape) != 3 or 0 in shape:
+        raise WrongFormat(f"{name} has the shape {shape}.", hint="an image is [y, x] or [channel, y, x] and not empty")
+    return shape[0], shape[1], shape[2]
+
+
+def _pages(path: Path) -> Stored:
+    with warnings.catch_warnings():
+        # Pillow warns of tags that it skips, in sound files too
+        warnings.simplefilter("ignore", UserWarning)
+        with Image.open(path) as image:
+            pages = [_upright(page, palette=True) for page in ImageSequence.Iterator(image)]
+    return pages[0] if len(pages) == 1 else np.stack(pages)
+
+
+def _upright(image: Image.Image, *, palette: bool) -> Stored:
     """Pixels in their own number of bits; palettes are resolved and transparency is dropped."""
+    if image.mode in ("P", "PA") and not palette:
+        return np.asarray(image.getchannel(0))
     if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "PA", "RGBX"):
         return np.asarray(image.convert("RGB"))
     if image.mode in ("LA", "La"):
@@ -64,3 +152,14 @@ def _upright(image: Image.Image) -> Num[np.ndarray, "..."]:
     held = np.asarray(image)
     # Pillow opens some 16-bit greys as 32-bit whole numbers
     return held.astype(np.uint16) if image.mode == "I" and held.min() >= 0 and held.max() <= 65535 else held
+
+
+@contextmanager
+def _damage_is_told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except WrongFormat:
+        raise
+    except _DAMAGE as error:
+        what = str(error) or type(error).__name__
+        raise WrongFormat(f"{name} cannot be read as an image: {what}.", hint="open it in a viewer") from error

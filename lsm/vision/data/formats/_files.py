@@ -1,0 +1,84 @@
+"""Where the images of annotations are, and where those of a written set go."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from lsm.errors import InputError
+from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet
+from lsm.vision.data.pixels import IMAGE_SUFFIXES
+
+
+class ImageFinder:
+    """Finds the files that annotations name, in the given folders, the first that has it wins."""
+
+    def __init__(self, folders: Sequence[Path | None]) -> None:
+        self._folders = [folder for folder in folders if folder is not None and folder.is_dir()]
+
+    def find(self, named: str) -> Path | None:
+        """The file of that path or name, or of that name with another ending of an image; None where there is none."""
+        relative = named.replace("\\", "/").lstrip("/")
+        for candidate in (relative, PurePosixPath(relative).name):
+            for folder in self._folders if candidate else ():
+                # os.path says False for names that no file can have, where Path would raise
+                if os.path.isfile(folder / candidate):
+                    return folder / candidate
+        return self._by_stem.get(PurePosixPath(relative).stem)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for folder in self._folders:
+            for path in images_in(folder):
+                found.setdefault(path.stem, path)
+        return found
+
+
+def images_in(folder: Path) -> Iterator[Path]:
+    """Image files of a folder by name."""
+    return (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def is_there(folder: Path, pattern: str) -> bool:
+    """Whether a folder has a file of that pattern."""
+    return folder.is_dir() and next(folder.glob(pattern), None) is not None
+
+
+def place_images(data: AnnotatedSet, annotations: Path) -> list[Path]:
+    """A file for each image of a set whose annotations are to be written.
+
+    Images in memory are written into a new folder beside them: uint8 as PNG, other numbers as NPY, which this
+    project's readers know. Raises InputError where there is no folder for the annotations.
+    """
+    if not annotations.absolute().parent.is_dir():
+        raise InputError(f"There is no folder for {annotations}.", hint="make the folder first")
+    return [_placed(image, number, annotations) for number, image in enumerate(data.images)]
+
+
+def written_name(file: Path, annotations: Path) -> str:
+    """How annotations name a file: from their own folder where it is below it, else by its whole path."""
+    here, there = annotations.absolute().parent.resolve(), file.absolute().resolve()
+    return there.relative_to(here).as_posix() if there.is_relative_to(here) else there.as_posix()
+
+
+def _placed(image: AnnotatedImage, number: int, annotations: Path) -> Path:
+    if isinstance(image.source, Path):
+        return image.source
+    folder = annotations.absolute().parent / f"{annotations.stem}_images"
+    folder.mkdir(exist_ok=True)
+    held = np.asarray(image.source)
+    if held.dtype == np.uint8 and (held.ndim == 2 or held.shape[0] in (1, 3)):
+        file = folder / f"{number:05d}.png"
+        Image.fromarray(held[0] if held.shape[0] == 1 and held.ndim == 3 else _last(held)).save(file)
+        return file
+    file = folder / f"{number:05d}.npy"
+    np.save(file, held, allow_pickle=False)
+    return file
+
+
+def _last(held: np.ndarray) -> np.ndarray:
+    return np.moveaxis(held, 0, 2) if held.ndim == 3 else held
