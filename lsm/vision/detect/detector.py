@@ -29,13 +29,13 @@ from lsm.vision.detect.scores import DetectionScores, score
 FORMAT: Final = "lsm detector 1"
 _FIRST_THRESHOLD: Final = 0.5
 _MASK_LEVEL: Final = 0.5
+_GROUPS_TO_DIVIDE: Final = 10
 
 
 class Detector:
     """A detection network with what it needs to be used: options, facts of its data, and thresholds.
 
-    thresholds: by category, the least score of a detection that is counted; `fit` sets them so that on images it
-    learnt from there are as many detections as objects.
+    thresholds: by category, the least score of a detection that is counted; see `FitConfig.count_share`.
     """
 
     def __init__(self, model: ModelConfig, facts: DataFacts, *, seed: int = 0) -> None:
@@ -63,7 +63,7 @@ class Detector:
         progress: Reporter | None = None,
         checkpoint: Path | None = None,
     ) -> FitRecord:
-        """Learn from the images, starting from the weights it has; returns what the run told.
+        """Learn from the images, starting from the weights it has, and set the thresholds; returns what the run told.
 
         validate: images to score at the end; nothing is chosen by them. checkpoint: file that a broken run is
         continued from. Raises InputError for an empty set, ModelMismatch for other categories or channels.
@@ -71,22 +71,25 @@ class Detector:
         options = fit or FitConfig()
         self._check(data)
         started = time.monotonic()
+        learnt, counted = _apart(data, options)
         with (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage:
             losses = learn(
                 self.network,
-                data,
+                learnt,
                 options,
                 stage,
                 normal=self._normal,
                 identity=f"{self.model.digest()} {self.facts.digest()}",
                 checkpoint=checkpoint,
             )
-        self._set_thresholds(data, options)
+        self._set_thresholds(counted)
         return FitRecord(
             steps=options.steps,
             seconds=round(time.monotonic() - started, 1),
             losses=losses,
             thresholds=dict(zip(self.facts.categories, self.thresholds.tolist(), strict=True)),
+            counted_on=len(counted),
+            counted_on_learnt=counted is learnt,
             map_50=None if validate is None else self.evaluate(validate, progress=progress).map_50,
         )
 
@@ -174,12 +177,10 @@ class Detector:
         )
         return detections.where(np.argsort(-score, kind="stable"))
 
-    def _set_thresholds(self, data: AnnotatedSet, options: FitConfig) -> None:
+    def _set_thresholds(self, data: AnnotatedSet) -> None:
         """For each category the score above which there are as many detections as objects."""
-        step = max(1, len(data) // options.count_images)
-        some = data.where(range(0, len(data), step))
-        found = [self.predict([image.pixels()])[0] for image in some.images]
-        labelled = list(some.counts().values())
+        found = [self.predict([image.pixels()])[0] for image in data.images]
+        labelled = list(data.counts().values())
         for k, objects in enumerate(labelled):
             scores = np.sort(np.concatenate([each.score[each.category == k] for each in found]))[::-1]
             if objects == 0 or len(scores) == 0:
@@ -196,6 +197,17 @@ def model_of(table: Mapping[str, Any]) -> ModelConfig:
     if kind not in MODELS:
         raise ConfigError(f"There is no detector of the kind '{kind}'.", hint=f"kinds: {', '.join(MODELS)}")
     return MODELS[kind].from_table(dict(table), source=f"the detector '{kind}'")
+
+
+def _apart(data: AnnotatedSet, options: FitConfig) -> tuple[AnnotatedSet, AnnotatedSet]:
+    """Images to learn from and images to count; the same ones where there are too few groups to divide."""
+    groups = np.array([image.group or image.name for image in data.images])
+    known = np.unique(groups)
+    if options.count_share == 0 or len(known) < _GROUPS_TO_DIVIDE:
+        return data, data
+    order = np.random.default_rng(options.seed).permutation(known)
+    aside = np.isin(groups, order[: max(1, round(options.count_share * len(known)))])
+    return data.where(np.flatnonzero(~aside)), data.where(np.flatnonzero(aside))
 
 
 def _piece(mask: Float[Tensor, "y x"], box: Float[Tensor, " 4"]) -> Mask:

@@ -43,8 +43,10 @@ class FitConfig(Config):
     """How a detector learns: AdamW, the rate up and down once along a cosine.
 
     average: the weights that are kept are a running mean over about 1 / (1 - average) steps; 0 keeps the last ones.
-    clip: largest norm of a step's gradient. count_images: of how many images the thresholds are set, so that
-    detections at the threshold are as many as the objects marked.
+    clip: largest norm of a step's gradient.
+    count_share: part of the images that is not learnt from; on these the thresholds are set, so that there are as many
+    detections as objects. With 0, or fewer than ten groups of images, they are set on the images learnt from, which
+    a network knows too well.
     checkpoint_every: steps between two states on disk, where a place for them is given.
     """
 
@@ -54,7 +56,7 @@ class FitConfig(Config):
     weight_decay: Annotated[float, Ge(0)] = 1e-4
     average: Annotated[float, Ge(0), Lt(1)] = 0.99
     clip: Annotated[float, Gt(0)] = 10.0
-    count_images: Annotated[int, Gt(0)] = 100
+    count_share: Annotated[float, Ge(0), Lt(1)] = 0.1
     checkpoint_every: Annotated[int, Gt(0)] = 100
     seed: int = 0
     augmentation: Augmentation = Augmentation()
@@ -63,6 +65,7 @@ class FitConfig(Config):
 class FitRecord(Config):
     """What a run told: the mean of every loss over each tenth of it, the whole time and the thresholds it ended with.
 
+    counted_on: images on which the thresholds were set, and whether they were learnt from as well.
     map_50: of the images to validate on, when some were given.
     """
 
@@ -70,4 +73,6 @@ class FitRecord(Config):
     seconds: float
     losses: tuple[dict[str, float], ...]
     thresholds: dict[str, float]
+    counted_on: int
+    counted_on_learnt: bool
     map_50: float | None = None

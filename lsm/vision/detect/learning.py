@@ -81,7 +81,7 @@ def _step(
     losses: dict[str, Tensor] = network(images, targets)
     total = torch.stack(list(losses.values())).sum()
     if not torch.isfinite(total):
-        told = ", ".join(f"{name} {float(value):.3g}" for name, value in losses.items())
+        told = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in losses.items())
         raise LsmError(
             f"The losses are no longer finite: {told}.",
             hint="learn with a smaller learning_rate",
@@ -90,7 +90,7 @@ def _step(
     torch.autograd.backward(total)
     nn.utils.clip_grad_norm_(network.parameters(), options.clip)
     optimizer.step()
-    return {name: float(value) for name, value in losses.items()}
+    return {name: float(value.detach()) for name, value in losses.items()}
 
 
 def _floats(network: nn.Module) -> dict[str, Tensor]:

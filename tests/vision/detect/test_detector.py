@@ -1,0 +1,205 @@
+"""A detector learns, counts, is kept in one file and goes on after a break; here with the smallest network there is."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lsm.errors import ConfigError, FileMissing, InputError, LsmError, ModelMismatch, WrongFormat
+from lsm.sensing.progress import Silent
+from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Objects
+from lsm.vision.detect import Detector, FitConfig, model_of
+from lsm.vision.detect.grid import GridConfig
+
+SMALL = GridConfig(width=8)
+SHORT = FitConfig(steps=6, images_per_step=2, checkpoint_every=2)
+
+
+def squares(images: int, *, channels: int = 1, seed: int = 0) -> AnnotatedSet:
+    """Bright squares of two sizes on noise."""
+    rng = np.random.default_rng(seed)
+
+    def one(k: int) -> AnnotatedImage:
+        pixels = (0.1 * rng.random((channels, 64, 64))).astype(np.float32)
+        boxes, kinds = [], []
+        for place in rng.permutation(4)[:3]:
+            kind = int(rng.integers(2))
+            side = (10, 16)[kind]
+            x, y = 32 * (place % 2) + rng.integers(0, 33 - side), 32 * (place // 2) + rng.integers(0, 33 - side)
+            pixels[:, y : y + side, x : x + side] += 0.7
+            boxes.append([x, y, x + side, y + side])
+            kinds.append(kind)
+        return AnnotatedImage.of(f"image {k}", pixels, Objects(np.array(boxes, dtype=np.float64), np.array(kinds)))
+
+    return AnnotatedSet(tuple(one(k) for k in range(images)), ("small", "large"))
+
+
+@pytest.fixture(scope="module")
+def taught() -> Detector:
+    data = squares(24)
+    detector = Detector.of(SMALL, data, seed=1)
+    record = detector.fit(data, fit=FitConfig(steps=120, images_per_step=4, learning_rate=5e-3))
+    assert (record.counted_on, record.counted_on_learnt) == (2, False)
+    return detector
+
+
+def test_it_finds_what_it_never_saw(taught: Detector):
+    # chance would be near 0; 120 steps of a network of 5,000 weights reach more than 0.8
+    assert taught.evaluate(squares(12, seed=1)).map_50 > 0.5
+
+
+def test_thresholds_count_right_where_they_were_set():
+    data = squares(8)
+    detector = Detector.of(SMALL, data, seed=1)
+    record = detector.fit(data, fit=FitConfig(steps=80, images_per_step=4, learning_rate=5e-3))
+    assert (record.counted_on, record.counted_on_learnt) == (8, True)
+    for row in detector.evaluate(data).categories.values():
+        assert row.counted_percent == pytest.approx(100)
+
+
+def test_groups_are_not_divided():
+    images = tuple(replace(image, group=f"slide {k // 2}") for k, image in enumerate(squares(24).images))
+    data = AnnotatedSet(images, ("small", "large"))
+    record = Detector.of(SMALL, data).fit(data, fit=FitConfig(steps=1, images_per_step=1, count_share=0.25))
+    assert (record.counted_on, record.counted_on_learnt) == (6, False)
+
+
+def test_detections_come_strongest_first_and_by_threshold(taught: Detector):
+    found = taught.predict([squares(1, seed=2).images[0].pixels()])[0]
+    assert (np.diff(found.score) <= 0).all()
+    assert len(found.above(taught.thresholds)) <= len(found)
+
+
+def test_a_file_gives_the_same_detections(taught: Detector, tmp_path: Path):
+    taught.save(tmp_path / "deep" / "model.safetensors")
+    again = Detector.load(tmp_path / "deep" / "model.safetensors")
+    image = squares(1, seed=3).images[0].pixels()
+    one, other = taught.predict([image])[0], again.predict([image])[0]
+    assert np.array_equal(one.box_px, other.box_px)
+    assert np.array_equal(one.score, other.score)
+    assert np.array_equal(taught.thresholds, again.thresholds)
+    assert again.facts == taught.facts
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.safetensors"]
+
+
+def test_the_same_seed_gives_the_same_weights():
+    data = squares(4)
+    made = []
+    for _ in range(2):
+        detector = Detector.of(SMALL, data, seed=5)
+        detector.fit(data, fit=SHORT)
+        made.append(detector.network.state_dict())
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+
+
+class Break(Exception):
+    """What stops a run in a test."""
+
+
+class Breaking(Silent):
+    """Breaks the run off after some steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator["Breaking"]:
+        del title, total
+        yield self
+
+    def advance(self, loss: float | None = None) -> None:
+        del loss
+        self.left -= 1
+        if self.left == 0:
+            raise Break
+
+
+def test_a_broken_run_goes_on_as_if_it_had_not(tmp_path: Path):
+    data = squares(4)
+    whole = Detector.of(SMALL, data, seed=5)
+    told = whole.fit(data, fit=SHORT)
+    with pytest.raises(Break):
+        Detector.of(SMALL, data, seed=5).fit(data, fit=SHORT, checkpoint=tmp_path / "c", progress=Breaking(5))
+    continued = Detector.of(SMALL, data, seed=5)
+    again = continued.fit(data, fit=SHORT, checkpoint=tmp_path / "c")
+    one, other = whole.network.state_dict(), continued.network.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert again.losses == told.losses
+    with pytest.raises(ModelMismatch, match="another configuration"):
+        Detector.of(SMALL, data).fit(squares(4, seed=9), fit=SHORT, checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 40])
+def test_any_number_of_channels(channels: int):
+    data = squares(2, channels=channels)
+    detector = Detector.of(SMALL, data)
+    detector.fit(data, fit=FitConfig(steps=2, images_per_step=2))
+    assert len(detector.predict([data.images[0].pixels()])) == 1
+    with pytest.raises(WrongFormat, match=f"2 channels, the detector was made for {channels}"):
+        detector.predict([np.zeros((2, 64, 64), dtype=np.float32)])
+
+
+def test_images_without_objects_are_learnt_from_and_searched():
+    data = squares(3)
+    empty = AnnotatedImage.of("empty", np.zeros((1, 64, 64), dtype=np.float32), NO_OBJECTS)
+    mixed = AnnotatedSet((*data.images, empty), data.categories)
+    detector = Detector.of(SMALL, mixed)
+    record = detector.fit(mixed, fit=FitConfig(steps=10, images_per_step=2), validate=mixed)
+    assert record.map_50 is not None
+    assert detector.evaluate(AnnotatedSet((empty,), data.categories)).map == 0
+
+
+def test_other_categories_and_empty_sets_are_refused(taught: Detector):
+    with pytest.raises(ModelMismatch, match="knows small, large; the set has red"):
+        taught.evaluate(replace(squares(1), categories=("red", "white")))
+    with pytest.raises(InputError, match="no images"):
+        taught.fit(squares(1).where([]))
+    with pytest.raises(ConfigError, match="no detector of the kind 'yolo'"):
+        model_of({"kind": "yolo"})
+
+
+def test_losses_without_end_are_told():
+    data = squares(2)
+    with pytest.raises(LsmError, match="no longer finite"):
+        Detector.of(SMALL, data).fit(data, fit=FitConfig(steps=40, images_per_step=2, learning_rate=1e12, clip=1e12))
+
+
+def test_files_that_are_no_detector_are_refused(taught: Detector, tmp_path: Path):
+    with pytest.raises(FileMissing):
+        Detector.load(tmp_path / "none")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"no model")
+    with pytest.raises(WrongFormat, match="not a safetensors file"):
+        Detector.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(WrongFormat, match="holds no detector"):
+        Detector.load(path)
+    taught.save(path)
+    tensors = load_file(path)
+    next(iter(tensors.values())).add_(1)
+    save_file(tensors, path, metadata=_metadata(path))
+    with pytest.raises(WrongFormat, match="not those that were saved"):
+        Detector.load(path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    raw = path.read_bytes()
+    table = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    found: dict[str, str] = table["__metadata__"]
+    return found
+
+
+def test_metadata_that_was_changed_is_refused(taught: Detector, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    taught.save(path)
+    tensors, metadata = load_file(path), _metadata(path)
+    for key, value in (("model", '{"kind": "grid", "width": 12}'), ("thresholds", "[0.5]"), ("facts", "{}")):
+        save_file(tensors, path, metadata=metadata | {key: value})
+        with pytest.raises(WrongFormat, match="damaged detector"):
+            Detector.load(path)
