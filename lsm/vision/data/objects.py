@@ -103,6 +103,7 @@ class AnnotatedImage:
     name: unique in its set. source: its file, or its pixels [y, x] or [channel, y, x].
     size: height and width in pixels. group: images of one group (a patient, a slide, a block of neighbours) are never
     on both sides of a split; empty where each image stands alone.
+    channels: how many `pixels` gives, one channel being repeated and several averaged to one; None as many as there are.
     """
 
     name: str
@@ -110,6 +111,7 @@ class AnnotatedImage:
     size: tuple[int, int]
     objects: Objects
     group: str = ""
+    channels: int | None = None
 
     @classmethod
     def of(
@@ -131,7 +133,16 @@ class AnnotatedImage:
                 f"{self.size[0]} x {self.size[1]}.",
                 hint="annotate the image that is there, or resize both",
             )
-        return held
+        if self.channels in (None, len(held)):
+            return held
+        if len(held) == 1:
+            return np.repeat(held, self.channels, axis=0)
+        if self.channels == 1:
+            return held.mean(axis=0, keepdims=True)
+        raise WrongFormat(
+            f"The image {self.name} has {len(held)} channels, {self.channels} are asked for.",
+            hint="ask for 1, or for as many as there are",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +175,10 @@ class AnnotatedSet:
     def where(self, numbers: Sequence[int] | Int[np.ndarray, " chosen"]) -> "AnnotatedSet":
         """The images with these numbers."""
         return replace(self, images=tuple(self.images[int(k)] for k in numbers))
+
+    def with_channels(self, channels: int) -> "AnnotatedSet":
+        """The set with as many channels in every image, where greys and colours are mixed; see `AnnotatedImage`."""
+        return replace(self, images=tuple(replace(image, channels=channels) for image in self.images))
 
     @property
     def has_masks(self) -> bool:
