@@ -103,7 +103,7 @@ class AnnotatedImage:
     name: unique in its set. source: its file, or its pixels [y, x] or [channel, y, x].
     size: height and width in pixels. group: images of one group (a patient, a slide, a block of neighbours) are never
     on both sides of a split; empty where each image stands alone.
-    channels: how many `pixels` gives, one channel being repeated and several averaged to one; None as many as there are.
+    channels: how many `pixels` gives, one being repeated and several averaged to one; None as many as there are.
     """
 
     name: str
@@ -133,7 +133,7 @@ class AnnotatedImage:
                 f"{self.size[0]} x {self.size[1]}.",
                 hint="annotate the image that is there, or resize both",
             )
-        if self.channels in (None, len(held)):
+        if self.channels is None or self.channels == len(held):
             return held
         if len(held) == 1:
             return np.repeat(held, self.channels, axis=0)
