@@ -8,7 +8,7 @@ from lsm.vision.detect.facts import SIDE_QUANTILES, DataFacts
 
 N_LEVELS: Final = 5
 ASPECT_RATIOS: Final = (0.5, 1.0, 2.0)
-COCO_SIDES_PX: Final = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+COCO_SIDES_PX: Final[tuple[tuple[float, ...], ...]] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
 
 _SMALL = SIDE_QUANTILES.index(0.10)
 _LARGE = SIDE_QUANTILES.index(0.99)
