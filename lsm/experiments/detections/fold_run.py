@@ -1,0 +1,55 @@
+"""One detector that learns on all folds but one, and is scored on that one."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt
+
+from lsm.bench.machine import this_machine
+from lsm.config import Config
+from lsm.experiments.detections.config import ArmConfig, SetConfig
+from lsm.experiments.detections.sets import open_fold
+from lsm.vision.detect import Detector
+
+
+class FoldJob(Config):
+    """seed: of the partition, the first weights and the training. out: folder of the detectors and checkpoints."""
+
+    data: SetConfig
+    arm: ArmConfig
+    folds: Annotated[int, Gt(1)]
+    fold: Annotated[int, Ge(0)]
+    seed: Annotated[int, Ge(0)]
+    out: Path
+
+
+def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Scores of one training on the images held out; the detector is kept in the file it names.
+
+    arguments: the table of a FoldJob. A training that was interrupted goes on. Raises as its parts do.
+    """
+    job = FoldJob.from_table(arguments, source="the job")
+    torch.set_num_threads(1)
+    started = time.process_time()
+    learnt, held_out = open_fold(job.data, folds=job.folds, seed=job.seed, fold=job.fold)
+    detector = Detector.of(job.arm.built(), learnt, seed=job.seed)
+    name = job.model_copy(update={"out": Path()}).digest()
+    checkpoint = job.out / f"{name}.checkpoint"
+    fit = job.arm.fit.model_copy(update={"seed": job.seed})
+    record = detector.fit(learnt, fit=fit, checkpoint=checkpoint)
+    learning_s = time.process_time() - started
+    scores = detector.evaluate(held_out)
+    detector.save(job.out / f"{name}.safetensors")
+    checkpoint.unlink(missing_ok=True)
+    return {
+        "scores": scores.model_dump(mode="json"),
+        "thresholds": record.thresholds,
+        "losses": [record.losses[0], record.losses[-1]],
+        "parameters": sum(value.numel() for value in detector.network.parameters()),
+        "detector": f"{name}.safetensors",
+        "learning_s": round(learning_s, 1),
+        "searching_s": round(time.process_time() - started - learning_s, 1),
+        "commit": this_machine().commit,
+    }

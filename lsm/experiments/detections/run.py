@@ -1,0 +1,121 @@
+"""The whole experiment, from annotated images to tables and figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lsm.experiments.detections.config import DetectionsConfig, DetectionStudy
+from lsm.experiments.detections.fold_run import FoldJob, run_fold
+from lsm.experiments.detections.sets import open_set
+from lsm.experiments.detections.tables import as_markdown, bars
+from lsm.experiments.jobs import Job, finish
+from lsm.sensing.progress import Reporter
+
+Row = Mapping[str, Any]
+
+
+def run(
+    config: Path, out: Path, *, quick: bool, seeds: int | None, workers: int, progress: Reporter
+) -> Mapping[str, Any]:
+    """The tables, with `table.md` and one figure for each study; see `lsm.experiments.registry.run_experiment`.
+
+    Every training is a row of a table of jobs in the folder, from which an interrupted run goes on.
+    Raises FileMissing without a set, ConfigError for settings that do not fit.
+    """
+    settings = DetectionsConfig.from_file(config)
+    studied = {}
+    for name, study in (settings.short() if quick else settings.studies).items():
+        chosen = study if seeds is None else study.model_copy(update={"seeds": seeds})
+        folder = out / ("quick" if quick else "") / name
+        rows = finish(_jobs(chosen, folder), folder / "table.jsonl", workers=workers, progress=progress)
+        studied[name] = _summary(chosen, rows)
+        bars(studied[name]).savefig(out / f"{name}.png", dpi=130)
+    (out / "table.md").write_text(as_markdown(studied), encoding="utf-8")
+    return {"studies": studied, "config": settings.model_dump(mode="json")}
+
+
+def _key(arm: str, seed: int, fold: int) -> str:
+    return f"{arm} / seed {seed} / fold {fold}"
+
+
+def _trainings(study: DetectionStudy) -> list[tuple[int, int]]:
+    return [(study.first_seed + k, fold) for k in range(study.seeds) for fold in range(study.folds)]
+
+
+def _jobs(study: DetectionStudy, folder: Path) -> list[Job]:
+    jobs = []
+    for seed, fold in _trainings(study):
+        for name, arm in study.arms.items():
+            job = FoldJob(
+                data=study.data, arm=arm, folds=study.folds, fold=fold, seed=seed, out=(folder / "kept").resolve()
+            )
+            jobs.append(Job(_key(name, seed, fold), run_fold, job.model_dump(mode="json")))
+    return jobs
+
+
+def _summary(study: DetectionStudy, rows: Mapping[str, Row]) -> dict[str, Any]:
+    data = open_set(study.data)
+    groups = len({image.group or image.name for image in data.images})
+    return {
+        "source": data.origin,
+        "images": len(data),
+        "groups": groups,
+        "objects": data.counts(),
+        "folds": study.folds,
+        "seeds": study.seeds,
+        "arms": {
+            name: summarise([rows[_key(name, *training)] for training in _trainings(study)]) for name in study.arms
+        },
+        "published": [each.model_dump() for each in study.published],
+    }
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """One detector over all its trainings: means with 95 % intervals, and counts over all images held out.
+
+    Intervals are Student's, over folds and seeds; folds share what they learnt from, which makes them too narrow.
+    """
+    scores = [row["scores"] for row in rows]
+    boxes = {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")}
+    masks = [each["masks"] for each in scores]
+    outlines = None
+    if all(masks):
+        outlines = {key: interval([each[key] for each in masks]) for key in ("map", "map_50", "mar")}
+    categories = {name: _category([each["categories"][name] for each in scores]) for name in scores[0]["categories"]}
+    return {
+        "boxes": boxes,
+        "masks": outlines,
+        "categories": categories,
+        "parameters": rows[0]["parameters"],
+        "learning_s": round(float(np.median([row["learning_s"] for row in rows])), 1),
+        "searching_s_per_image": round(
+            float(np.sum([row["searching_s"] for row in rows]) / np.sum([each["images"] for each in scores])), 3
+        ),
+    }
+
+
+def interval(values: Sequence[float]) -> list[float]:
+    """Mean, and its 95 % interval by Student's distribution; the mean alone where there is one value."""
+    held = np.asarray(values, dtype=np.float64)
+    mean = float(held.mean())
+    if len(held) < 2:
+        return [round(mean, 4)]
+    half = float(stats.t.ppf(0.975, len(held) - 1) * held.std(ddof=1) / np.sqrt(len(held)))
+    return [round(mean, 4), round(mean - half, 4), round(mean + half, 4)]
+
+
+def _category(rows: Sequence[Row]) -> dict[str, Any]:
+    labelled, found, hits = (sum(row[key] for row in rows) for key in ("labelled", "found", "hits"))
+    precise = [row["ap_50"] for row in rows if row["ap_50"] is not None]
+    images = [row["count_mae"] for row in rows]
+    return {
+        "ap_50": interval(precise) if precise else None,
+        "labelled": labelled,
+        "found": found,
+        "counted_percent": round(100 * found / labelled, 1) if labelled else None,
+        "hit_percent": round(100 * hits / labelled, 1) if labelled else None,
+        "count_mae": round(float(np.mean(images)), 3),
+    }

@@ -1,0 +1,54 @@
+"""The annotated sets that experiments know."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lsm.errors import FileMissing
+from lsm.experiments.detections.config import SetConfig
+from lsm.vision.data import AnnotatedSet
+from lsm.vision.data.formats import read_annotations
+from lsm.vision.data.splits import blocks, k_folds
+
+_PLACES = {"bccd": "bccd/BCCD", "dsb2018": "dsb2018_nuclei"}
+
+
+def open_set(config: SetConfig) -> AnnotatedSet:
+    """The images, with their groups. Boxes that cannot be right are left out. Raises FileMissing or WrongFormat."""
+    category = {"category": "nucleus"} if config.name == "dsb2018" else {}
+    data = read_annotations(_place(config), repair=True, **category)
+    if config.block:
+        data = blocks(data, config.block)
+    if config.channels is not None:
+        data = data.with_channels(config.channels)
+    if config.images and config.images < len(data):
+        data = data.where(np.linspace(0, len(data) - 1, config.images).round().astype(np.int64))
+    return data
+
+
+def open_fold(config: SetConfig, *, folds: int, seed: int, fold: int) -> tuple[AnnotatedSet, AnnotatedSet]:
+    """(to learn from, held out): groups are on one side, kinds of images shared out evenly."""
+    data = open_set(config)
+    return k_folds(data, folds, seed, strata=kinds(config, data))[fold]
+
+
+def kinds(config: SetConfig, data: AnnotatedSet) -> list[str] | None:
+    """The kind of every image, where the set tells it."""
+    if config.name != "dsb2018":
+        return None
+    with (_place(config) / "manifest.csv").open(newline="", encoding="utf-8") as lines:
+        known = {row["id"]: f"{row['modality']} {row['width']}" for row in csv.DictReader(lines)}
+    return [known[Path(image.name).stem] for image in data.images]
+
+
+def _place(config: SetConfig) -> Path:
+    if config.path is not None:
+        return config.path
+    folder = Path(os.environ.get("LSM_DATA", "")) / _PLACES[config.name]
+    if not os.environ.get("LSM_DATA") or not folder.exists():
+        raise FileMissing(
+            f"The set {config.name} is not there.", hint=f"set LSM_DATA to the folder that holds {_PLACES[config.name]}"
+        )
+    return folder

@@ -1,0 +1,77 @@
+"""Tables and figure of detectors, beside what was published."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lsm.experiments.tables import ACCENT, INK, LIGHT
+
+Table = Mapping[str, Any]
+
+
+def as_markdown(studied: Mapping[str, Table]) -> str:
+    """All tables, for a README."""
+    return "\n\n".join(_study(name, study) for name, study in studied.items()) + "\n"
+
+
+def _study(name: str, study: Table) -> str:
+    lines = [
+        f"### {name}",
+        "",
+        f"Data: {study['source']}, {study['images']} images in {study['groups']} groups; {study['folds']} folds by "
+        f"group, {study['seeds']} seed(s).",
+        "",
+        "| detector | boxes: mAP@0.5 | mAP | mAR | masks: mAP@0.5 | mAP | mAR | weights | learning, CPU s "
+        "| searching, CPU s an image |",
+        "|---" * 10 + "|",
+    ]
+    lines += [_arm(arm, row) for arm, row in study["arms"].items()]
+    if study["published"]:
+        lines += ["", "| published | on | figure | source |", "|---|---|---|---|"]
+        lines += [
+            f"| {row['system']} | {row['data']} | {row['figure']} | {row['source']} |" for row in study["published"]
+        ]
+    lines += ["", "| detector | category | AP@0.5 | labelled | counted | of the labelled, found | count MAE an image |"]
+    lines += ["|---" * 7 + "|"]
+    for arm, row in study["arms"].items():
+        lines += [_category(arm, name, each) for name, each in row["categories"].items()]
+    return "\n".join(lines)
+
+
+def _arm(name: str, row: Table) -> str:
+    masks = row["masks"]
+    outlines = [_value(masks[key]) for key in ("map_50", "map", "mar")] if masks else ["", "", ""]
+    boxes = [_value(row["boxes"][key]) for key in ("map_50", "map", "mar")]
+    cells = [name, *boxes, *outlines, f"{row['parameters']:,}", f"{row['learning_s']:.0f}"]
+    return "| " + " | ".join([*cells, f"{row['searching_s_per_image']:.2f}"]) + " |"
+
+
+def _category(arm: str, name: str, row: Table) -> str:
+    percent = ["" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent")]
+    precise = "" if row["ap_50"] is None else _value(row["ap_50"])
+    return f"| {arm} | {name} | {precise} | {row['labelled']} | {percent[0]} | {percent[1]} | {row['count_mae']:.2f} |"
+
+
+def _value(interval: Sequence[float]) -> str:
+    middle, *ends = interval
+    return f"{middle:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
+
+
+def bars(study: Table) -> Figure:
+    """Average precision at IoU 0.5 of every detector with its interval, best at the top."""
+    arms = study["arms"]
+    names = sorted(arms, key=lambda name: float(arms[name]["boxes"]["map_50"][0]))
+    figure = Figure(figsize=(7, 1.1 + 0.36 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, name in enumerate(names):
+        middle, *ends = arms[name]["boxes"]["map_50"]
+        axes.barh(place, middle, height=0.6, color=ACCENT if name.startswith("grid") else LIGHT)
+        axes.plot(ends, [place] * len(ends), color=INK, lw=1.6)
+        axes.text(max([middle, *ends]) + 0.012, place, f"{middle:.3f}", va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlim=(0, 1.1), xlabel="average precision of boxes at IoU 0.5 on groups never seen (line: 95 % interval)")
+    axes.set_title(f"{study['source']}, {study['images']} images", fontsize=9, loc="left")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return figure
