@@ -25,7 +25,7 @@ from lsm.vision.detect.grid.suppress import Found, suppress
 RARE = 0.01
 """Score of an untrained network everywhere: few points are objects, and starting there spares many steps."""
 
-_FARTHEST = 4.0
+FARTHEST = 4.0
 """Limit of the logarithm of a distance over half the prior side; beyond it no box makes sense."""
 
 
@@ -57,9 +57,9 @@ class GridNetwork(nn.Module):
             nn.Sequential(convolve(before, after, stride=2), *(Block(after) for _ in range(shape.depth)))
             for before, after in pairwise(widths)
         )
-        self._finest = int(math.log2(shape.stride)) - 1
-        self.sideways = nn.ModuleList(nn.Conv2d(each, width, 1) for each in widths[self._finest :])
-        self.smooth = nn.ModuleList(convolve(width, width) for _ in widths[self._finest + 1 : -1])
+        self.finest = int(math.log2(shape.stride)) - 1
+        self.sideways = nn.ModuleList(nn.Conv2d(each, width, 1) for each in widths[self.finest :])
+        self.smooth = nn.ModuleList(convolve(width, width) for _ in widths[self.finest + 1 : -1])
         self.shared = convolve(width, width)
         self.kind_tower, self.edge_tower = convolve(width, max(2, width // 2)), convolve(width, max(2, width // 2))
         self.kinds = _outputs(max(2, width // 2), shape.categories, math.log(RARE / (1 - RARE)))
@@ -80,12 +80,17 @@ class GridNetwork(nn.Module):
     def rasters(self, images: Float[Tensor, "image channel y x"]) -> Rasters:
         """What the network sees in normalised images of one size, before anything is suppressed."""
         shared = self.shared(self._features(images))
-        kinds, edges = self.kinds(self.kind_tower(shared)), self.edges(self.edge_tower(shared))
-        points = self._points(kinds.shape[2], kinds.shape[3], kinds)
-        reach = 0.5 * self.shape.prior_px * torch.exp(edges.clamp(-_FARTHEST, _FARTHEST))
-        reach = reach.flatten(2).transpose(1, 2)
-        boxes = torch.cat((points - reach[..., :2], points + reach[..., 2:]), dim=-1)
-        return Rasters(kinds.flatten(2).transpose(1, 2), boxes, points)
+        odds, edges = self.kinds(self.kind_tower(shared)), self.edges(self.edge_tower(shared))
+        rows, columns = odds.shape[2], odds.shape[3]
+        # each stage is centred on the first of the two pixels that it joins
+        step, first = self.shape.step_px, 0.5 * self.shape.shrink
+        x = torch.arange(columns, device=odds.device, dtype=odds.dtype) * step + first
+        y = (torch.arange(rows, device=odds.device, dtype=odds.dtype) * step + first)[:, None]
+        reach = 0.5 * self.shape.prior_px * torch.exp(edges.clamp(-FARTHEST, FARTHEST))
+        left, top, right, bottom = reach.unbind(dim=1)
+        boxes = torch.stack((x - left, y - top, x + right, y + bottom), dim=-1).flatten(1, 2)
+        points = torch.stack((x.expand(rows, columns), y.expand(rows, columns)), dim=-1).flatten(0, 1)
+        return Rasters(odds.flatten(2).transpose(1, 2), boxes, points)
 
     def _features(self, images: Float[Tensor, "image channel y x"]) -> Float[Tensor, "image width gy gx"]:
         if self.shape.shrink > 1:
@@ -93,7 +98,7 @@ class GridNetwork(nn.Module):
         features = [self.stem(images)]
         for stage in self.stages:
             features.append(stage(features[-1]))
-        sideways = [layer(each) for layer, each in zip(self.sideways, features[self._finest :], strict=True)]
+        sideways = [layer(each) for layer, each in zip(self.sideways, features[self.finest :], strict=True)]
         joined: Tensor = sideways.pop()
         for number in range(len(sideways) - 1, -1, -1):
             fine = sideways[number]
@@ -102,13 +107,6 @@ class GridNetwork(nn.Module):
             if number > 0:
                 joined = self.smooth[number - 1](joined)
         return joined
-
-    def _points(self, rows: int, columns: int, like: Tensor) -> Float[Tensor, "point 2"]:
-        """X and y of the grid points; each stage is centred on the first of the two pixels that it joins."""
-        step, first = self.shape.step_px, 0.5 * self.shape.shrink
-        y = torch.arange(rows, device=like.device, dtype=like.dtype) * step + first
-        x = torch.arange(columns, device=like.device, dtype=like.dtype) * step + first
-        return torch.stack((x.repeat(rows), y.repeat_interleave(columns)), dim=-1)
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))

@@ -25,13 +25,13 @@ def suppress(
     size: tuple[int, int],
     *,
     overlap: float,
-    least_score: float,
+    least_score: float | Float[Tensor, " category"],
     most: int,
 ) -> Found:
     """What is found at the grid points of an image of this height and width.
 
-    A point may see several categories: cells lie on each other, and only boxes of the same category suppress each
-    other.
+    least_score: of all categories, or of each. A point may see several categories: cells lie on each other, and only
+    boxes of the same category suppress each other.
     """
     point, category = torch.nonzero(scores >= least_score, as_tuple=True)
     score = scores[point, category]
