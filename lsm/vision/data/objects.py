@@ -126,7 +126,9 @@ class AnnotatedImage:
 
         Raises FileMissing, or WrongFormat for a damaged file or one of another size than the annotation says.
         """
-        held = read_pixels(self.source) if isinstance(self.source, Path) else as_channels(self.source, self.name)
+        held: Pixels = (
+            read_pixels(self.source) if isinstance(self.source, Path) else as_channels(self.source, self.name)
+        )
         if held.shape[1:] != self.size:
             raise WrongFormat(
                 f"The image {self.name} has {held.shape[1]} x {held.shape[2]} pixels, its annotation says "

@@ -18,7 +18,7 @@ def mask_of_outlines(outlines: Sequence[Outline], height: int, width: int) -> Ma
     piece: Bool[np.ndarray, "y x"] = np.zeros((rows, columns), dtype=bool)
     for corners in outlines:
         x, y = corners[:, 0] - left - 0.5, corners[:, 1] - top - 0.5
-        piece[polygon_pixels(y, x, (rows, columns))] = True
+        piece[polygon_pixels(y, x, (rows, columns))] = True  # type: ignore[no-untyped-call]
     return _placed(piece, top, left)
 
 

@@ -109,15 +109,7 @@ def _folders(path: Path, options: ReadOptions) -> Sequence[Path | None]:
     here, above = path.parent, path.parent.parent
     # COCO keeps annotations/instances_train2017.json beside train2017/
     split = path.stem.removeprefix("instances_")
-    return [
-        options.images,
-        here,
-        here / "images",
-        here / split,
-        here.parent,
-        here.parent / "images",
-        here.parent / split,
-    ]
+    return [options.images, here, here / "images", here / split, above, above / "images", above / split]
 
 
 def _draft(entry: Node, finder: ImageFinder) -> Draft:

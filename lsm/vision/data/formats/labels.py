@@ -70,7 +70,7 @@ def _numbers(file: Path) -> Int[np.ndarray, "y x"]:
         held = held.astype(np.int64)
     if held.min() < 0:
         raise WrongFormat(
-            f"The labels {file} have the number {held.min()}.", hint="0 is beside objects, they are over 0"
+            f"The labels {file} have the number {held.min()}.", hint="0 is beside them, objects are over 0"
         )
     return held
 

@@ -85,9 +85,8 @@ def _of_file(path: Path) -> Format:
         raise WrongFormat(f"{path} is XML that begins with <{tag}>, which is none of the known formats.", hint=_KNOWN)
     if _is_list(path):
         return Format.POINTS
-    raise WrongFormat(
-        f"{path} is a file {ending or 'without ending'}, which is none of the known formats.", hint=_KNOWN
-    )
+    what = f"a file {ending}" if ending else "a file without ending"
+    raise WrongFormat(f"{path} is {what}, which is none of the known formats.", hint=_KNOWN)
 
 
 def _of_json(root: Node) -> Format:
