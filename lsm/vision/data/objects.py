@@ -140,7 +140,8 @@ class AnnotatedImage:
         if len(held) == 1:
             return np.repeat(held, self.channels, axis=0)
         if self.channels == 1:
-            return held.mean(axis=0, keepdims=True)
+            grey: Pixels = held.mean(axis=0, keepdims=True)
+            return grey
         raise WrongFormat(
             f"The image {self.name} has {len(held)} channels, {self.channels} are asked for.",
             hint="ask for 1, or for as many as there are",
