@@ -201,10 +201,12 @@ def _frame(draw: ImageDraw.ImageDraw, box: Rect, colour: str, width: int, *, das
 
 
 def _dashes(start: int, end: int, width: int) -> Iterable[tuple[int, int]]:
-    """Pieces between start and end, the first and last at the corners."""
-    pieces = max(1, round((end - start) / (6 * width)))
-    step = (end - start) / (2 * pieces + 1)
-    return ((round(start + 2 * k * step), round(start + (2 * k + 1) * step)) for k in range(pieces + 1))
+    """First and last pixels of pieces as long as the gaps between them; a piece at either end."""
+    gaps = max(1, round((end - start) / (6 * width)))
+    step = (end + 1 - start) / (2 * gaps + 1)
+    for k in range(gaps + 1):
+        first = start + round(2 * k * step)
+        yield first, max(first, start + round((2 * k + 1) * step) - 1)
 
 
 def _key_strip(entries: Sequence[Key], note: str, width: int, size: int) -> Image.Image:

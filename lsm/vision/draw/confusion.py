@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -77,7 +78,7 @@ class Confusion:
         rows = []
         for k, name in enumerate(self.categories):
             first, second = int(total[k].sum()), int(total[:, k].sum())
-            share = self._with_interval(lambda sums, k=k: _specific(sums, k), rng)
+            share = self._with_interval(partial(_specific, k=k), rng)
             rows.append(CategoryAgreement(name, first, second, int(total[k, k]), share))
         return rows
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -143,7 +144,13 @@ def _stack(axes: Axes, time_h: Float[np.ndarray, " time"], shares: np.ndarray, n
     lower = np.zeros(len(time_h))
     for k, name in enumerate(names):
         colour, dashed = category_colour(k)
-        look = {"facecolor": colour, "hatch": HATCHES[dashed], "edgecolor": "white", "linewidth": 0.6, "label": name}
+        look: dict[str, Any] = {
+            "facecolor": colour,
+            "hatch": HATCHES[dashed],
+            "edgecolor": "white",
+            "linewidth": 0.6,
+            "label": name,
+        }
         if len(time_h) == 1:
             axes.bar(time_h, shares[:, k], bottom=lower, width=1, **look)
         else:

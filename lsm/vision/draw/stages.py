@@ -109,7 +109,10 @@ class StageCounts:
     def shares(self) -> Float[np.ndarray, "time category"]:
         """Part of each category at each time; NaN where nothing was counted."""
         total = self.counts.sum(axis=1, keepdims=True).astype(np.float64)
-        return np.divide(self.counts, total, out=np.full(self.counts.shape, np.nan), where=total > 0)
+        shares: Float[np.ndarray, "time category"] = np.divide(
+            self.counts, total, out=np.full(self.counts.shape, np.nan), where=total > 0
+        )
+        return shares
 
     def intervals(self) -> Float[np.ndarray, "time category 2"]:
         """Wilson's 95 % interval of each share; it treats cells as independent, images that differ widen it further."""
