@@ -41,10 +41,19 @@ DATA_SETS: Final = (
         "Smart Imaging Lab, University of Connecticut",
         ("fpm_blood_smear/green.npz",),
     ),
-    DataSet("bccd", "detection and counting of blood cells", "BCCD on GitHub", ("bccd/BCCD",)),
-    DataSet("chula_rbc12", "shapes of red cells", "Chula RBC-12 on GitHub", ("chula_rbc12/labels",)),
+    DataSet("bccd", "detection and counting of blood cells: lsm data check", "BCCD on GitHub", ("bccd/BCCD",)),
     DataSet(
-        "dsb2018_nuclei", "segmentation of single objects", "Data Science Bowl 2018", ("dsb2018_nuclei/manifest.csv",)
+        "bbbc041",
+        "stages of malaria parasites in thin smears: lsm data check",
+        "Broad Bioimage Benchmark Collection; Hung et al., BMC Bioinformatics (2020)",
+        ("*/training.json", "*/*/training.json"),
+    ),
+    DataSet("chula_rbc12", "shapes of red cells: lsm data check", "Chula RBC-12 on GitHub", ("chula_rbc12/labels",)),
+    DataSet(
+        "dsb2018_nuclei",
+        "segmentation of single objects: lsm data check",
+        "Data Science Bowl 2018",
+        ("dsb2018_nuclei/manifest.csv",),
     ),
     DataSet("qpi_qpimage", "conventions of phase", "qpimage on GitHub", ("qpi_qpimage/hologram_cell.npz",)),
 )

@@ -27,6 +27,8 @@ from lsm.sensing.cells import (
     write_cells,
 )
 from lsm.sensing.progress import Reporter
+from lsm.vision.data import Format
+from lsm.vision.data.formats import recognise
 
 PHANTOM: Final = "phantom"
 # some 600 red cells of which a third is infected, so that both classes can be drawn alike
@@ -42,6 +44,18 @@ class Kind(StrEnum):
     BSCCM = "bsccm"
     RECOVERED = "recovered"
     PHANTOM = PHANTOM
+    COCO = "coco"
+    VOC = "voc"
+    LABELME = "labelme"
+    BBBC041 = "bbbc041"
+    KERAS_RCNN = "keras-rcnn"
+    POINTS = "points"
+    LABELS = "labels"
+
+    @property
+    def annotated(self) -> Format | None:
+        """The format of annotations that it is, or None for a source of stacks."""
+        return Format(self.value) if self.value in list(Format) else None
 
 
 _OPTICS: Final = frozenset({"board", "na", "camera_pixel_um", "sample_px", "sample_pixel_um"})
@@ -53,6 +67,16 @@ _CONFIG_READ: Final = {
     Kind.BSCCM: frozenset[str](),
 }
 """Fields of the configuration that each kind of source reads."""
+
+_OPTIONS_READ: Final = {
+    "--board": (Kind.PAPER, Kind.BSCCM),
+    "--central": (Kind.PAPER,),
+    "--cells": (Kind.BSCCM,),
+    "--offset-adu": (Kind.BSCCM,),
+    "--saturated-adu": (Kind.BSCCM,),
+    "--centres": (Kind.RECOVERED,),
+}
+"""Kinds of sources that read each option."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,17 @@ class Wanted:
     smears: int
     per_smear: int
 
+    def options(self) -> dict[str, bool]:
+        """Whether each option besides the configuration was given, by its name on the command line."""
+        return {
+            "--board": self.board is not None,
+            "--central": self.central,
+            "--cells": bool(self.cells),
+            "--offset-adu": self.camera.offset_adu is not None,
+            "--saturated-adu": self.camera.saturated_adu is not None,
+            "--centres": self.centres is not None,
+        }
+
 
 def convert_source(source: str, kind: Kind, wanted: Wanted, out: Path, progress: Reporter) -> None:
     """Write the source's stack to a new file.
@@ -76,6 +111,11 @@ def convert_source(source: str, kind: Kind, wanted: Wanted, out: Path, progress:
     """
     path = Path(source)
     kind = kind_of(source) if kind is Kind.AUTO else kind
+    if kind.annotated is not None:
+        raise InputError(
+            f"{source} holds annotations ({kind}), which are no stack of cells.",
+            hint="say what to make of them: --to coco or --to keras-rcnn",
+        )
     _check_read(source, kind, wanted)
     if kind is Kind.CROPS:
         compute_cell_stack(CellCrops.from_path(path), wanted.config, out, progress)
@@ -90,16 +130,7 @@ def convert_source(source: str, kind: Kind, wanted: Wanted, out: Path, progress:
 
 
 def _check_read(source: str, kind: Kind, wanted: Wanted) -> None:
-    camera = wanted.camera
-    options = {
-        "--board": (wanted.board is not None, (Kind.PAPER, Kind.BSCCM)),
-        "--central": (wanted.central, (Kind.PAPER,)),
-        "--cells": (bool(wanted.cells), (Kind.BSCCM,)),
-        "--offset-adu": (camera.offset_adu is not None, (Kind.BSCCM,)),
-        "--saturated-adu": (camera.saturated_adu is not None, (Kind.BSCCM,)),
-        "--centres": (wanted.centres is not None, (Kind.RECOVERED,)),
-    }
-    unread = [option for option, (given, kinds) in options.items() if given and kind not in kinds]
+    unread = [option for option, given in wanted.options().items() if given and kind not in _OPTIONS_READ[option]]
     unread += sorted(wanted.config.model_fields_set - _CONFIG_READ[kind])
     if unread:
         raise InputError(
@@ -118,13 +149,23 @@ def kind_of(source: str) -> Kind:
     if path.is_dir():
         if (path / BSCCM_METADATA).is_file():
             return Kind.BSCCM
-        crops = any((path / name).exists() for name in ("dev.npz", "Parasitized", "Uninfected"))
-        return Kind.CROPS if crops else Kind.PAPER
+        if any((path / name).exists() for name in ("dev.npz", "Parasitized", "Uninfected")):
+            return Kind.CROPS
+        return _annotated(path) or Kind.PAPER
     if path.suffix == ".npz":
         return Kind.PAPER if _axes(path) == 4 else Kind.CROPS
     if h5py.is_hdf5(path):
         return Kind.RECOVERED
+    if annotated := _annotated(path):
+        return annotated
     raise WrongFormat(f"{path} is none of the sources.", hint="say what it is with --kind")
+
+
+def _annotated(path: Path) -> Kind | None:
+    try:
+        return Kind(recognise(path)[0])
+    except InputError:
+        return None
 
 
 def _axes(path: Path) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 from scipy.ndimage import find_objects
 
 from lsm.errors import FileMissing, WrongFormat
@@ -56,7 +56,7 @@ def _draft(file: Path, finder: ImageFinder, groups: dict[str, str], options: Rea
     return Draft(name, source, (int(height), int(width)), marks, groups.get(file.stem, ""))
 
 
-def _numbers(file: Path) -> Int[np.ndarray, "y x"]:
+def _numbers(file: Path) -> Integer[np.ndarray, "y x"]:
     held = np.squeeze(read_stored(file, palette=False))
     if held.ndim != 2:
         raise WrongFormat(f"The labels {file} have the shape {held.shape}.", hint="one number for each pixel")
@@ -75,7 +75,7 @@ def _numbers(file: Path) -> Int[np.ndarray, "y x"]:
     return held
 
 
-def _shapes(numbers: Int[np.ndarray, "y x"]) -> Iterator[tuple[int, Shape]]:
+def _shapes(numbers: Integer[np.ndarray, "y x"]) -> Iterator[tuple[int, Shape]]:
     """The objects of a label picture: their numbers, and how they are drawn."""
     known = np.unique(numbers)
     known = known[known > 0]
