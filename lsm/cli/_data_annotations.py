@@ -19,12 +19,12 @@ from lsm.vision.data import (
     AnnotatedSet,
     Finding,
     Format,
-    ReadOptions,
     Severity,
     blocks,
     check,
     read_annotations,
 )
+from lsm.vision.data.formats import AUTO
 
 _SHOWN: Final = 8
 """Findings of one kind that are shown; --json has all."""
@@ -64,7 +64,9 @@ class Wishes:
             raise InputError(
                 f"'{self.kind}' is no kind of annotations.", hint=f"the kinds are: {', '.join(Format)}, or auto"
             )
-        options = ReadOptions(
+        return read_annotations(
+            path,
+            self.kind.annotated or AUTO,
             repair=self.repair,
             tell=found.append,
             images=self.images,
@@ -72,7 +74,6 @@ class Wishes:
             side_px=self.side_px,
             category=self.category or "object",
         )
-        return read_annotations(path, self.kind.annotated or "auto", options)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Annotated images from the formats of other programs, and into two of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,16 +28,14 @@ WRITERS: Final[Mapping[Format, Callable[[AnnotatedSet, Path], None]]] = {
 }
 
 
-def read_annotations(
-    path: Path, kind: Format | str = AUTO, options: ReadOptions | None = None, **more: Any
-) -> AnnotatedSet:
+def read_annotations(path: Path, kind: Format | str = AUTO, **options: Any) -> AnnotatedSet:
     """The annotated images of a file or folder, whose format shows by its contents.
 
-    kind: one of `Format`, where the contents do not tell. more: values for fields of `options`, such as repair=True,
-    which mends what is wrong, tell=found.append, which collects what was, and side_px for points.
+    kind: one of `Format`, where the contents do not tell. options: those of `ReadOptions`, such as repair=True, which
+    mends what is wrong, tell=found.append, which collects what was, and side_px for points.
     Raises FileMissing, WrongFormat or InputError at the first fault; with repair only where nothing can be mended.
     """
-    how = replace(options or ReadOptions(), **more)
+    how = ReadOptions(**options)
     format_, place = recognise(path) if kind == AUTO else (Format(kind), path)
     return READERS[format_](place, how)
 
