@@ -121,7 +121,8 @@ def score_classes(
     """Classes named by the largest score.
 
     odds: score of each class, such as its probability. units: number of each crop's group. rng: for the groups drawn
-    anew; seed 0 if None. draws: how often; without any the intervals of whole groups are 0 to 1. Raises WrongFormat for shapes that do not fit or no crops.
+    anew; seed 0 if None. draws: how often; without any the intervals of whole groups are 0 to 1.
+    Raises WrongFormat for shapes that do not fit or no crops.
     """
     if odds.shape != (len(category), len(names)) or len(units) != len(category) or len(category) == 0:
         raise WrongFormat(
