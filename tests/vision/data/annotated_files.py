@@ -24,7 +24,7 @@ def written(path: Path, held: object) -> Path:
     return path
 
 
-def coco(folder: Path, annotations: list[dict[str, Any]], **root: Any) -> Path:
+def coco(folder: Path, annotations: list[dict[str, Any]], /, **root: Any) -> Path:
     """One image "a.png" with id 7 and the categories RBC (2) and WBC (5)."""
     picture(folder / "a.png")
     images = [{"id": 7, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}]

@@ -99,12 +99,17 @@ def assemble(drafts: Iterable[Draft], categories: Sequence[str], options: ReadOp
         twice = next(name for name in names if names.count(name) > 1)
         raise WrongFormat(f"{origin} has two categories '{twice}'.", hint="give each its own name")
     kept: dict[str, tuple[Draft, tuple[int, int], list[_Kept]]] = {}
+    files: dict[Path, str] = {}
     for draft in drafts:
         size = _size(draft, options)
-        if draft.name in kept:
-            what = error("double-name", f"{origin} has two images {draft.name}.", f"{_REPAIR} drops one", draft.name)
-            options.met(what)
+        # a name that was not found as it stands may have been found elsewhere, where it is another image's
+        first = files.get(draft.source) if isinstance(draft.source, Path) else None
+        if draft.name in kept or first is not None:
+            said = f"{draft.name}." if first in (None, draft.name) else f"for one file: {first} and {draft.name}."
+            options.met(error("double-image", f"{origin} has two images {said}", f"{_REPAIR} drops one", draft.name))
         elif size is not None:
+            if isinstance(draft.source, Path):
+                files[draft.source] = draft.name
             marks = [_kept(mark, draft, size, names, options) for mark in draft.marks]
             kept[draft.name] = (draft, size, [mark for mark in marks if mark is not None])
     if not kept:

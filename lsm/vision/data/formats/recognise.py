@@ -129,7 +129,7 @@ def _is_list(file: Path) -> bool:
     if file.suffix.lower() == ".csv":
         return {"x", "y"} <= {name.strip().lower() for name in first.split(",")}
     words = first.replace(",", " ").split()
-    return len(words) in (0, 2, 3) and all(word.lstrip("-").replace(".", "", 1).isdecimal() for word in words[:2])
+    return len(words) in (2, 3) and all(word.lstrip("-").replace(".", "", 1).isdecimal() for word in words[:2])
 
 
 def _beside_images(lists: list[Path]) -> bool:
