@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 from lsm.vision.detect.facts import DataFacts
 
@@ -66,3 +67,28 @@ def learn(
         losses.append(float(loss.detach()))
     network.eval()
     return losses
+
+
+def learn_by_heart(network: nn.Module, *, steps: int, rate: float = 2e-3, masks: bool = True) -> None:
+    """A few dozen steps on one image do not make a network perfect, but every object has its own box and name."""
+    image, target = ring_image()
+    true = target["masks"].bool()
+    if not masks:
+        del target["masks"]
+    losses = learn(network, [image], [target], steps=steps, rate=rate)
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+    with torch.no_grad():
+        found = network([image])[0]
+    assert torch.equal(found["scores"], found["scores"].sort(descending=True).values)
+    strong = found["scores"] >= 0.5
+    overlap = box_iou(target["boxes"], found["boxes"][strong])
+    assert int(strong.sum()) == len(target["boxes"])
+    assert float(overlap.amax(dim=1).min()) > 0.7
+    owner = overlap.argmax(dim=1)
+    assert torch.equal(found["labels"][strong][owner], target["labels"])
+    assert ("masks" in found) == masks
+    if masks:
+        assert found["masks"].shape[1:] == (1, *image.shape[1:])
+        drawn = found["masks"][strong][owner, 0] >= 0.5
+        both, either = (drawn & true).sum(dim=(1, 2)), (drawn | true).sum(dim=(1, 2))
+        assert float((both / either).min()) > 0.7

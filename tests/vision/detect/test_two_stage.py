@@ -1,9 +1,8 @@
 """Faster and Mask R-CNN: geometry first, then whether they learn."""
 
-import numpy as np
 import pytest
 import torch
-from ring_images import learn, ring_facts, ring_image
+from ring_images import learn_by_heart, ring_facts, ring_image
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.ops import box_iou
@@ -105,9 +104,9 @@ def test_outlines_cut_and_pasted_are_the_same_outlines():
     pasted = frame.eval().postprocess([found], batch.image_sizes, [(96, 96)])[0]["masks"][:, 0] >= 0.5
     both = (pasted & target["masks"].bool()).sum(dim=(1, 2))
     either = (pasted | target["masks"].bool()).sum(dim=(1, 2))
-    # 28 entries over 16 to 22 pixels, twice interpolated, blur an edge by less than a pixel; a shift by half a pixel
-    # along both axes would leave 0.93
-    assert float((both / either).min()) > 0.97
+    # 28 entries over 16 to 22 pixels, twice interpolated, move an edge by less than half a pixel; pasting at whole
+    # pixels, as torchvision does, leaves 0.92
+    assert float((both / either).min()) > 0.99
 
 
 def test_outlines_cut_from_pieces_are_those_cut_from_whole_images():
@@ -133,27 +132,14 @@ def test_a_small_image_is_read_at_the_right_scale():
     assert float(read[0, 0, 3, 3]) == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize(("kind", "options"), [(FasterRcnnConfig, SMALL), (MaskRcnnConfig, SMALL_OUTLINES)])
-def test_it_learns_one_image_by_heart(kind: type[FasterRcnnConfig], options: dict):
+def test_faster_rcnn_learns_one_image_by_heart():
     torch.manual_seed(0)
-    network = kind.from_table(options).build(ring_facts())
-    image, target = ring_image()
-    losses = learn(network, [image], [target], steps=50, rate=2e-3)
-    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
-    with torch.no_grad():
-        found = network([image])[0]
-    strong = found["scores"] >= 0.5
-    overlap = box_iou(target["boxes"], found["boxes"][strong])
-    # a few dozen steps do not make it perfect, but every object has its own box and name
-    assert strong.sum() == 4
-    assert (overlap.amax(dim=1) > 0.7).all()
-    assert torch.equal(found["labels"][strong][overlap.argmax(dim=1)], target["labels"])
-    assert torch.equal(found["scores"], found["scores"].sort(descending=True).values)
-    if "masks" in found:
-        masks = found["masks"][strong][overlap.argmax(dim=1), 0] >= 0.5
-        both, either = (masks & target["masks"].bool()), (masks | target["masks"].bool())
-        assert float((both.sum(dim=(1, 2)) / either.sum(dim=(1, 2))).min()) > 0.8
-        assert found["masks"].shape[1:] == (1, 96, 96)
+    learn_by_heart(FasterRcnnConfig.from_table(SMALL).build(ring_facts()), steps=50, masks=False)
+
+
+def test_mask_rcnn_learns_one_image_by_heart():
+    torch.manual_seed(0)
+    learn_by_heart(MaskRcnnConfig.from_table(SMALL_OUTLINES).build(ring_facts()), steps=50)
 
 
 def test_many_channels_sizes_and_an_image_without_objects_in_one_batch():
