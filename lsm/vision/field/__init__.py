@@ -4,7 +4,7 @@ from lsm.vision.field.joint import FieldModel, FieldTraining, counting_threshold
 from lsm.vision.field.light import FieldLight, FieldLightConfig, annotated_fields, model_duty
 from lsm.vision.field.phantoms import INFECTED, PhantomConfig, Phantoms
 from lsm.vision.field.photographs import PhotographConfig, Photographs
-from lsm.vision.field.render import LedFields, MarkedField, scene_stack
+from lsm.vision.field.render import Fields, FreshFields, LedFields, MarkedField, scene_stack
 from lsm.vision.field.robustness import Disturbance, RobustnessRow, disturbed, robustness
 from lsm.vision.field.scenes import Scene, Scenes
 from lsm.vision.field.sensitivity import (
@@ -28,6 +28,8 @@ __all__ = [
     "FieldLightConfig",
     "FieldModel",
     "FieldTraining",
+    "Fields",
+    "FreshFields",
     "InfectedScores",
     "LedFields",
     "MarkedField",

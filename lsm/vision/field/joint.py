@@ -22,12 +22,8 @@ from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.grid import GridConfig
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.field.light import FieldLight, FieldLightConfig
-from lsm.vision.field.render import LedFields, Window
+from lsm.vision.field.render import Fields, Window
 from lsm.vision.field.scenes import seen_objects
-
-__all__ = ["FieldModel", "FieldTraining", "train_fields", "turned_boxes"]
-
-Targets = list[dict[str, Tensor]]
 
 
 class FieldTraining(Config):
@@ -59,7 +55,7 @@ class FieldModel(nn.Module):
         self,
         rig: TwinConfig,
         light: FieldLightConfig,
-        fields: LedFields,
+        fields: Fields,
         generator: torch.Generator,
         *,
         model: ModelConfig | None = None,
@@ -79,7 +75,6 @@ class FieldModel(nn.Module):
         Its thresholds are not set: `counting_thresholds` finds them.
         """
         capture = self.light.capture
-        # bound by float64 below 1 ulp of float32, which a file of numbers keeps
         scale = {"mean": tuple(capture.signal_mean.tolist()), "std": tuple(capture.signal_std.tolist())}
         detector = Detector(self.model, DataFacts.model_validate(self.facts.model_dump() | scale))
         detector.network.load_state_dict(self.network.state_dict())
@@ -88,7 +83,7 @@ class FieldModel(nn.Module):
 
 def train_fields(
     model: FieldModel,
-    fields: LedFields,
+    fields: Fields,
     config: FieldTraining,
     generator: torch.Generator,
     *,
@@ -102,7 +97,7 @@ def train_fields(
     Raises InputError where no field has an object, ModelMismatch for a checkpoint of another configuration, LsmError
     where the loss is no longer finite.
     """
-    usable = torch.tensor([k for k, field in enumerate(fields.fields) if not bool(field.objects.ignore.all())])
+    usable = torch.tensor([k for k in range(len(fields)) if not bool(fields.field(k).objects.ignore.all())])
     if not len(usable):
         raise InputError("No object is marked in any field.", hint="a detector learns from marked objects")
     light = list(model.light.parameters())
@@ -131,7 +126,7 @@ def train_fields(
 
 def _step(
     model: FieldModel,
-    fields: LedFields,
+    fields: Fields,
     usable: Tensor,
     config: FieldTraining,
     optimizer: torch.optim.Optimizer,
@@ -142,11 +137,13 @@ def _step(
     symmetries = torch.randint(8 if config.turned else 1, (count,), generator=generator).tolist()
     images, targets = [], []
     for number, symmetry in zip(chosen, symmetries, strict=True):
-        window = _window(fields.fields[number].size, config.crop_px, generator)
+        window = _window(fields.field(number).size, config.crop_px, generator)
+        if _size(window)[0] != _size(window)[1]:
+            symmetry -= symmetry % 2
         rates = model.light.rates(fields, number, symmetry=symmetry, window=window, wrong=generator)[None]
         model.light.capture.follow(rates.detach())
         images.append(model.light.capture(rates, generator)[0])
-        targets.append(_target(fields.fields[number].objects, window, symmetry))
+        targets.append(_target(fields.field(number).objects, window, symmetry))
     with torch.random.fork_rng(devices=[]):
         # a network may draw from the global generator; seeding it here keeps a resumed run equal
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
@@ -173,9 +170,14 @@ def _window(size: tuple[int, int], crop_px: int, generator: torch.Generator) -> 
     return slice(top, top + height), slice(left, left + width)
 
 
+def _size(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
 def _target(objects: Objects, window: Window, symmetry: int) -> dict[str, Tensor]:
     rows, columns = window
-    size = (rows.stop - rows.start, columns.stop - columns.start)
+    size = _size(window)
     shift = np.array([columns.start, rows.start, columns.start, rows.start])
     piece = seen_objects(objects.box_px - shift, objects.category, None, objects.ignore, size)
     asked = piece.where(~piece.ignore)
@@ -208,11 +210,12 @@ def counting_thresholds(detector: Detector, data: AnnotatedSet) -> Float[np.ndar
     return thresholds
 
 
-def _facts(fields: LedFields, channels: int) -> DataFacts:
+def _facts(fields: Fields, channels: int) -> DataFacts:
     """What the network is built from; the pixels do not matter, because captures have a scale of their own."""
+    marked = [fields.field(number) for number in range(len(fields))]
     blank = tuple(
         AnnotatedImage.of(field.name, np.zeros((channels, *field.size), dtype=np.float32), field.objects)
-        for field in fields.fields
+        for field in marked
     )
     facts = measure(AnnotatedSet(blank, fields.categories))
     return DataFacts.model_validate(facts.model_dump() | {"mean": (0.0,) * channels, "std": (1.0,) * channels})

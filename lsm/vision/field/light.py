@@ -37,7 +37,7 @@ from lsm.sensing.illumination import (
 from lsm.sensing.training import Light
 from lsm.twin import TwinConfig
 from lsm.vision.data import AnnotatedImage, AnnotatedSet
-from lsm.vision.field.render import LedFields, Window
+from lsm.vision.field.render import Fields, Window
 
 Kind = Literal["bright field", "dark field", "file", "model", "learned"]
 
@@ -124,7 +124,7 @@ class FieldLight(nn.Module):
 
     def rates(
         self,
-        fields: LedFields,
+        fields: Fields,
         number: int,
         *,
         symmetry: int = 0,
@@ -148,7 +148,7 @@ class FieldLight(nn.Module):
         return turn(self.light.rates(fields.stack(number, window), duty), symmetry)
 
     @torch.no_grad()
-    def freeze(self, fields: LedFields, numbers: Iterable[int] | None = None) -> None:
+    def freeze(self, fields: Fields, numbers: Iterable[int] | None = None) -> None:
         """Fix exposures and scales to the mean over these fields, all when None."""
         chosen = range(len(fields)) if numbers is None else numbers
         self.capture.freeze(self.rates(fields, number)[None] for number in chosen)
@@ -189,7 +189,7 @@ class FieldLight(nn.Module):
 
     def _through_pupil(
         self,
-        fields: LedFields,
+        fields: Fields,
         number: int,
         duty: Float[Tensor, "capture led"],
         symmetry: int,
@@ -211,7 +211,7 @@ class FieldLight(nn.Module):
                 defocus_um=defocus_um,
                 pupil=self.pupil,
             )
-        rows, columns = fields.fields[number].size
+        rows, columns = fields.field(number).size
         inside = window or (slice(0, rows), slice(0, columns))
         upright: Tensor = turn(images, _BACK[symmetry])
         return self.light.flux_e_per_ms * upright[:, *inside]
@@ -252,14 +252,20 @@ def _given(board: LedBoard, config: FieldLightConfig, settings: IlluminationConf
 
 @torch.no_grad()
 def annotated_fields(
-    light: FieldLight, fields: LedFields, generator: torch.Generator, *, photons: float = 1.0
+    light: FieldLight,
+    fields: Fields,
+    generator: torch.Generator,
+    *,
+    numbers: Iterable[int] | None = None,
+    photons: float = 1.0,
 ) -> AnnotatedSet:
     """The fields as this light takes them: captures are channels, in full wells; boxes and masks in camera pixels.
 
-    The light's exposures must be frozen. photons: see `FieldLight.signal`.
+    The light's exposures must be frozen. numbers: of some fields, all when None. photons: see `FieldLight.signal`.
     """
     images = []
-    for number, field in enumerate(fields.fields):
+    for number in range(len(fields)) if numbers is None else numbers:
         signal = light.signal(light.rates(fields, number), generator, photons=photons)
+        field = fields.field(number)
         images.append(AnnotatedImage.of(field.name, signal.numpy(), field.objects, group=field.group))
     return AnnotatedSet(tuple(images), fields.categories, f"{fields.origin}; light: {light.config.kind}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -64,6 +64,69 @@ class MarkedField:
     objects: Objects
 
 
+@runtime_checkable
+class Fields(Protocol):
+    """Fields by number, each as one image per LED."""
+
+    categories: tuple[str, ...]
+    origin: str
+
+    def __len__(self) -> int: ...
+
+    def field(self, number: int) -> MarkedField:
+        """What is marked in a field."""
+        ...
+
+    def stack(self, number: int, window: Window | None = None) -> Float[Tensor, "led y x"]:
+        """One image per LED, in the window where one is given; 1.0 is the empty bright field."""
+        ...
+
+    def sample(self, number: int) -> tuple[Complex64[Tensor, "y x"], float]:
+        """Transmission and distance from focus. Raises WrongFormat for a field that is computed in tiles."""
+        ...
+
+
+class FreshFields:
+    """Fields that are computed when they are asked for; the last one is remembered."""
+
+    def __init__(self, scenes: Scenes, rig: TwinConfig) -> None:
+        self.categories = scenes.categories
+        self.origin = scenes.origin
+        self._scenes = scenes
+        self._rig = rig
+        self._last: tuple[int, Scene, Float[Tensor, "led y x"]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def field(self, number: int) -> MarkedField:
+        scene, _ = self._computed(number)
+        return MarkedField(scene.name, scene.group, scene.size, scene.objects)
+
+    def stack(self, number: int, window: Window | None = None) -> Float[Tensor, "led y x"]:
+        _, images = self._computed(number)
+        return images if window is None else images[:, *window]
+
+    def sample(self, number: int) -> tuple[Complex64[Tensor, "y x"], float]:
+        scene, _ = self._computed(number)
+        return _one_tile(scene.transmission, number, self._rig.system), scene.defocus_um
+
+    def _computed(self, number: int) -> tuple[Scene, Float[Tensor, "led y x"]]:
+        if self._last is None or self._last[0] != number:
+            scene = self._scenes.scene(number)
+            self._last = number, scene, scene_stack(scene, self._rig.led_board.board(), self._rig.system)
+        return self._last[1:]
+
+
+def _one_tile(sample: np.ndarray | None, number: int, system: ImagingSystem) -> Complex64[Tensor, "y x"]:
+    if sample is None or sample.shape != (system.sample_px, system.sample_px):
+        raise WrongFormat(
+            f"Field {number} is larger than the grid of the imaging system.",
+            hint="a pupil is computed on one tile: enlarge system.sample_px, or take smaller fields",
+        )
+    return torch.from_numpy(sample)
+
+
 class LedFields:
     """Fields as LED stacks in a folder: one HDF5 stack file for each, and one file for what is marked in all.
 
@@ -104,6 +167,10 @@ class LedFields:
     def __len__(self) -> int:
         return len(self.fields)
 
+    def field(self, number: int) -> MarkedField:
+        """What is marked in a field. Raises WrongFormat for a damaged folder."""
+        return self.fields[number]
+
     @cached_property
     def fields(self) -> tuple[MarkedField, ...]:
         """What is marked in each field. Raises WrongFormat for a damaged folder."""
@@ -129,12 +196,7 @@ class LedFields:
     def sample(self, number: int) -> tuple[Complex64[Tensor, "y x"], float]:
         """Transmission and distance from focus of a field. Raises WrongFormat where it was computed in tiles."""
         held = self._held(number)
-        if held.truth is None or held.truth.shape != (self.rig.system.sample_px,) * 2:
-            raise WrongFormat(
-                f"Field {number} is larger than the grid of the imaging system.",
-                hint="a pupil is computed on one tile: enlarge system.sample_px, or take smaller fields",
-            )
-        return torch.from_numpy(held.truth), held.defocus_um
+        return _one_tile(held.truth, number, self.rig.system), held.defocus_um
 
     def _held(self, number: int) -> LedStack:
         try:

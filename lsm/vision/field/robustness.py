@@ -154,7 +154,7 @@ def _resolution(pixels: Pixels, strength: float, rng: np.random.Generator, name:
     return np.ascontiguousarray(enlarged, dtype=np.float32)
 
 
-def _averaged(pixels: Pixels, factor: float) -> Float32[np.ndarray, "channel y x"]:
+def _averaged(pixels: Pixels, factor: float) -> Float32[np.ndarray, "channel new_y new_x"]:
     """Pixels `factor` times as wide, each the mean of what it covers; parts at the far edges are their own pixel."""
     shares = []
     for side in pixels.shape[1:]:
@@ -164,7 +164,7 @@ def _averaged(pixels: Pixels, factor: float) -> Float32[np.ndarray, "channel y x
         low, high = np.maximum(edges[:-1, None], old), np.minimum(edges[1:, None], old + 1)
         share = np.clip(high - low, 0, None)
         shares.append(share / share.sum(axis=1, keepdims=True))
-    averaged: Pixels = (shares[0] @ pixels @ shares[1].T).astype(np.float32)
+    averaged: Float32[np.ndarray, "channel new_y new_x"] = (shares[0] @ pixels @ shares[1].T).astype(np.float32)
     return averaged
 
 

@@ -5,9 +5,8 @@ expected false positives a rate is not measured but guessed: then the answer is 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Final
 
 import numpy as np
@@ -20,12 +19,16 @@ from lsm.vision.data import AnnotatedSet, Objects
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import match, overlaps
 
-Weights = Float[np.ndarray, " slide"]
-"""How often each slide is taken."""
+Weights = Float[np.ndarray, "draw slide"]
+"""How often each slide is taken in each draw."""
+
+PerDraw = Float[np.ndarray, " draw"]
 
 RATES: Final = (1e-3, 1e-4)
 _EXPECTED: Final = 3
 """False positives that must be expected: of a rate r, none is seen in 3 / r cells in one case out of twenty."""
+
+_VALUES_AT_ONCE: Final = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,13 +181,14 @@ def infected_scores(
     runs = _same_slides(found)
     first = runs[0]
     weights = _draws(len(first.names), draws, rng)
-    ap, ap_low, ap_high = _interval(partial(_mean_at, runs, None), weights, least=0)
+    ranked = [_Ranked(run) for run in runs]
+    ap, ap_low, ap_high = _interval(_mean_at(ranked, None, weights), least=0)
     at = []
     for rate in rates:
         needs = cells_needed(rate)
         row = AtRate(rate=rate, needs=needs)
         if int(first.uninfected.sum()) >= needs:
-            value, low, high = _interval(partial(_mean_at, runs, rate), weights, least=0)
+            value, low, high = _interval(_mean_at(ranked, rate, weights), least=0)
             row = AtRate(rate=rate, needs=needs, sensitivity=value, low=low, high=high)
         at.append(row)
     return InfectedScores(
@@ -215,10 +219,9 @@ def difference(
     if rate is not None and int(ours[0].uninfected.sum()) < cells_needed(rate):
         return Difference()
 
-    def value(weights: Weights) -> float:
-        return _mean_at(ours, rate, weights) - _mean_at(theirs, rate, weights)
-
-    middle, low, high = _interval(value, _draws(len(ours[0].names), draws, rng), least=-1)
+    weights = _draws(len(ours[0].names), draws, rng)
+    one, other = (_mean_at([_Ranked(run) for run in runs], rate, weights) for runs in (ours, theirs))
+    middle, low, high = _interval(one - other, least=-1)
     return Difference(value=middle, low=low, high=high)
 
 
@@ -233,56 +236,73 @@ def _same_slides(found: Alarms | Sequence[Alarms]) -> list[Alarms]:
     return runs
 
 
-def _draws(slides: int, draws: int, rng: np.random.Generator) -> Float[np.ndarray, "draw slide"]:
+def _draws(slides: int, draws: int, rng: np.random.Generator) -> Weights:
     """How often each slide is taken: first once each, then slides drawn with replacement."""
     times = rng.multinomial(slides, np.full(slides, 1 / slides), size=draws if slides > 1 else 0)
     return np.concatenate([np.ones((1, slides)), times])
 
 
-def _interval(
-    value: Callable[[Weights], float], weights: Float[np.ndarray, "draw slide"], *, least: float
-) -> tuple[float, float, float]:
+def _interval(drawn: PerDraw, *, least: float) -> tuple[float, float, float]:
     """The value on all slides, and the 2.5 and 97.5 % quantiles of the draws that hold infected and other cells.
 
     Where no other draw is possible, all values from the least to 1.
     """
-    drawn = [value(row) for row in weights]
-    finite = [each for each in drawn[1:] if math.isfinite(each)]
-    low, high = np.quantile(finite, [0.025, 0.975]) if finite else (least, 1.0)
-    return drawn[0], float(low), float(high)
+    finite = drawn[1:][np.isfinite(drawn[1:])]
+    low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (least, 1.0)
+    return float(drawn[0]), float(low), float(high)
 
 
-def _mean_at(runs: Sequence[Alarms], rate: float | None, weights: Weights) -> float:
+def _mean_at(runs: Sequence["_Ranked"], rate: float | None, weights: Weights) -> PerDraw:
     """Sensitivity at the rate, or average precision without one; mean over the trainings."""
-    return float(np.mean([_ap(run, weights) if rate is None else _at(run, weights, rate) for run in runs]))
+    portion = max(1, _VALUES_AT_ONCE // max(1, *(run.levels for run in runs)))
+    parts = [weights[start : start + portion] for start in range(0, len(weights), portion)]
+    each = [
+        np.concatenate([run.precision(part) if rate is None else run.sensitivity(part, rate) for part in parts])
+        for run in runs
+    ]
+    mean: PerDraw = np.mean(each, axis=0)
+    return mean
 
 
-def _curve(
-    run: Alarms, weights: Weights
-) -> tuple[Float[np.ndarray, " level"], Float[np.ndarray, " level"], float, float]:
-    """True and false detections from the strongest down, by distinct scores, and how many cells there are."""
-    order = np.argsort(-run.score, kind="stable")
-    weight, hit = weights[run.slide[order]], run.hit[order]
-    last = np.flatnonzero(np.append(np.diff(run.score[order]) != 0, np.ones(min(1, len(order)), dtype=bool)))
-    true, false = np.cumsum(weight * hit)[last], np.cumsum(weight * ~hit)[last]
-    return true, false, float(weights @ run.infected), float(weights @ run.uninfected)
+class _Ranked:
+    """The detections of one training from the strongest down; equal scores stand or fall together."""
+
+    def __init__(self, run: Alarms) -> None:
+        order = np.argsort(-run.score, kind="stable")
+        self._run = run
+        self._slide, self._hit = run.slide[order], run.hit[order]
+        self._last = np.flatnonzero(np.append(np.diff(run.score[order]) != 0, np.ones(min(1, len(order)), dtype=bool)))
+
+    @property
+    def levels(self) -> int:
+        """How many detections there are."""
+        return len(self._hit)
+
+    def sensitivity(self, weights: Weights, rate: float) -> PerDraw:
+        """Share of infected cells found at the lowest threshold that keeps false positives within the rate."""
+        true, false = self._counts(weights)
+        infected, uninfected = weights @ self._run.infected, weights @ self._run.uninfected
+        # counts of false positives only grow towards lower thresholds
+        allowed = (false <= rate * uninfected[:, None] + 1e-9).sum(axis=1)
+        found = np.concatenate([np.zeros((len(true), 1)), true], axis=1)[np.arange(len(true)), allowed]
+        return _share(found, np.where(uninfected > 0, infected, 0.0))
+
+    def precision(self, weights: Weights) -> PerDraw:
+        """Average precision: with each recall the best precision at it or at any higher one."""
+        true, false = self._counts(weights)
+        precision = true / np.maximum(true + false, 1e-12)
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        gained = np.diff(true, axis=1, prepend=0.0)
+        return _share((gained * best).sum(axis=1), weights @ self._run.infected)
+
+    def _counts(self, weights: Weights) -> tuple[Float[np.ndarray, "draw level"], Float[np.ndarray, "draw level"]]:
+        """True and false detections down to each distinct score."""
+        weight = weights[:, self._slide]
+        true, false = np.cumsum(weight * self._hit, axis=1), np.cumsum(weight * ~self._hit, axis=1)
+        return true[:, self._last], false[:, self._last]
 
 
-def _at(run: Alarms, weights: Weights, rate: float) -> float:
-    """Share of infected cells found at the lowest threshold that keeps false positives within the rate."""
-    true, false, infected, uninfected = _curve(run, weights)
-    if not (infected and uninfected):
-        return math.nan
-    allowed = np.flatnonzero(false <= rate * uninfected + 1e-9)
-    return float(true[allowed[-1]] / infected) if len(allowed) else 0.0
-
-
-def _ap(run: Alarms, weights: Weights) -> float:
-    true, false, infected, _ = _curve(run, weights)
-    if not infected:
-        return math.nan
-    precision = true / np.maximum(true + false, 1e-12)
-    # the best precision at this recall or any higher one
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    recall = np.concatenate([[0.0], true / infected])
-    return float((np.diff(recall) * best).sum())
+def _share(part: PerDraw, whole: PerDraw) -> PerDraw:
+    """NaN where there is nothing to share."""
+    share: PerDraw = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return share

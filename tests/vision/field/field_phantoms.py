@@ -7,7 +7,7 @@ import numpy as np
 from lsm.optics import ImagingSystem
 from lsm.samples import SmearConfig
 from lsm.twin import GridBoardConfig, TwinConfig
-from lsm.vision.data import Objects
+from lsm.vision.data import AnnotatedImage, AnnotatedSet, Mask, Objects
 from lsm.vision.field import PhantomConfig, Phantoms, Scene
 
 RIG = TwinConfig(
@@ -54,3 +54,14 @@ class OneDisc:
         box = np.array([[self.x_px, self.y_px, self.x_px, self.y_px]]) + self.radius_px * np.array([[-1, -1, 1, 1]])
         objects = Objects(box, np.zeros(1, dtype=np.int64))
         return Scene(f"disc {number}", "one", transmission, (system.camera_px, system.camera_px), objects, 0.0)
+
+
+def photograph(pixel_um: float = 0.1, *, channels: int = 3) -> AnnotatedSet:
+    """One disc of 78 px on an empty slide of grey 0.8, green 0.4 inside."""
+    y, x = np.mgrid[:400, :300]
+    pixels = np.full((channels, 400, 300), 0.8, dtype=np.float32)
+    pixels[:, np.hypot(x - 99.5, y - 199.5) < 39.1] = 0.4
+    inside = np.hypot(x - 99.5, y - 199.5) < 39.1
+    box = np.array([[60.4, 160.4, 139.6, 239.6]])
+    objects = Objects(box, np.zeros(1, dtype=np.int64), (Mask.of(inside),))
+    return AnnotatedSet((AnnotatedImage.of("one", pixels, objects),), ("RBC",), f"a drawing at {pixel_um}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from field_phantoms import RIG, phantoms
+from field_phantoms import RIG, phantoms, photograph
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,19 +123,8 @@ def test_phantoms_name_infection_or_stage():
 def test_impossible_phantoms_are_refused():
     with pytest.raises(ConfigError, match="smaller than a field"):
         phantoms(smear={"width_um": 50.0, "height_um": 100.0})
-    with pytest.raises(ConfigError, match="runs from 0.5 to 0.1"):
+    with pytest.raises(ConfigError, match=r"runs from 0\.5 to 0\.1"):
         phantoms(parasitaemia=(0.5, 0.1))
-
-
-def photograph(pixel_um: float = 0.1, *, channels: int = 3) -> AnnotatedSet:
-    """One disc of 78 px on an empty slide of grey 0.8, green 0.4 inside."""
-    y, x = np.mgrid[:400, :300]
-    pixels = np.full((channels, 400, 300), 0.8, dtype=np.float32)
-    pixels[:, np.hypot(x - 99.5, y - 199.5) < 39.1] = 0.4
-    inside = np.hypot(x - 99.5, y - 199.5) < 39.1
-    box = np.array([[60.4, 160.4, 139.6, 239.6]])
-    objects = Objects(box, np.zeros(1, dtype=np.int64), (Mask.of(inside),))
-    return AnnotatedSet((AnnotatedImage.of("one", pixels, objects),), ("RBC",), f"a drawing at {pixel_um}")
 
 
 def test_a_photograph_becomes_a_slide_of_its_own_absorbance_and_size():
@@ -166,7 +155,7 @@ def test_a_large_photograph_keeps_its_size_for_tiles():
 
 def test_photographs_that_tell_no_absorption_are_refused():
     data = photograph()
-    with pytest.raises(ConfigError, match="no category 'cell'.*set pixel_um"):
+    with pytest.raises(ConfigError, match=r"no category 'cell'.*set pixel_um"):
         Photographs(data, PhotographConfig(reference="cell"), RIG.system)
     with pytest.raises(InputError, match="no photographs"):
         Photographs(data.where([]), PhotographConfig(), RIG.system)
