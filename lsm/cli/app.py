@@ -28,10 +28,11 @@ from lsm.cli.search import search
 from lsm.cli.simulate import simulate
 from lsm.cli.torture import torture
 from lsm.cli.train_policy import train_policy
+from lsm.cli.vision import app as vision_app
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
-LIGHTLESS = ("data", "design", "experiment", "train-policy", "simulate", "recover", "search")
+LIGHTLESS = ("data", "design", "experiment", "train-policy", "simulate", "recover", "search", "vision")
 
 app = typer.Typer(
     name="lsm",
@@ -56,6 +57,7 @@ app.add_typer(experiment_app, name="experiment")
 app.add_typer(led_app, name="led")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
+app.add_typer(vision_app, name="vision")
 
 
 def _fill(group: typer.Typer) -> None:

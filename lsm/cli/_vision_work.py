@@ -1,0 +1,200 @@
+"""What `lsm vision` does: training with images held out, scoring with a report, searching, folds."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsm import __version__
+from lsm.cli._vision_data import picture_path, save_json
+from lsm.errors import InputError, ModelMismatch
+from lsm.experiments.detections.config import ArmConfig
+from lsm.sensing.progress import Reporter
+from lsm.vision.data import (
+    WRITERS,
+    AnnotatedImage,
+    AnnotatedSet,
+    Format,
+    Objects,
+    doubles_together,
+    k_folds,
+    read_pixels,
+)
+from lsm.vision.data import split as split_set
+from lsm.vision.detect import Detections, DetectionScores, Detector, FitRecord, score
+from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, save_png, write_page
+
+SCORES_FILE = "scores.json"
+FOUND_FILE = "found.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Images to learn from, and those that tell how well; None where all are learnt from."""
+
+    learnt: AnnotatedSet
+    held_out: AnnotatedSet | None
+
+
+def parts(data: AnnotatedSet, validate: AnnotatedSet | None, holdout: float, seed: int) -> Parts:
+    """The set to validate on, or a share of the images: whole groups, and all copies of a picture on one side.
+
+    Raises InputError where the share cannot be held out.
+    """
+    if validate is not None:
+        return Parts(data, validate)
+    if holdout == 0:
+        return Parts(data, None)
+    return Parts(*split_set(doubles_together(data), holdout, seed))
+
+
+def fit(detector: Detector, data: AnnotatedSet, arm: ArmConfig, file: Path, progress: Reporter) -> FitRecord:
+    """Train, and write the detector; a training that was interrupted goes on from the checkpoint beside the file."""
+    checkpoint = file.with_suffix(".checkpoint")
+    record = detector.fit(data, fit=arm.fit, progress=progress, checkpoint=checkpoint)
+    detector.save(file)
+    checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def search(detector: Detector, data: AnnotatedSet, progress: Reporter) -> list[Detections]:
+    """All detections in every image. Raises ModelMismatch for a set of other categories."""
+    if data.categories != detector.facts.categories:
+        raise ModelMismatch(
+            f"The detector knows {', '.join(detector.facts.categories)}; the set has {', '.join(data.categories)}.",
+            hint="annotate with the detector's names, or train another",
+        )
+    found = []
+    with progress.stage(f"{detector.model.kind}: searching", len(data)) as stage:
+        for image in data.images:
+            found += detector.predict([image.pixels()])
+            stage.advance()
+    return found
+
+
+def evaluate(
+    detector: Detector, name: str, data: AnnotatedSet, folder: Path, progress: Reporter
+) -> tuple[DetectionScores, Path]:
+    """The scores, and the page about them; both are written to the folder."""
+    found = search(detector, data, progress)
+    scores = score(found, data, thresholds=detector.thresholds)
+    facts = {
+        "Detector": {
+            "file": name,
+            "kind": detector.model.kind,
+            "options": detector.model.digest(),
+            "weights": f"{sum(value.numel() for value in detector.network.parameters()):,}",
+            "program": f"lsm {__version__}",
+        }
+    }
+    told = Evaluation(f"{name} on {data.origin}", data, tuple(found), scores, detector.thresholds, facts)
+    page = write_page(folder, evaluation_page(told, np.random.default_rng(0)))
+    save_json(folder / SCORES_FILE, scores.model_dump(mode="json"))
+    return scores, page
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many objects of each category were found in an image, and its picture."""
+
+    counts: dict[str, int]
+    picture: Path
+
+
+def predict(
+    detector: Detector,
+    files: Mapping[str, Path],
+    folder: Path,
+    *,
+    least_score: float | None,
+    look: Look,
+    progress: Reporter,
+) -> dict[str, Predicted]:
+    """Search images; write what was found as COCO with scores, and a picture of each image.
+
+    least_score: in place of the detector's own thresholds. Raises WrongFormat for images of other channels.
+    """
+    categories = detector.facts.categories
+    told, images, scores = {}, [], []
+    with progress.stage(f"{detector.model.kind}: searching", len(files)) as stage:
+        for name, file in files.items():
+            pixels = read_pixels(file)
+            found = detector.predict([pixels])[0].above(detector.thresholds if least_score is None else least_score)
+            objects = Objects(found.box_px, found.category, found.masks)
+            height, width = pixels.shape[1:]
+            images.append(AnnotatedImage(name, file.resolve(), (height, width), objects))
+            scores += found.score.tolist()
+            picture = save_png(
+                draw_objects(pixels, found, categories, look=look), picture_path(folder / "pictures", name)
+            )
+            counted = np.bincount(found.category, minlength=len(categories)).tolist()
+            told[name] = Predicted({kind: n for kind, n in zip(categories, counted, strict=True) if n}, picture)
+            stage.advance()
+    path = folder / FOUND_FILE
+    WRITERS[Format.COCO](AnnotatedSet(tuple(images), categories, f"found by a detector '{detector.model.kind}'"), path)
+    table = json.loads(path.read_text(encoding="utf-8"))
+    for entry, value in zip(table["annotations"], scores, strict=True):
+        entry["score"] = round(value, 6)
+    path.write_text(json.dumps(table), encoding="utf-8")
+    return told
+
+
+def cross_validate(
+    data: AnnotatedSet, arm: ArmConfig, folder: Path, *, folds: int, progress: Reporter
+) -> list[dict[str, Any]]:
+    """One row for each fold: scores on its images of a detector that learnt on all others; see `summarise`.
+
+    Every fold's detector and row are files in the folder, from which an interrupted run goes on.
+    Raises InputError where the folder holds the folds of another run.
+    """
+    divided = k_folds(doubles_together(data), folds, arm.fit.seed)
+    _claim(folder / "run.json", data, arm, folds)
+    rows = []
+    for number, (learnt, held_out) in enumerate(divided, 1):
+        kept = folder / f"fold-{number}.json"
+        if not kept.is_file():
+            save_json(kept, _fold(learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress))
+        rows.append(json.loads(kept.read_text(encoding="utf-8")))
+    return rows
+
+
+def _fold(
+    learnt: AnnotatedSet, held_out: AnnotatedSet, arm: ArmConfig, file: Path, progress: Reporter
+) -> dict[str, Any]:
+    started = time.process_time()
+    detector = Detector.of(arm.built(), learnt, seed=arm.fit.seed)
+    record = fit(detector, learnt, arm, file, progress)
+    learning_s = time.process_time() - started
+    found = search(detector, held_out, progress)
+    return {
+        "scores": score(found, held_out, thresholds=detector.thresholds).model_dump(mode="json"),
+        "images": [image.name for image in held_out.images],
+        "thresholds": record.thresholds,
+        "parameters": sum(value.numel() for value in detector.network.parameters()),
+        "learning_s": round(learning_s, 1),
+        "searching_s": round(time.process_time() - started - learning_s, 1),
+    }
+
+
+def _claim(path: Path, data: AnnotatedSet, arm: ArmConfig, folds: int) -> None:
+    """Write what the run is, or see that it is the one that was begun here."""
+    run = {"data": _digest(data.images), "arm": arm.model_dump(mode="json"), "folds": folds}
+    if not path.is_file():
+        save_json(path, run)
+    elif json.loads(path.read_text(encoding="utf-8")) != run:
+        raise InputError(
+            f"{path.parent} holds the folds of other images or options.", hint="name another folder with --out"
+        )
+
+
+def _digest(images: Sequence[AnnotatedImage]) -> str:
+    held = hashlib.sha256()
+    for image in images:
+        held.update(f"{image.name}|{image.group}|{image.size}".encode())
+        held.update(image.objects.box_px.tobytes() + image.objects.category.tobytes() + image.objects.ignore.tobytes())
+    return held.hexdigest()[:16]

@@ -1,0 +1,379 @@
+"""`lsm vision`: detectors trained, scored and used on one's own images, and pictures of all that."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lsm.cli import _show
+from lsm.cli._vision_data import (
+    Source,
+    begin,
+    image_files,
+    load_detector,
+    new_file,
+    picture_path,
+    recipe,
+    save_json,
+    words,
+)
+from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, parts
+from lsm.cli._vision_work import evaluate as evaluate_on
+from lsm.cli._vision_work import predict as predict_on
+from lsm.errors import InputError
+from lsm.experiments.detections.run import summarise
+from lsm.sensing.progress import RichReporter
+from lsm.vision.data import Format
+from lsm.vision.detect import DetectionScores
+from lsm.vision.draw import Look, StageCounts, annotators_page, draw_objects, save_png, stages_page, write_page
+
+app = typer.Typer(
+    help="Find, name and outline cells in your own images: train, score, search, draw.", no_args_is_help=True
+)
+
+READING = "Reading annotations"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+Data = Annotated[
+    Path,
+    typer.Option(help="Annotated images: COCO, Pascal VOC, LabelMe, BBBC041, Keras R-CNN, points, instance labels."),
+]
+KindOf = Annotated[
+    Format | None, typer.Option("--kind", help="Their format; default: by their contents.", rich_help_panel=READING)
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Mend or leave out what is wrong in them.", rich_help_panel=READING)
+]
+Category = Annotated[str | None, typer.Option(help="What objects without a name are.", rich_help_panel=READING)]
+SidePx = Annotated[
+    float | None, typer.Option(help="Points: side of an object's box, in pixels.", rich_help_panel=READING)
+]
+Block = Annotated[
+    int | None,
+    typer.Option(help="So many images of neighbouring numbers stay together.", min=1, rich_help_panel=READING),
+]
+Model = Annotated[
+    str, typer.Option(help="Kind of network, shipped recipe, or TOML file with the tables model and fit.")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Another value of the recipe: fit.learning_rate=2e-3. Repeatable.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the recipe's.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Channels = Annotated[str, typer.Option(help="Channels to show as red, green and blue, such as 0,1,2; one for grey.")]
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def train(
+    data: Data,
+    model: Model = "grid",
+    out: Annotated[
+        Path | None, typer.Option(help="New file of the detector; default out/vision/MODEL.safetensors.")
+    ] = None,
+    validate: Annotated[Path | None, typer.Option(help="Annotated images to score on.")] = None,
+    holdout: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Else: share of the groups to hold out and score on; 0 for none.")
+    ] = 0.2,
+    steps: Steps = None,
+    seed: Seed = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from a detector's file, or torchvision's weights (.pth).")
+    ] = None,
+    changes: Changes = None,
+    kind: KindOf = None,
+    repair: Repair = False,
+    category: Category = None,
+    side_px: SidePx = None,
+    block: Block = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a detector on annotated images and score it on images that it never saw.
+
+    Beside the detector lie a JSON file of what was done and, in a folder, the report of the score. An interrupted
+    training goes on when the same command is given again.
+
+    Example: lsm vision train --data images/ --model grid
+    """
+    arm = recipe(model, changes or [], steps=steps, seed=seed)
+    file = new_file(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
+    folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
+    source = Source(kind, repair, category, side_px, block)
+    whole = source.read(data)
+    used = parts(whole, source.read(validate, whole.categories) if validate else None, holdout, seed)
+    detector = begin(arm, used.learnt, weights)
+    with _show.progress(quiet=as_json) as bars:
+        progress = RichReporter(bars)
+        record = fit(detector, used.learnt, arm, file, progress)
+        scored = None if used.held_out is None else evaluate_on(detector, file.name, used.held_out, folder, progress)
+    facts: dict[str, Any] = {
+        "model": str(file),
+        "data": whole.origin,
+        "recipe": arm.model_dump(mode="json"),
+        "learnt_from": len(used.learnt),
+        "held_out": [] if used.held_out is None else [image.name for image in used.held_out.images],
+        "fit": record.model_dump(mode="json"),
+        "scores": None if scored is None else scored[0].model_dump(mode="json"),
+        "report": None if scored is None else str(scored[1]),
+    }
+    save_json(file.with_suffix(".json"), facts)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _tell_scores(scored[0] if scored else None)
+    _say(f"Detector: {file} ({record.seconds:.0f} s)")
+    if scored:
+        _say(f"Report:   {scored[1]}")
+    _say(f"Next:     lsm vision predict {file} IMAGES --out found")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A detector's file.")],
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="New folder for the report; default out/vision/NAME-DATA.")] = None,
+    kind: KindOf = None,
+    repair: Repair = False,
+    category: Category = None,
+    side_px: SidePx = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a detector on annotated images: a table, and a report with confusion, counts and the worst errors.
+
+    Example: lsm vision evaluate out/vision/grid.safetensors --data images/
+    """
+    folder = _show.new_folder(out or Path("out/vision") / f"{model.stem}-{data.resolve().stem}")
+    detector = load_detector(model)
+    annotated = Source(kind, repair, category, side_px).read(data, detector.facts.categories)
+    with _show.progress(quiet=as_json) as bars:
+        scores, page = evaluate_on(detector, model.name, annotated, folder, RichReporter(bars))
+    if as_json:
+        typer.echo(json.dumps({"scores": scores.model_dump(mode="json"), "report": str(page)}))
+        return
+    _tell_scores(scores)
+    _say(f"Report: {page}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A detector's file, or torchvision's COCO weights (.pth).")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option(help="New folder for found.json (COCO with scores) and pictures.")],
+    least_score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="In place of the detector's own thresholds.")
+    ] = None,
+    colour_by: Annotated[str, typer.Option(help="One colour for each: category, object.")] = "category",
+    labels: Annotated[bool, typer.Option(help="Names and scores in the pictures.")] = True,
+    channels: Channels = "",
+    as_json: AsJson = False,
+) -> None:
+    """Search images: what was found as COCO JSON, a picture of each image, and counts.
+
+    Example: lsm vision predict out/vision/grid.safetensors slide-7/ --out found
+    """
+    folder = _show.new_folder(out)
+    look = _look(colour_by, channels, labels=labels)
+    files = image_files(images)
+    detector = load_detector(model)
+    with _show.progress(quiet=as_json) as bars:
+        told = predict_on(detector, files, folder, least_score=least_score, look=look, progress=RichReporter(bars))
+    if as_json:
+        rows = {name: {"counts": each.counts, "picture": str(each.picture)} for name, each in told.items()}
+        typer.echo(json.dumps({"found": str(folder / FOUND_FILE), "images": rows}))
+        return
+    _tell_counts(told, detector.facts.categories)
+    _say(f"Found:    {folder / FOUND_FILE}")
+    _say(f"Pictures: {folder / 'pictures'}")
+
+
+@app.command()
+def crossval(
+    data: Data,
+    model: Model = "grid",
+    folds: Annotated[int, typer.Option(min=2, help="Parts; every image is held out once.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of detectors and results; default out/vision/MODEL-folds.")
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    changes: Changes = None,
+    kind: KindOf = None,
+    repair: Repair = False,
+    category: Category = None,
+    side_px: SidePx = None,
+    block: Block = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train once for each fold and score on its images: mean and 95 % interval over the folds.
+
+    No group (patient, slide, block) is on both sides. Given again after an interruption, it goes on.
+
+    Example: lsm vision crossval --data images/ --model grid --folds 3
+    """
+    arm = recipe(model, changes or [], steps=steps, seed=seed)
+    folder = out or Path("out/vision") / f"{Path(model).stem}-folds"
+    annotated = Source(kind, repair, category, side_px, block).read(data)
+    with _show.progress(quiet=as_json) as bars:
+        rows = cross_validate(annotated, arm, folder, folds=folds, progress=RichReporter(bars))
+    facts = {"data": annotated.origin, "folds": folds, "seed": seed, **summarise(rows)}
+    save_json(folder / "results.json", facts | {"rows": rows})
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _tell_folds(facts)
+    _say(f"Detectors and results: {folder}")
+
+
+@app.command()
+def draw(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="New folder for the pictures.")],
+    most: Annotated[int | None, typer.Option(min=1, help="So many images, evenly spread; default: all.")] = None,
+    colour_by: Annotated[str, typer.Option(help="One colour for each: category, object.")] = "category",
+    labels: Annotated[bool, typer.Option(help="Names in the pictures.")] = True,
+    channels: Channels = "",
+    kind: KindOf = None,
+    repair: Repair = False,
+    category: Category = None,
+    side_px: SidePx = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw annotations into their images, to see what a detector would learn.
+
+    Example: lsm vision draw --data images/ --out pictures --most 20
+    """
+    folder = _show.new_folder(out)
+    look = _look(colour_by, channels, labels=labels)
+    annotated = Source(kind, repair, category, side_px).read(data)
+    chosen = np.unique(np.linspace(0, len(annotated) - 1, min(most or len(annotated), len(annotated))).round())
+    pictures = []
+    with _show.progress(quiet=as_json) as bars, RichReporter(bars).stage("drawing", len(chosen)) as stage:
+        for image in annotated.where(chosen.astype(np.int64)).images:
+            picture = draw_objects(image.pixels(), image.objects, annotated.categories, look=look)
+            pictures.append(str(save_png(picture, picture_path(folder, image.name))))
+            stage.advance()
+    if as_json:
+        typer.echo(json.dumps({"pictures": pictures, "objects": annotated.counts()}))
+        return
+    _say(f"{len(pictures)} pictures of {len(annotated)} images: {folder}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Annotations of one person.")],
+    second: Annotated[Path, typer.Argument(help="Annotations of the same images by another.")],
+    out: Annotated[Path, typer.Option(help="New folder for the report.")],
+    names: Annotated[str, typer.Option(help="Who they are, such as Ada,Bob.")] = "first,second",
+    kind: KindOf = None,
+    repair: Repair = False,
+    category: Category = None,
+    side_px: SidePx = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far two annotators agree: confusion matrix, Cohen's kappa, agreement on each category.
+
+    Example: lsm vision compare ada.json bob.json --names Ada,Bob --out agreement
+    """
+    folder = _show.new_folder(out)
+    who = words(names)
+    if len(who) != 2 or who[0] == who[1]:
+        raise InputError(f"'{names}' does not name two annotators.", hint="write such as --names Ada,Bob")
+    source = Source(kind, repair, category, side_px)
+    page = annotators_page(
+        source.read(first), source.read(second), names=(who[0], who[1]), rng=np.random.default_rng(0)
+    )
+    path = write_page(folder, page)
+    table = page.sections[0].table
+    agreement = {} if table is None else {row[0]: dict(zip(table.head[1:], row[1:], strict=True)) for row in table.rows}
+    if as_json:
+        typer.echo(json.dumps({"figures": dict(page.tiles), "agreement": agreement, "report": str(path)}))
+        return
+    for label, value in page.tiles.items():
+        _say(f"{label}: {value}")
+    for name, row in agreement.items():
+        _say(f"{name}: " + ", ".join(f"{key} {value}" for key, value in row.items()))
+    _say(f"Report: {path}")
+
+
+@app.command()
+def stages(
+    table: Annotated[Path, typer.Argument(help="CSV: time_h, and a column of counts for each stage.")],
+    out: Annotated[Path, typer.Option(help="New folder for the report.")],
+    without: Annotated[str, typer.Option(help="Columns to leave out, such as uninfected,leukocyte.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Draw how the shares of stages change over time, with intervals.
+
+    Example: lsm vision stages counts.csv --without uninfected --out stages
+    """
+    folder = _show.new_folder(out)
+    counted = StageCounts.from_csv(table)
+    counted = counted.without(words(without)) if words(without) else counted
+    path = write_page(folder, stages_page(counted, subject=table.stem))
+    if as_json:
+        shares = np.where(np.isnan(counted.shares()), None, counted.shares())
+        rows = [
+            {"time_h": time, "counts": row, "shares": share}
+            for time, row, share in zip(counted.time_h.tolist(), counted.counts.tolist(), shares.tolist(), strict=True)
+        ]
+        typer.echo(json.dumps({"categories": counted.categories, "times": rows, "report": str(path)}))
+        return
+    _say(f"{int(counted.counts.sum()):,} objects at {len(counted.time_h)} times.")
+    _say(f"Report: {path}")
+
+
+def _look(colour_by: str, channels: str, *, labels: bool) -> Look:
+    given = words(channels)
+    if not all(word.isdigit() for word in given):
+        raise InputError(f"'{channels}' does not name channels.", hint="write such as --channels 0,1,2")
+    table = {"colour_by": colour_by, "labels": labels, "channels": [int(word) for word in given]}
+    return Look.from_table(table, source="the option")
+
+
+def _tell_scores(scores: DetectionScores | None) -> None:
+    if scores is None:
+        _say("No images were held out, so nothing tells how good the detector is.")
+    else:
+        typer.echo(scores.as_table())
+
+
+def _tell_counts(told: Mapping[str, Predicted], categories: Sequence[str]) -> None:
+    used = [name for name in categories if any(name in each.counts for each in told.values())]
+    table = Table("image", *used, "all")
+    for name, each in told.items():
+        table.add_row(name, *(str(each.counts.get(kind, 0)) for kind in used), str(sum(each.counts.values())))
+    Console().print(table, markup=False)
+
+
+def _tell_folds(facts: Mapping[str, Any]) -> None:
+    heads = [f"masks: {name}" for name in ("mAP@0.5", "mAP", "mAR")] if facts["masks"] else []
+    table = Table("boxes: mAP@0.5", "mAP", "mAR", *heads)
+    keys = ("map_50", "map", "mar")
+    outlines = [_interval(facts["masks"][key]) for key in keys] if facts["masks"] else []
+    table.add_row(*(_interval(facts["boxes"][key]) for key in keys), *outlines)
+    Console().print(table)
+    by_category = Table("category", "AP@0.5", "labelled", "counted", "of the labelled, found", "count MAE an image")
+    for name, row in facts["categories"].items():
+        shares = ["-" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent")]
+        precise = "-" if row["ap_50"] is None else _interval(row["ap_50"])
+        by_category.add_row(name, precise, str(row["labelled"]), *shares, f"{row['count_mae']:.2f}")
+    Console().print(by_category, markup=False)
+    _say("Ranges are 95 % intervals over folds; folds share what they learnt from, which makes them too narrow.")
+
+
+def _interval(values: Sequence[float]) -> str:
+    middle, *ends = values
+    return f"{middle:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
+
+
+def _say(line: str) -> None:
+    Console().print(line, soft_wrap=True, markup=False, highlight=False)
