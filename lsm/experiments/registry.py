@@ -39,6 +39,7 @@ EXPERIMENTS = (
     Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 1.0),
     Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 1.0),
     Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 0.25),
+    Experiment("ferreira2023", "Cells named and counted from small images", "ferreira2023:run", 0.75),
     Experiment("hung2020", "Detectors of blood cells and nuclei, by folds", "detections:run", 6.0),
 )
 
