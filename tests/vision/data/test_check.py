@@ -30,7 +30,7 @@ def objects(*boxes: tuple[float, float, float, float], category: Sequence[int] =
 
 
 def image(name: str, seed: int, marked: Objects | None = None, *, group: str = "") -> AnnotatedImage:
-    return AnnotatedImage.of(name, field(seed), marked or objects((10, 10, 30, 30)), group=group)
+    return AnnotatedImage.of(name, field(seed), objects((10, 10, 30, 30)) if marked is None else marked, group=group)
 
 
 def a_set(*images: AnnotatedImage, origin: str = "the set") -> AnnotatedSet:

@@ -16,13 +16,14 @@ from PIL import Image
 from lsm.errors import LsmError
 from lsm.vision.data import read_annotations, read_pixels
 from lsm.vision.data.formats import READERS, Format
+from lsm.vision.data.rle import text_from_runs
 
 ROUNDS = 60
 
 
 def a_coco(folder: Path) -> Path:
     runs = {"size": [40, 60], "counts": [405, 10, 1985]}
-    text = {"size": [40, 60], "counts": "e<:f1"}
+    text = {"size": [40, 60], "counts": text_from_runs([405, 10, 1985])}
     base = {"image_id": 7, "category_id": 2, "bbox": [10, 5, 10, 10], "iscrowd": 0}
     polygon = [[10, 5, 20, 5, 20, 15]]
     return make.coco(
