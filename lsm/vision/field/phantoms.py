@@ -31,12 +31,13 @@ class PhantomConfig(Config):
     """Slides and the fields taken from each.
 
     smear: of every slide, but for its parasitaemia, which is drawn between the two limits, evenly in its logarithm.
-    slides, fields_per_slide: how many. first_slide: number of the first one; slides of different numbers differ.
+    slides, fields_per_slide: how many; fields of a slide do not overlap, so that no cell is met twice.
+    first_slide: number of the first one; slides of different numbers differ.
     defocus_um: standard deviation of the focus error of each field.
     stages: name infected cells by the parasite's stage. masks: give outlines beside boxes.
     """
 
-    smear: SmearConfig = SmearConfig(width_um=720.0, height_um=480.0, monolayer_per_mm2=4500.0)
+    smear: SmearConfig = SmearConfig(width_um=1000.0, height_um=800.0, monolayer_per_mm2=4500.0)
     slides: Annotated[int, Gt(0)] = 20
     fields_per_slide: Annotated[int, Gt(0)] = 4
     first_slide: Annotated[int, Ge(0)] = 0
@@ -50,15 +51,23 @@ class PhantomConfig(Config):
 class Phantoms:
     """Scenes of procedural smears as a given imaging system takes them.
 
-    Raises ConfigError for a smear that is smaller than a field.
+    Raises ConfigError for a smear on which so many fields do not lie side by side.
     """
 
     def __init__(self, config: PhantomConfig, system: ImagingSystem) -> None:
-        smallest = min(config.smear.width_um, config.smear.height_um)
-        if smallest < system.field_um:
+        self._field_um = system.camera_px * system.camera_pixel_um
+        # beyond the field, the margin of the computation lies on the smear too
+        self._rim_um = (system.field_um - self._field_um) / 2
+        self._places = [
+            int(max(0.0, extent - 2 * self._rim_um) / self._field_um + 1e-9)
+            for extent in (config.smear.width_um, config.smear.height_um)
+        ]
+        if self._places[0] * self._places[1] < config.fields_per_slide:
             raise ConfigError(
-                f"A smear of {smallest:g} um is smaller than a field of {system.field_um:g} um with its margin.",
-                hint="enlarge smear.width_um and smear.height_um",
+                f"A smear of {config.smear.width_um:g} x {config.smear.height_um:g} um holds "
+                f"{self._places[0]} x {self._places[1]} fields of {self._field_um:g} um side by side, not "
+                f"{config.fields_per_slide}.",
+                hint="lower fields_per_slide, or enlarge smear.width_um and smear.height_um",
             )
         if config.parasitaemia[0] > config.parasitaemia[1]:
             raise ConfigError(
@@ -86,15 +95,9 @@ class Phantoms:
 
     def scene(self, number: int) -> Scene:
         """Raises InputError for a number that is not there."""
-        if not 0 <= number < len(self):
-            raise InputError(f"There is no field {number}.", hint=f"there are {len(self)}, counted from 0")
-        slide = self.config.first_slide + number // self.config.fields_per_slide
-        place = number % self.config.fields_per_slide
+        slide, place = self._place(number)
         smear = _smear(self.config.smear, self.config.parasitaemia, self.config.seed, slide)
-        rng = np.random.default_rng([self.config.seed, 1, slide, place])
-        half_um = self.system.field_um / 2
-        width_um, height_um = smear.extent_um
-        x_um, y_um = rng.uniform(half_um, width_um - half_um), rng.uniform(half_um, height_um - half_um)
+        x_um, y_um = self.centre_um(number)
         system = self.system
         transmission = smear.transmission(
             x_um=x_um,
@@ -110,8 +113,30 @@ class Phantoms:
             transmission=transmission,
             size=(side, side),
             objects=_Marks(smear, system, (x_um, y_um), self.config).objects(),
-            defocus_um=float(rng.normal(0.0, self.config.defocus_um)),
+            defocus_um=float(self._rng(slide, 2, place).normal(0.0, self.config.defocus_um)),
         )
+
+    def centre_um(self, number: int) -> tuple[float, float]:
+        """Middle of a field on its slide: one of a grid that is laid over the slide at random."""
+        slide, place = self._place(number)
+        rng, smear = self._rng(slide, 1), self.config.smear
+        chosen = int(rng.permutation(self._places[0] * self._places[1])[place])
+        cell = chosen % self._places[0], chosen // self._places[0]
+        middles = []
+        for k, count, extent in zip(cell, self._places, (smear.width_um, smear.height_um), strict=True):
+            room_um = max(0.0, extent - 2 * self._rim_um - count * self._field_um)
+            middles.append(float(self._rim_um + rng.uniform(0, room_um) + (k + 0.5) * self._field_um))
+        return middles[0], middles[1]
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """Slide, and number of the field on it."""
+        if not 0 <= number < len(self):
+            raise InputError(f"There is no field {number}.", hint=f"there are {len(self)}, counted from 0")
+        slide, place = divmod(number, self.config.fields_per_slide)
+        return self.config.first_slide + slide, place
+
+    def _rng(self, slide: int, *purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.config.seed, slide, *purpose])
 
 
 class _Slide(ProceduralSmear):
@@ -136,7 +161,7 @@ class _Slide(ProceduralSmear):
 
 @lru_cache(maxsize=4)
 def _smear(config: SmearConfig, parasitaemia: tuple[float, float], seed: int, slide: int) -> _Slide:
-    rng = np.random.default_rng([seed, 0, slide])
+    rng = np.random.default_rng([seed, slide, 0])
     low, high = np.log(parasitaemia)
     drawn = config.model_copy(update={"parasitaemia": float(np.exp(rng.uniform(low, high)))})
     return _Slide(drawn, int(rng.integers(2**31)))

@@ -1,5 +1,7 @@
 """Fields before they are imaged: marks lie where the cells are, whole, cut or left out."""
 
+import math
+
 import numpy as np
 import pytest
 from field_phantoms import RIG, phantoms, photograph
@@ -106,6 +108,19 @@ def test_each_phantom_field_is_the_same_by_its_number_and_names_its_slide():
         one.scene(4)
 
 
+def test_no_part_of_a_slide_is_met_in_two_fields():
+    found = phantoms(slides=2, fields_per_slide=6)
+    for slide in range(2):
+        seen = np.zeros((121, 161), dtype=int)
+        for number in range(6 * slide, 6 * slide + 6):
+            x_um, y_um = found.centre_um(number)
+            # pixels of 1 um that lie in the field of 48 um as a whole
+            seen[math.ceil(y_um - 24) : math.floor(y_um + 24), math.ceil(x_um - 24) : math.floor(x_um + 24)] += 1
+        assert seen.max() == 1
+        assert seen.sum() > 6 * 46**2
+    assert found.centre_um(0) != found.centre_um(6)
+
+
 def test_phantoms_name_infection_or_stage():
     healthy = phantoms(parasitaemia=(1e-9, 1e-9)).scene(0).objects.category
     sick = phantoms(parasitaemia=(1.0, 1.0)).scene(0).objects.category
@@ -121,8 +136,10 @@ def test_phantoms_name_infection_or_stage():
 
 
 def test_impossible_phantoms_are_refused():
-    with pytest.raises(ConfigError, match="smaller than a field"):
-        phantoms(smear={"width_um": 50.0, "height_um": 100.0})
+    with pytest.raises(ConfigError, match="holds 3 x 2 fields of 48 um side by side, not 7"):
+        phantoms(fields_per_slide=7)
+    with pytest.raises(ConfigError, match="holds 0 x 1 fields"):
+        phantoms(smear={"width_um": 50.0, "height_um": 100.0}, fields_per_slide=1)
     with pytest.raises(ConfigError, match=r"runs from 0\.5 to 0\.1"):
         phantoms(parasitaemia=(0.5, 0.1))
 
