@@ -41,6 +41,7 @@ EXPERIMENTS = (
     Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 0.25),
     Experiment("ferreira2023", "Cells named and counted from small images", "ferreira2023:run", 0.75),
     Experiment("hung2020", "Detectors of blood cells and nuclei, by folds", "detections:run", 6.0),
+    Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 0.9),
 )
 
 
