@@ -5,6 +5,7 @@ Nothing is downloaded, and nothing in a file is run: pickles are read for tensor
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,10 @@ def _safetensors(path: Path) -> Mapping[str, Tensor]:
 
 def _pickled(path: Path) -> Mapping[str, Any]:
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # that a pickle is of an unusual protocol matters to nobody whose weights were read
+            warnings.simplefilter("ignore", UserWarning)
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WrongFormat(
             f"{path} is damaged, or holds more than weights and was not read on.",

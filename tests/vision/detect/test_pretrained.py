@@ -148,7 +148,7 @@ def test_a_grey_image_in_any_number_of_channels_gives_the_same():
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"norm": "group"}, "norms"), ({"norm": "frozen", "backbone": "resnet18"}, "layer1")],
+    [({"norm": "group"}, "norms"), ({"norm": "frozen", "backbone": "resnet18"}, r"layer2\.0\.downsample")],
 )
 def test_a_network_that_cannot_use_it_is_refused(mask_file: Path, options: dict, says: str):
     network = FasterRcnnConfig.from_table(options | {"head_width": 8}).build(ring_facts())
