@@ -21,6 +21,9 @@ class ImageFinder:
 
     def find(self, named: str) -> Path | None:
         """The file of that path or name, or of that name with another ending of an image; None where there is none."""
+        if os.path.isabs(named) and os.path.isfile(named):
+            return Path(named)
+        # some programs write /images/a.png for a file in images beside the annotations
         relative = named.replace("\\", "/").lstrip("/")
         for candidate in (relative, PurePosixPath(relative).name):
             for folder in self._folders if candidate else ():
