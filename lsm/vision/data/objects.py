@@ -1,6 +1,6 @@
 """Images with marked objects, whatever format the marks came in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -182,6 +182,19 @@ class AnnotatedSet:
     def with_channels(self, channels: int) -> "AnnotatedSet":
         """The set with as many channels in every image, where greys and colours are mixed; see `AnnotatedImage`."""
         return replace(self, images=tuple(replace(image, channels=channels) for image in self.images))
+
+    def renamed(self, names: Mapping[str, str]) -> "AnnotatedSet":
+        """The set with other names for some categories; those of one name become one. Raises InputError."""
+        if unknown := sorted(set(names) - set(self.categories)):
+            raise InputError(f"The set has no category {unknown[0]}.", hint=f"it has {', '.join(self.categories)}")
+        new = [names.get(name, name) for name in self.categories]
+        categories = tuple(dict.fromkeys(new))
+        places = np.array([categories.index(name) for name in new])
+        images = tuple(
+            replace(image, objects=replace(image.objects, category=places[image.objects.category]))
+            for image in self.images
+        )
+        return replace(self, images=images, categories=categories)
 
     @property
     def has_masks(self) -> bool:

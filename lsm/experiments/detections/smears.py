@@ -1,0 +1,96 @@
+"""Blood films under a strong objective, computed: every red cell, white cell and platelet with its exact outline."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Gt
+
+from lsm.config import Config
+from lsm.optics import ImagingSystem
+from lsm.samples import SmearConfig
+from lsm.sensing.config import ExposureConfig
+from lsm.twin import GridBoardConfig, TwinConfig
+from lsm.vision.data.formats import WRITERS, Format
+from lsm.vision.field import (
+    INFECTED,
+    FieldLight,
+    FieldLightConfig,
+    FreshFields,
+    PhantomConfig,
+    Phantoms,
+    annotated_fields,
+)
+
+ANNOTATIONS = "annotations.json"
+
+
+class SmearImages(Config):
+    """Bright-field images of computed films, each of a film of its own.
+
+    side_px, pixel_um: the camera's, at the sample. The defaults give images as Pfeil et al. describe theirs: 1000 pixels
+    wide, with 150 to 200 red cells, 2 to 4 white cells and 10 to 15 platelets, which are about 25 pixels wide.
+    """
+
+    images: Annotated[int, Gt(0)] = 40
+    side_px: Annotated[int, Gt(0)] = 1000
+    pixel_um: Annotated[float, Gt(0)] = 0.12
+    na: Annotated[float, Gt(0)] = 0.5
+    defocus_um: Annotated[float, Gt(0)] = 0.3
+    smear: SmearConfig = SmearConfig(
+        width_um=400.0,
+        height_um=400.0,
+        parasitaemia=0.01,
+        monolayer_per_mm2=14000.0,
+        thick_factor=1.0,
+        density_spread=0.0,
+        holes_per_mm2=0.0,
+        precipitate_per_mm2=0.0,
+        white_per_red=0.018,
+        platelets_per_red=0.07,
+    )
+    seed: int = 0
+
+
+def smear_images(config: SmearImages, cache: Path) -> Path:
+    """The annotations of the images below `cache`, in COCO's format; computed where they are not there."""
+    folder = cache / f"smears-{config.digest()}"
+    if not (folder / ANNOTATIONS).is_file():
+        part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        part.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(config, part)
+            if not folder.exists():
+                os.replace(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return folder / ANNOTATIONS
+
+
+def _write(config: SmearImages, folder: Path) -> None:
+    margin = 12
+    system = ImagingSystem(
+        na=config.na,
+        sample_px=config.side_px + 2 * margin,
+        margin_px=margin,
+        sample_pixel_um=config.pixel_um,
+        camera_pixel_um=config.pixel_um,
+    )
+    # nine LEDs near the axis: a bright field, coherent in part
+    rig = TwinConfig(system=system, led_board=GridBoardConfig(rows=3, columns=3))
+    films = PhantomConfig(
+        smear=config.smear,
+        slides=config.images,
+        fields_per_slide=1,
+        parasitaemia=(config.smear.parasitaemia, config.smear.parasitaemia),
+        defocus_um=config.defocus_um,
+        seed=config.seed,
+    )
+    fields = FreshFields(Phantoms(films, system), rig)
+    generator = torch.Generator().manual_seed(config.seed)
+    light = FieldLight(rig, FieldLightConfig(kind="bright field"), ExposureConfig(), generator)
+    light.freeze(fields, range(min(4, len(fields))))
+    data = annotated_fields(light, fields, generator).renamed({INFECTED: "red cell"})
+    WRITERS[Format.COCO](data, folder / ANNOTATIONS)
