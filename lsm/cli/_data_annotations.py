@@ -58,7 +58,7 @@ class Wishes:
             "--side-px": self.side_px is not None,
         }
 
-    def read(self, path: Path, found: list[Finding]) -> AnnotatedSet:
+    def read(self, path: Path, found: list[Finding], *, pixels: bool = True) -> AnnotatedSet:
         """The set of a path. Findings, such as of what was mended, are added to `found`."""
         if self.kind is not Kind.AUTO and self.kind.annotated is None:
             raise InputError(
@@ -68,6 +68,7 @@ class Wishes:
             path,
             self.kind.annotated or AUTO,
             repair=self.repair,
+            pixels=pixels,
             tell=found.append,
             images=self.images,
             categories=tuple(name.strip() for name in self.categories.split(",")) if self.categories else None,
@@ -133,7 +134,8 @@ def check_paths(paths: Sequence[Path], wishes: Wishes, block: int | None, progre
     """The sets of the paths, and what is wrong in each and between them. Raises what the readers raise."""
     result = Checked()
     for path in paths:
-        data = wishes.read(path, result.found)
+        # the check reads all pixels, once is enough
+        data = wishes.read(path, result.found, pixels=False)
         result.parts.append(data if block is None else blocks(data, block))
     result.found.extend(check(result.parts[0], others=result.parts[1:], progress=progress))
     return result

@@ -142,3 +142,14 @@ def test_blocks_of_neighbours_are_groups(tmp_path: Path, capsys: pytest.CaptureF
     facts = told(capsys, "check", *parts, "--blocks", "10", code=1)
     assert [each["kind"] for each in facts["findings"]] == ["group-across"]
     assert told(capsys, "check", *parts, "--blocks", "4")["errors"] == 0
+
+
+def test_an_image_that_is_damaged_behind_its_header_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = voc(tmp_path / "set", (1, 1, 10, 10))
+    voc(source, (1, 1, 20, 20), name="b", seed=1)
+    file = source / "JPEGImages/b.jpg"
+    file.write_bytes(file.read_bytes()[:-500])
+    facts = told(capsys, "check", str(source), code=1)
+    assert [(each["kind"], each["images"]) for each in facts["findings"]] == [("image-unreadable", ["b.jpg"])]
+    converted = told(capsys, "convert", str(source), str(tmp_path / "out.json"), "--repair")
+    assert converted["images"] == 1

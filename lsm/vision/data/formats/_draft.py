@@ -30,7 +30,8 @@ _REPAIR = "mend the annotations, or read them with repair, which"
 class ReadOptions:
     """What the caller knows, and how faults are met.
 
-    repair: mend or leave out what is wrong and tell it, rather than refuse the set; all pixels are read once.
+    repair: mend or leave out what is wrong and tell it, rather than refuse the set. pixels: repair also reads all
+    pixels once, and leaves out images that are damaged behind a sound header.
     tell: hears of every finding. images: where the images are, if not beside or below the annotations.
     categories: names and order to use, such as those of the training set; others are unknown. For files that give
     numbers, the name of each number. side_px: side of the box around a point.
@@ -38,6 +39,7 @@ class ReadOptions:
     """
 
     repair: bool = False
+    pixels: bool = True
     tell: Tell = tell_nobody
     images: Path | None = None
     categories: tuple[str, ...] | None = None
@@ -143,7 +145,7 @@ def _size(draft: Draft, options: ReadOptions) -> tuple[int, int] | None:
         return int(height), int(width)
     try:
         _, height, width = read_shape(draft.source)
-        if options.repair:
+        if options.repair and options.pixels:
             read_pixels(draft.source)
     except (FileMissing, WrongFormat) as fault:
         options.met(error("image-unreadable", fault.message, leave_out, draft.name), type(fault))
