@@ -75,7 +75,7 @@ class DetectLightConfig(Config):
     def quick(self, seeds: int | None = None) -> "DetectLightConfig":
         """A form that takes half a minute: bright field and one learned light, few fields, short trainings.
 
-        So few cells tell a rate of 1e-3 false positives at the most, and so short a training no figure at all.
+        So few cells tell no rate of 1e-3 false positives, and so short a training no figure at all.
         """
         kept = [name for name in self.arms if self.arms[name].pupil is None]
         chosen = [kept[0], next((name for name in kept if self.arms[name].kind == "learned"), kept[-1])]
@@ -84,7 +84,7 @@ class DetectLightConfig(Config):
             update={
                 "seeds": seeds or 1,
                 "train": self.train.model_copy(update={"slides": 6, "fields_per_slide": 2}),
-                "test": self.test.model_copy(update={"slides": 6, "fields_per_slide": 2}),
+                "test": self.test.model_copy(update={"slides": 6, "fields_per_slide": 2, "parasitaemia": (0.1, 0.1)}),
                 "arms": arms,
                 "pairs": tuple(pair for pair in self.pairs if {pair.of, pair.minus} <= set(arms)),
                 "model": self.model.model_copy(update={"width": min(self.model.width, 16)}),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lsm.errors import LimitExceeded
 from lsm.experiments.detect_light.config import DetectLightConfig
@@ -24,7 +25,10 @@ from lsm.illum import LEVELS, Drive, compile_light
 from lsm.illum.pattern import GREEN
 from lsm.sensing.picture import draw_light, save_picture
 from lsm.sensing.progress import Reporter
-from lsm.vision.field import FieldModel, LedFields, Phantoms
+from lsm.vision.field import FieldModel, LedFields, Phantoms, annotated_fields, counting_thresholds
+
+_COUNTED = 40
+"""Training fields on which the kept detector's thresholds are set."""
 
 
 def run(
@@ -85,7 +89,12 @@ def _keep_lights(
     if learned is not None:
         made = {"arm": learned, "data": fields.origin, "design": config.digest()}
         models[learned].light.file(made).save(out / "light.json")
-        models[learned].detector().save(out / "detector.safetensors")
+        detector = models[learned].detector()
+        some = range(0, len(fields), max(1, len(fields) // _COUNTED))
+        noise = torch.Generator().manual_seed(config.seed)
+        shown = annotated_fields(models[learned].light, fields, noise, numbers=some)
+        detector.thresholds = counting_thresholds(detector, shown)
+        detector.save(out / "detector.safetensors")
     board = config.rig.led_board.board()
     images = np.stack(list(pictured(list(models.values()), config)))
     duties = np.stack([model.light.duty()[0].detach().numpy() for model in models.values()])

@@ -53,7 +53,9 @@ class FieldLightConfig(Config):
 
     kind: "file" shows the captures of a light file, "model" the learned patterns of a design (see `model_duty`).
     source: path of that file; name or folder of that model.
-    captures: learned patterns, each a capture. start: LEDs that are bright when learning begins.
+    captures: learned patterns, each a capture. start: LEDs that are bright when learning begins; start_logit,
+    start_noise: how bright, and its scatter, see `IlluminationConfig`. The few LEDs of the bright field outshine all
+    others, so that a light that begins with much of them is slow to leave it.
     with_bright: take a bright-field capture too, before the others.
     bits, max_ma: what the board can show, see `IlluminationConfig`.
     pupil: learned with the light; None for the objective as it is.
@@ -63,6 +65,7 @@ class FieldLightConfig(Config):
     source: str = ""
     captures: Annotated[int, Ge(1), Le(4)] = 1
     start: Start = "annulus"
+    start_logit: Annotated[float, Gt(0)] = 2.5
     start_noise: Annotated[float, Ge(0)] = 0.5
     with_bright: bool = False
     bits: Annotated[int, Ge(1), Le(8)] = 8
@@ -102,7 +105,12 @@ class FieldLight(nn.Module):
         na = rig.system.na
         starts = (config.start,) * config.captures if config.kind == "learned" else ()
         settings = IlluminationConfig(
-            starts=starts, start_noise=config.start_noise, bright_na=na, bits=config.bits, max_ma=config.max_ma
+            starts=starts,
+            start_logit=config.start_logit,
+            start_noise=config.start_noise,
+            bright_na=na,
+            bits=config.bits,
+            max_ma=config.max_ma,
         )
         given = _given(self.light.board, config, settings)
         self.illumination = IlluminationLayer(self.light.board, settings, generator, given=given)

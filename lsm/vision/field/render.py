@@ -130,8 +130,8 @@ def _one_tile(sample: np.ndarray | None, number: int, system: ImagingSystem) -> 
 class LedFields:
     """Fields as LED stacks in a folder: one HDF5 stack file for each, and one file for what is marked in all.
 
-    The folder is named by a digest of all that makes the stacks, and is there whole or not at all. Stacks that were
-    read are kept in memory as float16, off by at most 2^-11 of themselves, up to `memory_mb` together.
+    The folder is named by a digest of all that makes the stacks, and is there whole or not at all. What was read is
+    kept in memory up to `memory_mb`, stacks as float16, off by at most 2^-11 of themselves.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class LedFields:
         self.categories = categories
         self.origin = origin
         self._memory: dict[int, Float16[np.ndarray, "led y x"]] = {}
+        self._samples: dict[int, tuple[Complex64[Tensor, "y x"], float]] = {}
         self._room = memory_mb * 2**20
 
     @classmethod
@@ -188,15 +189,25 @@ class LedFields:
         images = self._memory.get(number)
         if images is None:
             images = self._held(number).images[:, :rows, :columns].astype(np.float16)
-            if images.nbytes <= self._room:
+            if self._keeps(images.nbytes):
                 self._memory[number] = images
-                self._room -= images.nbytes
         return torch.from_numpy(images[:, *inside].astype(np.float32))
 
     def sample(self, number: int) -> tuple[Complex64[Tensor, "y x"], float]:
         """Transmission and distance from focus of a field. Raises WrongFormat where it was computed in tiles."""
-        held = self._held(number)
-        return _one_tile(held.truth, number, self.rig.system), held.defocus_um
+        sample = self._samples.get(number)
+        if sample is None:
+            held = self._held(number)
+            sample = _one_tile(held.truth, number, self.rig.system), held.defocus_um
+            if self._keeps(sample[0].nbytes):
+                self._samples[number] = sample
+        return sample
+
+    def _keeps(self, size: int) -> bool:
+        """Whether there is room for so many bytes, which are then taken."""
+        fits = size <= self._room
+        self._room -= size if fits else 0
+        return fits
 
     def _held(self, number: int) -> LedStack:
         try:
