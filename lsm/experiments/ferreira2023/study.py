@@ -39,6 +39,7 @@ class Study:
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._data = {name: data_folder(task.crops) for name, task in config.tasks.items()}
         self.crops: dict[str, CropSet] = {}
+        self._named: dict[tuple[str, str], ClassScores] = {}
 
     def run(self, workers: int, progress: Reporter) -> None:
         """Make the crops and train what has no row yet, seed by seed. Raises LsmError naming what failed."""
@@ -82,7 +83,11 @@ class Study:
         crops, said = self.crops[name], self.said(name, arm).probability
         if said is None or crops.category is None:
             raise InputError(f"The task '{name}' has no classes.", hint="ask for its counts")
-        return score_classes(said.mean(axis=0), crops.category, crops.categories, crops.units())
+        if (name, arm) not in self._named:
+            # a thousand draws of many classes take seconds, and tables and picture both ask
+            found = score_classes(said.mean(axis=0), crops.category, crops.categories, crops.units())
+            self._named[name, arm] = found
+        return self._named[name, arm]
 
     def _seeds(self) -> range:
         return range(self.config.first_seed, self.config.first_seed + self.config.seeds)

@@ -15,7 +15,7 @@ from lsm.vision.classify.picture import STYLE, confusion_panel, count_panel, dra
 def made(classes: int, *, n: int = 200) -> ClassScores:
     rng = np.random.default_rng(0)
     category = rng.integers(0, classes, n)
-    odds = rng.random((n, classes)) + 0.8 * np.eye(classes)[category]
+    odds = rng.random((n, classes)) + 0.3 * np.eye(classes)[category]
     return score_classes(odds, category, tuple(f"class {k}" for k in range(classes)), np.arange(n) // 4, draws=20)
 
 
