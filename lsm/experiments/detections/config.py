@@ -8,19 +8,22 @@ from pydantic import Field, model_validator
 
 from lsm.config import Config
 from lsm.errors import ConfigError
+from lsm.experiments.detections.smears import SmearImages
 from lsm.vision.detect import FitConfig, ModelConfig, model_of
+from lsm.vision.field import Disturbance
 
 
 class SetConfig(Config):
     """Which images.
 
-    name: a set below LSM_DATA, or "folder" for the annotations at `path`.
+    name: a set below LSM_DATA, "folder" for the annotations at `path`, or "smears" for computed ones.
     block: so many neighbouring numbers are one group, as fields of one slide are likely to be; 0 leaves groups as read.
     channels: of every image, where greys and colours are mixed. images: so many, evenly spread; 0 takes all.
     """
 
-    name: Literal["bccd", "dsb2018", "folder"]
+    name: Literal["bccd", "dsb2018", "folder", "smears"]
     path: Path | None = None
+    smears: SmearImages = SmearImages()
     block: Annotated[int, Ge(0)] = 0
     channels: Annotated[int, Gt(0)] | None = None
     images: Annotated[int, Ge(0)] = 0
@@ -61,7 +64,7 @@ class DetectionStudy(Config):
     """One set, divided into folds by groups, and the detectors that learn on all folds but one.
 
     seeds: partitions and trainings, from `first_seed` on. strata: share out images of the same kind evenly, where the
-    set names kinds.
+    set names kinds. disturbed: ways in which the images held out are made worse, each scored by itself.
     """
 
     data: SetConfig
@@ -69,6 +72,7 @@ class DetectionStudy(Config):
     seeds: Annotated[int, Gt(0)] = 1
     first_seed: Annotated[int, Ge(0)] = 1
     arms: dict[str, ArmConfig]
+    disturbed: tuple[Disturbance, ...] = ()
     published: tuple[Published, ...] = ()
 
 
@@ -99,8 +103,9 @@ class DetectionsConfig(Config):
                     hint="name studies and arms that are there",
                 )
             short = {arm: self._short_arm(study.arms[arm]) for arm in arms}
-            data = study.data.model_copy(update={"images": self.quick.images})
-            update = {"arms": short, "data": data, "folds": self.quick.folds, "seeds": 1}
+            smears = study.data.smears.model_copy(update={"images": self.quick.images})
+            data = study.data.model_copy(update={"images": self.quick.images, "smears": smears})
+            update = {"arms": short, "data": data, "folds": self.quick.folds, "seeds": 1, "disturbed": ()}
             kept[name] = study.model_copy(update=update)
         return kept
 

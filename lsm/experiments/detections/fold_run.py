@@ -12,16 +12,22 @@ from lsm.config import Config
 from lsm.experiments.detections.config import ArmConfig, SetConfig
 from lsm.experiments.detections.sets import open_fold
 from lsm.vision.detect import Detector
+from lsm.vision.field import Disturbance, disturbed
 
 
 class FoldJob(Config):
-    """seed: of the partition, the first weights and the training. out: folder of the detectors and checkpoints."""
+    """seed: of the partition, the first weights and the training. out: folder of the detectors and checkpoints.
+
+    cache: folder of computed images.
+    """
 
     data: SetConfig
     arm: ArmConfig
     folds: Annotated[int, Gt(1)]
     fold: Annotated[int, Ge(0)]
     seed: Annotated[int, Ge(0)]
+    disturbed: tuple[Disturbance, ...] = ()
+    cache: Path
     out: Path
 
 
@@ -33,23 +39,28 @@ def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
     job = FoldJob.from_table(arguments, source="the job")
     torch.set_num_threads(1)
     started = time.process_time()
-    learnt, held_out = open_fold(job.data, folds=job.folds, seed=job.seed, fold=job.fold)
+    learnt, held_out = open_fold(job.data, job.cache, folds=job.folds, seed=job.seed, fold=job.fold)
     detector = Detector.of(job.arm.built(), learnt, seed=job.seed)
-    name = job.model_copy(update={"out": Path()}).digest()
+    name = job.model_copy(update={"out": Path(), "cache": Path()}).digest()
     checkpoint = job.out / f"{name}.checkpoint"
     fit = job.arm.fit.model_copy(update={"seed": job.seed})
     record = detector.fit(learnt, fit=fit, checkpoint=checkpoint)
     learning_s = time.process_time() - started
     scores = detector.evaluate(held_out)
+    searching_s = time.process_time() - started - learning_s
     detector.save(job.out / f"{name}.safetensors")
     checkpoint.unlink(missing_ok=True)
     return {
         "scores": scores.model_dump(mode="json"),
+        "disturbed": {
+            str(how): detector.evaluate(disturbed(held_out, how, seed=job.seed)).model_dump(mode="json")
+            for how in job.disturbed
+        },
         "thresholds": record.thresholds,
         "losses": [record.losses[0], record.losses[-1]],
         "parameters": sum(value.numel() for value in detector.network.parameters()),
         "detector": f"{name}.safetensors",
         "learning_s": round(learning_s, 1),
-        "searching_s": round(time.process_time() - started - learning_s, 1),
+        "searching_s": round(searching_s, 1),
         "commit": this_machine().commit,
     }

@@ -13,6 +13,7 @@ from lsm.experiments.detections.sets import open_set
 from lsm.experiments.detections.tables import as_markdown, bars
 from lsm.experiments.jobs import Job, finish
 from lsm.sensing.progress import Reporter
+from lsm.vision.data import AnnotatedSet
 
 Row = Mapping[str, Any]
 
@@ -30,8 +31,10 @@ def run(
     for name, study in (settings.short() if quick else settings.studies).items():
         chosen = study if seeds is None else study.model_copy(update={"seeds": seeds})
         folder = out / ("quick" if quick else "") / name
-        rows = finish(_jobs(chosen, folder), folder / "table.jsonl", workers=workers, progress=progress)
-        studied[name] = _summary(chosen, rows)
+        # once, before several workers ask for it at the same time
+        data = open_set(chosen.data, out / "cache")
+        rows = finish(_jobs(chosen, folder, out / "cache"), folder / "table.jsonl", workers=workers, progress=progress)
+        studied[name] = _summary(chosen, data, rows)
         bars(studied[name]).savefig(out / f"{name}.png", dpi=130)
     (out / "table.md").write_text(as_markdown(studied), encoding="utf-8")
     return {"studies": studied, "config": settings.model_dump(mode="json")}
@@ -45,19 +48,25 @@ def _trainings(study: DetectionStudy) -> list[tuple[int, int]]:
     return [(study.first_seed + k, fold) for k in range(study.seeds) for fold in range(study.folds)]
 
 
-def _jobs(study: DetectionStudy, folder: Path) -> list[Job]:
+def _jobs(study: DetectionStudy, folder: Path, cache: Path) -> list[Job]:
     jobs = []
     for seed, fold in _trainings(study):
         for name, arm in study.arms.items():
             job = FoldJob(
-                data=study.data, arm=arm, folds=study.folds, fold=fold, seed=seed, out=(folder / "kept").resolve()
+                data=study.data,
+                arm=arm,
+                folds=study.folds,
+                fold=fold,
+                seed=seed,
+                disturbed=study.disturbed,
+                cache=cache.resolve(),
+                out=(folder / "kept").resolve(),
             )
             jobs.append(Job(_key(name, seed, fold), run_fold, job.model_dump(mode="json")))
     return jobs
 
 
-def _summary(study: DetectionStudy, rows: Mapping[str, Row]) -> dict[str, Any]:
-    data = open_set(study.data)
+def _summary(study: DetectionStudy, data: AnnotatedSet, rows: Mapping[str, Row]) -> dict[str, Any]:
     groups = len({image.group or image.name for image in data.images})
     return {
         "source": data.origin,
@@ -79,22 +88,33 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     Intervals are Student's, over folds and seeds; folds share what they learnt from, which makes them too narrow.
     """
     scores = [row["scores"] for row in rows]
-    boxes = {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")}
-    masks = [each["masks"] for each in scores]
-    outlines = None
-    if all(masks):
-        outlines = {key: interval([each[key] for each in masks]) for key in ("map", "map_50", "mar")}
+    worse = {how: [row["disturbed"][how] for row in rows] for how in rows[0]["disturbed"]}
     categories = {name: _category([each["categories"][name] for each in scores]) for name in scores[0]["categories"]}
     return {
-        "boxes": boxes,
-        "masks": outlines,
+        **precision(scores),
         "categories": categories,
+        "disturbed": {how: precision(each) | {"counted": counted(each)} for how, each in worse.items()},
         "parameters": rows[0]["parameters"],
         "learning_s": round(float(np.median([row["learning_s"] for row in rows])), 1),
         "searching_s_per_image": round(
             float(np.sum([row["searching_s"] for row in rows]) / np.sum([each["images"] for each in scores])), 3
         ),
     }
+
+
+def precision(scores: Sequence[Row]) -> dict[str, Any]:
+    """Intervals of the scores of boxes and, where all have them, of masks."""
+    boxes = {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")}
+    masks = [each["masks"] for each in scores]
+    if not all(masks):
+        return {"boxes": boxes, "masks": None}
+    return {"boxes": boxes, "masks": {key: interval([each[key] for each in masks]) for key in ("map", "map_50", "mar")}}
+
+
+def counted(scores: Sequence[Row]) -> dict[str, float | None]:
+    """For each category the detections in per cent of what is marked."""
+    found = {name: _category([each["categories"][name] for each in scores]) for name in scores[0]["categories"]}
+    return {name: each["counted_percent"] for name, each in found.items()}
 
 
 def interval(values: Sequence[float]) -> list[float]:

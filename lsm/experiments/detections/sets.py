@@ -8,6 +8,7 @@ import numpy as np
 
 from lsm.errors import FileMissing
 from lsm.experiments.detections.config import SetConfig
+from lsm.experiments.detections.smears import smear_images
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.data.formats import read_annotations
 from lsm.vision.data.splits import blocks, k_folds
@@ -15,10 +16,14 @@ from lsm.vision.data.splits import blocks, k_folds
 _PLACES = {"bccd": "bccd/BCCD", "dsb2018": "dsb2018_nuclei"}
 
 
-def open_set(config: SetConfig) -> AnnotatedSet:
-    """The images, with their groups. Boxes that cannot be right are left out. Raises FileMissing or WrongFormat."""
+def open_set(config: SetConfig, cache: Path) -> AnnotatedSet:
+    """The images, with their groups. Boxes that cannot be right are left out.
+
+    cache: folder of what has to be computed first. Raises FileMissing or WrongFormat.
+    """
     category = {"category": "nucleus"} if config.name == "dsb2018" else {}
-    data = read_annotations(_place(config), repair=True, **category)
+    place = smear_images(config.smears, cache) if config.name == "smears" else _place(config)
+    data = read_annotations(place, repair=True, **category)
     if config.block:
         data = blocks(data, config.block)
     if config.channels is not None:
@@ -28,9 +33,9 @@ def open_set(config: SetConfig) -> AnnotatedSet:
     return data
 
 
-def open_fold(config: SetConfig, *, folds: int, seed: int, fold: int) -> tuple[AnnotatedSet, AnnotatedSet]:
+def open_fold(config: SetConfig, cache: Path, *, folds: int, seed: int, fold: int) -> tuple[AnnotatedSet, AnnotatedSet]:
     """(to learn from, held out): groups are on one side, kinds of images shared out evenly."""
-    data = open_set(config)
+    data = open_set(config, cache)
     return k_folds(data, folds, seed, strata=kinds(config, data))[fold]
 
 

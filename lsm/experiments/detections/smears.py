@@ -11,7 +11,7 @@ from annotated_types import Gt
 from lsm.config import Config
 from lsm.optics import ImagingSystem
 from lsm.samples import SmearConfig
-from lsm.sensing.config import ExposureConfig
+from lsm.sensing.capture import ExposureConfig
 from lsm.twin import GridBoardConfig, TwinConfig
 from lsm.vision.data.formats import WRITERS, Format
 from lsm.vision.field import (
@@ -30,8 +30,8 @@ ANNOTATIONS = "annotations.json"
 class SmearImages(Config):
     """Bright-field images of computed films, each of a film of its own.
 
-    side_px, pixel_um: the camera's, at the sample. The defaults give images as Pfeil et al. describe theirs: 1000 pixels
-    wide, with 150 to 200 red cells, 2 to 4 white cells and 10 to 15 platelets, which are about 25 pixels wide.
+    side_px, pixel_um: the camera's, at the sample. The defaults give images much as those of Pfeil et al. (2022): 1000
+    pixels wide, with about 160 red cells, 3 white cells and 12 platelets, these some 20 pixels wide.
     """
 
     images: Annotated[int, Gt(0)] = 40

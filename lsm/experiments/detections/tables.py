@@ -36,6 +36,10 @@ def _study(name: str, study: Table) -> str:
     lines += ["|---" * 7 + "|"]
     for arm, row in study["arms"].items():
         lines += [_category(arm, name, each) for name, each in row["categories"].items()]
+    if any(row["disturbed"] for row in study["arms"].values()):
+        lines += ["", "| detector | images made worse by | boxes: mAP@0.5 | masks: mAP | counted |", "|---" * 5 + "|"]
+        for arm, row in study["arms"].items():
+            lines += [_worse(arm, how, each) for how, each in row["disturbed"].items()]
     return "\n".join(lines)
 
 
@@ -51,6 +55,12 @@ def _category(arm: str, name: str, row: Table) -> str:
     percent = ["" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent")]
     precise = "" if row["ap_50"] is None else _value(row["ap_50"])
     return f"| {arm} | {name} | {precise} | {row['labelled']} | {percent[0]} | {percent[1]} | {row['count_mae']:.2f} |"
+
+
+def _worse(arm: str, how: str, row: Table) -> str:
+    masks = _value(row["masks"]["map"]) if row["masks"] else ""
+    counted = ", ".join(f"{name} {value:.0f} %" for name, value in row["counted"].items() if value is not None)
+    return f"| {arm} | {how} | {_value(row['boxes']['map_50'])} | {masks} | {counted} |"
 
 
 def _value(interval: Sequence[float]) -> str:
