@@ -74,11 +74,15 @@ def _among(arms: tuple[str, ...], claim: Claim) -> Claim:
 
 
 class Studied(Config):
-    """The outcome of one study: the table of its arms, the claims as they came out, and where its data came from."""
+    """The outcome of one study: where its data came from, the table of its arms, and the claims as they came out.
+
+    trainings: of each the accuracy, its time and the commit it ran on.
+    """
 
     source: str
     arms: dict[str, dict[str, Any]]
     claims: list[dict[str, Any]]
+    trainings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 def run_studies(
@@ -100,8 +104,9 @@ def run_studies(
         _prepare(chosen, crops, out / "cache", progress)
         found = finish(jobs, folder / "table.jsonl", workers=workers, progress=progress)
         votes[name] = Votes(chosen, found, **places)
-        table_of = summarise(votes[name])
-        studied[name] = Studied.from_table({"source": votes[name].source(), **table_of}, source=name)
+        told = {key: {part: row[part] for part in ("accuracy", "seconds", "commit")} for key, row in found.items()}
+        table = {"source": votes[name].source(), "trainings": told} | summarise(votes[name])
+        studied[name] = Studied.from_table(table, source=name)
     return studied, votes
 
 

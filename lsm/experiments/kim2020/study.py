@@ -55,6 +55,9 @@ class Study:
             "folds": self.config.folds,
             "cells": len(self.crops),
             "patients": len(np.unique(self.crops.patient)),
+            "trainings": {
+                key: {name: value for name, value in row.items() if name != "kept"} for key, row in self._rows.items()
+            },
         }
 
     def pictures(self) -> list[ArmPicture]:
