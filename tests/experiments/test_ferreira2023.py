@@ -101,8 +101,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_tiny(data: Path, *, seeds: int | None = None) -> dict[str, Any]:
-    return dict(run(data / "tiny.toml", data / "out", quick=False, seeds=seeds, workers=1, progress=Silent()))
+def run_tiny(data: Path, config: str = "tiny.toml", *, seeds: int | None = None) -> dict[str, Any]:
+    return dict(run(data / config, data / "out", quick=False, seeds=seeds, workers=1, progress=Silent()))
 
 
 def rows_of(data: Path) -> list[str]:
@@ -124,21 +124,28 @@ def check_tables(tasks: dict[str, Any]) -> None:
             assert each["by"][0] == pytest.approx(scale * (of - minus), abs=0.02), name
 
 
-def test_tables_picture_and_going_on(data: Path) -> None:
-    first = run_tiny(data)
-    check_tables(first["tasks"])
+def test_tables_and_picture(data: Path) -> None:
+    tasks = run_tiny(data)["tasks"]
+    check_tables(tasks)
+    # four tasks, two arms, two seeds, two folds
+    assert len(rows_of(data)) == 32
     assert (data / "out" / "picture.png").stat().st_size > 10_000
     table = (data / "out" / "table.md").read_text(encoding="utf-8")
-    assert f"| sharpened | {first['tasks']['infected']['arms']['sharpened']['accuracy']:.3f} |" in table
-    assert f"| augmented | {first['tasks']['nuclei']['arms']['augmented']['mae']:.2f} |" in table
+    assert f"| sharpened | {tasks['infected']['arms']['sharpened']['accuracy']:.3f} |" in table
+    assert f"| augmented | {tasks['nuclei']['arms']['augmented']['mae']:.2f} |" in table
+
+
+def test_goes_on_where_it_stopped(data: Path) -> None:
+    shared, smear = TINY.split("[tasks.infected]")[0], TINY[TINY.index("[tasks.smear]") :]
+    (data / "smear.toml").write_text(shared + smear, encoding="utf-8")
+    told = run_tiny(data, "smear.toml")
     rows = rows_of(data)
-    # four tasks, two arms, two seeds, two folds
-    assert len(rows) == 32
-    assert run_tiny(data) == first
+    assert run_tiny(data, "smear.toml") == told
     assert rows_of(data) == rows
-    run_tiny(data, seeds=3)
-    assert rows_of(data)[:32] == rows
-    assert len(rows_of(data)) == 48
+    run_tiny(data, "smear.toml", seeds=3)
+    assert rows_of(data)[: len(rows)] == rows
+    # a third seed of two arms in two folds
+    assert len(rows_of(data)) == len(rows) + 4
 
 
 def opened(data: Path, **source: Any) -> Any:
