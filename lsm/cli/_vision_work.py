@@ -1,5 +1,6 @@
 """What `lsm vision` does: training with images held out, scoring with a report, searching, folds."""
 
+import csv
 import hashlib
 import json
 import time
@@ -31,6 +32,7 @@ from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, sav
 
 SCORES_FILE = "scores.json"
 FOUND_FILE = "found.json"
+COUNTS_FILE = "counts.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ def predict(
     look: Look,
     progress: Reporter,
 ) -> dict[str, Predicted]:
-    """Search images; write what was found as COCO with scores, and a picture of each image.
+    """Search images; write what was found as COCO with scores, counts, and a picture of each image.
 
     least_score: in place of the detector's own thresholds. Raises WrongFormat for images of other channels.
     """
@@ -137,10 +139,14 @@ def predict(
             stage.advance()
     path = folder / FOUND_FILE
     WRITERS[Format.COCO](AnnotatedSet(tuple(images), categories, f"found by a detector '{detector.model.kind}'"), path)
-    table = json.loads(path.read_text(encoding="utf-8"))
-    for entry, value in zip(table["annotations"], scores, strict=True):
+    coco = json.loads(path.read_text(encoding="utf-8"))
+    for entry, value in zip(coco["annotations"], scores, strict=True):
         entry["score"] = round(value, 6)
-    path.write_text(json.dumps(table), encoding="utf-8")
+    path.write_text(json.dumps(coco), encoding="utf-8")
+    with (folder / COUNTS_FILE).open("w", encoding="utf-8", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["image", *categories])
+        table.writerows([name, *(each.counts.get(kind, 0) for kind in categories)] for name, each in told.items())
     return told
 
 

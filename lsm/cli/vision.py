@@ -29,7 +29,7 @@ from lsm.errors import InputError
 from lsm.experiments.detections.run import summarise
 from lsm.sensing.progress import RichReporter
 from lsm.vision.data import Format
-from lsm.vision.detect import DetectionScores
+from lsm.vision.detect import MODELS, DetectionScores
 from lsm.vision.draw import Look, StageCounts, annotators_page, draw_objects, save_png, stages_page, write_page
 
 app = typer.Typer(
@@ -58,7 +58,8 @@ Block = Annotated[
     typer.Option(help="So many images of neighbouring numbers stay together.", min=1, rich_help_panel=READING),
 ]
 Model = Annotated[
-    str, typer.Option(help="Kind of network, shipped recipe, or TOML file with the tables model and fit.")
+    str,
+    typer.Option(help=f"Network ({', '.join(MODELS)}), shipped recipe, or TOML file with the tables model and fit."),
 ]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Another value of the recipe: fit.learning_rate=2e-3. Repeatable.")
@@ -87,7 +88,8 @@ def train(
     steps: Steps = None,
     seed: Seed = 0,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from a detector's file, or torchvision's weights (.pth).")
+        Path | None,
+        typer.Option(help="Start from a detector's file, or torchvision's .pth (with --set model.norm=frozen)."),
     ] = None,
     changes: Changes = None,
     kind: KindOf = None,
@@ -167,7 +169,7 @@ def evaluate(
 def predict(
     model: Annotated[Path, typer.Argument(help="A detector's file, or torchvision's COCO weights (.pth).")],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    out: Annotated[Path, typer.Option(help="New folder for found.json (COCO with scores) and pictures.")],
+    out: Annotated[Path, typer.Option(help="New folder for found.json (COCO with scores), counts.csv and pictures.")],
     least_score: Annotated[
         float | None, typer.Option(min=0, max=1, help="In place of the detector's own thresholds.")
     ] = None,
@@ -313,6 +315,8 @@ def stages(
 ) -> None:
     """Draw how the shares of stages change over time, with intervals.
 
+    The table may be the counts.csv of lsm vision predict with a column time_h added; rows of one time are added up.
+
     Example: lsm vision stages counts.csv --without uninfected --out stages
     """
     folder = _show.new_folder(out)
@@ -320,10 +324,10 @@ def stages(
     counted = counted.without(words(without)) if words(without) else counted
     path = write_page(folder, stages_page(counted, subject=table.stem))
     if as_json:
-        shares = np.where(np.isnan(counted.shares()), None, counted.shares())
+        shares = [[None if np.isnan(part) else part for part in row] for row in counted.shares().tolist()]
         rows = [
             {"time_h": time, "counts": row, "shares": share}
-            for time, row, share in zip(counted.time_h.tolist(), counted.counts.tolist(), shares.tolist(), strict=True)
+            for time, row, share in zip(counted.time_h.tolist(), counted.counts.tolist(), shares, strict=True)
         ]
         typer.echo(json.dumps({"categories": counted.categories, "times": rows, "report": str(path)}))
         return

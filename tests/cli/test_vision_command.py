@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from lsm.cli import main
 from lsm.cli._vision_data import picture_path
 from lsm.errors import LsmError
-from lsm.vision.data import WRITERS, AnnotatedImage, AnnotatedSet, Format, Objects, read_annotations
+from lsm.vision.data import WRITERS, AnnotatedImage, AnnotatedSet, Format, Objects, read_annotations, read_pixels
 from lsm.vision.detect import Detector
 
-QUICK = ("--set", "model.width=8", "--steps", "6", "--set", "fit.images_per_step=2", "--set", "fit.checkpoint_every=2")
+CHANGES = ("model.width=8", "model.least_score=1e-4", "fit.images_per_step=2", "fit.checkpoint_every=2")
+QUICK = ("--steps", "6", *(word for change in CHANGES for word in ("--set", change)))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -77,7 +78,7 @@ def test_training_leaves_a_detector_what_was_done_and_a_report(trained: tuple[Pa
     assert detector.facts.categories == ("small", "large")
     assert facts["learnt_from"] + len(facts["held_out"]) == 12
     assert 2 <= len(facts["held_out"]) <= 3
-    assert facts["recipe"]["model"] == {"kind": "grid", "width": 8}
+    assert facts["recipe"]["model"] == {"kind": "grid", "width": 8, "least_score": 1e-4}
     assert facts["fit"]["thresholds"] == dict(zip(("small", "large"), detector.thresholds.tolist(), strict=True))
     assert facts["scores"]["images"] == len(facts["held_out"])
     page = Path(facts["report"])
@@ -125,16 +126,27 @@ def test_searching_writes_coco_with_scores_and_a_picture_of_each_image(
 ):
     files = sorted(file for file in data.parent.rglob("*") if file.suffix in (".tif", ".tiff", ".png", ".npy"))
     images = [file for file in files if file.parent == files[0].parent][:2]
-    facts = told(capsys, "predict", trained[0], *images, "--out", tmp_path / "all", "--least-score", "0.05")
+    found = Detector.load(trained[0]).predict([read_pixels(file) for file in images])
+    least = float(np.median(np.concatenate([each.score for each in found])))
+    facts = told(capsys, "predict", trained[0], *images, "--out", tmp_path / "all", "--least-score", least)
     table = json.loads(Path(facts["found"]).read_text())
     assert len(table["images"]) == 2
-    assert all(0.05 <= each["score"] <= 1 for each in table["annotations"])
+    expected = np.concatenate([each.above(least).score for each in found])
+    # written with six digits
+    assert [each["score"] for each in table["annotations"]] == pytest.approx(expected, abs=1e-6)
     assert len(table["annotations"]) == sum(sum(each["counts"].values()) for each in facts["images"].values())
     again = read_annotations(Path(facts["found"]), images=images[0].parent)
     assert sum(again.counts().values()) == len(table["annotations"]) > 0
     for each in facts["images"].values():
         with Image.open(each["picture"]) as picture:
             assert picture.width == 48 * 21
+    counts = (tmp_path / "all" / "counts.csv").read_text().splitlines()
+    assert counts[0] == "image,small,large"
+    assert [line.split(",")[0] for line in counts[1:]] == list(facts["images"])
+    timed = [f"{line},{time}" for line, time in zip(counts, ("time_h", 0, 4), strict=True)]
+    (tmp_path / "timed.csv").write_text("\n".join(timed), encoding="utf-8")
+    over_time = told(capsys, "stages", tmp_path / "timed.csv", "--out", tmp_path / "stages")
+    assert sum(sum(row["counts"]) for row in over_time["times"]) == len(table["annotations"])
     none = told(capsys, "predict", trained[0], images[0], "--out", tmp_path / "none", "--least-score", "1")
     assert [each["counts"] for each in none["images"].values()] == [{}]
 

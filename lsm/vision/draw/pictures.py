@@ -84,7 +84,8 @@ def draw_overlay(
 ) -> Picture:
     """What was found against what is marked: hits, missed (dashed), false (thick) and wrongly named objects.
 
-    `pair_up` says which marks are the same object. Raises InputError for a category without a name.
+    `pair_up` says which marks are the same object; those to ignore are grey and dashed.
+    Raises InputError for a category without a name.
     """
     look, told = look or Look(), told or Told()
     _check(objects, categories)
@@ -105,14 +106,18 @@ def draw_overlay(
     for k in pairs.only_first.tolist():
         words = _words(categories[int(objects.category[k])], objects, k, look)
         marks.append(_mark(objects, k, look, MISSED, words, dashed=True))
+    skipped = np.flatnonzero(objects.ignore).tolist()
+    marks += [_mark(objects, k, look, IGNORED, ("", ""), dashed=True) for k in skipped]
     # what went wrong is labelled first and drawn last
-    marks.sort(key=lambda mark: mark.colour == HIT)
+    marks.sort(key=lambda mark: mark.colour in (HIT, IGNORED))
     keys = [
         Key(f"{told.both} ({hits})", HIT),
         Key(f"{told.only_first} ({len(pairs.only_first)})", MISSED, dashed=True),
         Key(f"{told.only_second} ({len(pairs.only_second)})", FALSE),
         Key(f"{told.other_name} ({len(pairs.both) - hits})", MISNAMED),
     ]
+    if skipped:
+        keys.append(Key(f"ignored ({len(skipped)})", IGNORED, dashed=True))
     return _painted(pixels, marks, look, keys)
 
 

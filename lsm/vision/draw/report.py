@@ -120,14 +120,14 @@ def annotators_page(
     order = _by_errors(first.images, others)[:MOST_ERRORS]
     pictures = tuple(
         Illustration(
-            f"annotators-{place}",
+            f"annotators-{number}",
             draw_overlay(
                 first.images[k].pixels(), first.images[k].objects, others[k], table.categories, look=look, told=told
             ),
             f"{first.images[k].name} with the marks of both.",
             first.images[k].name,
         )
-        for place, k in enumerate(order, 1)
+        for number, k in enumerate(order, 1)
     )
     kappa = table.kappa(rng)
     return Page(

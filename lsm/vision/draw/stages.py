@@ -14,6 +14,7 @@ from lsm.vision.data import Objects
 from lsm.vision.detect.detections import Detections
 
 TIME_COLUMN = "time_h"
+IMAGE_COLUMN = "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,8 @@ class StageCounts:
     def from_csv(cls, path: Path) -> "StageCounts":
         """A table with a column time_h and one column of counts for each category; rows of one time are added up.
 
+        A column named image, as in the counts.csv of `lsm vision predict`, is passed over.
+
         Raises FileMissing, or WrongFormat naming the line.
         """
         if not path.is_file():
@@ -84,7 +87,7 @@ class StageCounts:
         rows = []
         for number, line in enumerate(lines, 2):
             try:
-                counts = {name: int(line[name]) for name in line if name != TIME_COLUMN}
+                counts = {name: int(line[name]) for name in line if name not in (TIME_COLUMN, IMAGE_COLUMN)}
                 rows.append((float(line[TIME_COLUMN]), counts))
             except (TypeError, ValueError) as error:
                 raise WrongFormat(

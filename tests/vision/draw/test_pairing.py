@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from drawn_objects import boxes, detections, objects
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsm.vision.data import Objects
@@ -34,6 +34,7 @@ def test_more_pairs_count_more_than_better_ones():
 corner = st.tuples(st.integers(0, 40), st.integers(0, 40))
 
 
+@settings(deadline=None)
 @given(st.lists(corner, max_size=4), st.lists(corner, max_size=4))
 def test_no_other_assignment_pairs_more_or_better(first: list[tuple[int, int]], second: list[tuple[int, int]]):
     one, other = objects(first, [0] * len(first)), objects(second, [0] * len(second))

@@ -12,7 +12,7 @@ from lsm.vision.data import Objects
 from lsm.vision.detect.detections import Detections
 from lsm.vision.draw import Look, draw_objects, draw_overlay, save_png
 from lsm.vision.draw._canvas import Canvas, Mark
-from lsm.vision.draw._style import FALSE, HIT, MISNAMED, MISSED, PALETTE, category_colour, ink_on, rgb
+from lsm.vision.draw._style import FALSE, HIT, IGNORED, MISNAMED, MISSED, PALETTE, category_colour, ink_on, rgb
 
 BARE = Look(labels=False, key=False, longest_px=400)
 
@@ -128,6 +128,14 @@ def test_an_overlay_tells_hits_misses_false_and_wrongly_named_ones_apart():
         assert place[top:bottom, left:right].any()
         place[top:bottom, left:right] = False
         assert not place.any()
+
+
+def test_what_is_to_be_ignored_is_grey_in_an_overlay():
+    marked = objects([(20, 20), (220, 20)], [0, 0], ignore=[False, True])
+    picture = draw_overlay(even(), marked, detections([(20, 20), (221, 21)], [0, 0], [0.9, 0.8]), CATEGORIES, look=BARE)
+    assert painted(picture, IGNORED)[:, 200:].any()
+    assert painted(picture, HIT)[:, :60].any()
+    assert not (painted(picture, FALSE) | painted(picture, MISSED)).any()
 
 
 def test_dashed_lines_have_gaps():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_objects import CATEGORIES, detections, objects
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsm.errors import FileMissing, InputError, WrongFormat
@@ -21,6 +21,7 @@ def test_rows_of_one_time_are_added_and_times_are_put_in_order():
     assert stages.shares().tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_shares_sum_to_one_and_lie_in_their_intervals(table: list[list[int]]):
     stages = StageCounts.of((k, dict(zip("abc", row, strict=True))) for k, row in enumerate(table))
