@@ -134,12 +134,12 @@ def test_a_small_image_is_read_at_the_right_scale():
 
 def test_faster_rcnn_learns_one_image_by_heart():
     torch.manual_seed(0)
-    learn_by_heart(FasterRcnnConfig.from_table(SMALL).build(ring_facts()), steps=50, masks=False)
+    learn_by_heart(FasterRcnnConfig.from_table(SMALL).build(ring_facts()), steps=60, masks=False)
 
 
 def test_mask_rcnn_learns_one_image_by_heart():
     torch.manual_seed(0)
-    learn_by_heart(MaskRcnnConfig.from_table(SMALL_OUTLINES).build(ring_facts()), steps=50)
+    learn_by_heart(MaskRcnnConfig.from_table(SMALL_OUTLINES).build(ring_facts()), steps=60)
 
 
 def test_many_channels_sizes_and_an_image_without_objects_in_one_batch():
