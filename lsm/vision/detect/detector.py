@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter, Silent
-from lsm.vision.data import AnnotatedSet, Mask, Pixels
+from lsm.vision.data import AnnotatedSet, Mask
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import FitConfig, FitRecord
@@ -94,10 +94,10 @@ class Detector:
         )
 
     @torch.no_grad()
-    def predict(self, images: Sequence[Pixels]) -> list[Detections]:
-        """All detections in each image [channel, y, x], strongest first; `Detections.above` with `thresholds` counts.
+    def predict(self, images: Sequence[Float32[np.ndarray, "channel _y _x"]]) -> list[Detections]:
+        """All detections in each image [channel, y, x], strongest first; those above `thresholds` are counted.
 
-        Raises WrongFormat for an image with other channels than the detector's.
+        Images may differ in size. Raises WrongFormat for an image with other channels than the detector's.
         """
         self.network.eval()
         return [self._detections(self.network([self._normal(torch.from_numpy(pixels))])[0]) for pixels in images]

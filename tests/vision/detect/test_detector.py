@@ -76,6 +76,12 @@ def test_detections_come_strongest_first_and_by_threshold(taught: Detector):
     assert len(found.above(taught.thresholds)) <= len(found)
 
 
+def test_images_of_different_sizes_are_searched_together(taught: Detector):
+    image = squares(1, seed=2).images[0].pixels()
+    whole, wide = taught.predict([image, np.tile(image, (1, 1, 2))])
+    assert len(wide) > len(whole)
+
+
 def test_a_file_gives_the_same_detections(taught: Detector, tmp_path: Path):
     taught.save(tmp_path / "deep" / "model.safetensors")
     again = Detector.load(tmp_path / "deep" / "model.safetensors")
