@@ -26,7 +26,7 @@ class Pair(Config):
 class DetectLightConfig(Config):
     """The whole experiment.
 
-    rig: its fields are small, so that a learned pupil stays affordable; light of all arms is that of its board.
+    rig: its fields are small, which makes training quick; light of all arms is that of its board.
     train, test: slides; those of the test have numbers of their own and are infected as patients are.
     arms: lights by name. Everything else is the same for all: fields, detector, steps, exposure rule, noise.
     pairs: arms to be compared. rates: false positives per uninfected cell. draws: of slides, for intervals.
