@@ -118,13 +118,13 @@ def counted(scores: Sequence[Row]) -> dict[str, float | None]:
 
 
 def interval(values: Sequence[float]) -> list[float]:
-    """Mean, and its 95 % interval by Student's distribution; the mean alone where there is one value."""
+    """Mean of shares, and its 95 % interval by Student's distribution within 0..1; the mean alone of one value."""
     held = np.asarray(values, dtype=np.float64)
     mean = float(held.mean())
     if len(held) < 2:
         return [round(mean, 4)]
     half = float(stats.t.ppf(0.975, len(held) - 1) * held.std(ddof=1) / np.sqrt(len(held)))
-    return [round(mean, 4), round(mean - half, 4), round(mean + half, 4)]
+    return [round(mean, 4), round(max(mean - half, 0.0), 4), round(min(mean + half, 1.0), 4)]
 
 
 def _category(rows: Sequence[Row]) -> dict[str, Any]:

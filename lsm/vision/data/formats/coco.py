@@ -44,7 +44,14 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
         else:
             hint = "mend the annotations, or read them with repair, which leaves the object out"
             options.met(error("no-image", f"{entry.where} belongs to no image: there is no id {number}.", hint))
-    return assemble(drafts.values(), list(names.values()), options, origin=f"COCO annotations {path.name}")
+    return assemble(drafts.values(), list(names.values()), options, origin=_origin(root, path))
+
+
+def _origin(root: Node, path: Path) -> str:
+    """The file's own description, where it has one."""
+    info = root.get("info")
+    told = None if info is None else info.get("description")
+    return str(told.value) if told is not None and told.value else f"COCO annotations {path.name}"
 
 
 def write(data: AnnotatedSet, path: Path) -> None:

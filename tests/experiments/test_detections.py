@@ -1,0 +1,130 @@
+"""Detectors by folds: nobody is tested on what it learnt from, tables add up, faults are told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsm.errors import ConfigError, FileMissing
+from lsm.experiments.detections import DetectionsConfig, SetConfig, open_set, run
+from lsm.experiments.detections.run import interval
+from lsm.experiments.detections.sets import open_fold
+from lsm.experiments.detections.smears import SmearImages, smear_images
+from lsm.experiments.registry import EXPERIMENTS, shipped_config
+from lsm.sensing.progress import Silent
+from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
+from lsm.vision.data.formats import WRITERS, Format, read_annotations
+
+CONFIG = """
+[studies.squares]
+data = {{ name = "folder", path = "{path}", block = 2 }}
+folds = 2
+published = [{{ system = "theirs", data = "other squares", figure = "0.9", source = "a test" }}]
+disturbed = [{{ kind = "blur", strength = 3.0 }}]
+
+[studies.squares.arms.grid]
+model = {{ kind = "grid", width = 8 }}
+fit = {{ steps = 60, images_per_step = 4, learning_rate = 5e-3 }}
+
+[quick]
+images = 6
+fit = {{ steps = 2 }}
+arms = {{ squares = ["grid"] }}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration over sixteen images of bright squares, two neighbours being one group."""
+    rng = np.random.default_rng(3)
+    images = []
+    for number in range(16):
+        pixels = (0.1 * rng.random((64, 64))).astype(np.float32)
+        corners = np.array([(x, y) for x in (2, 34) for y in (2, 34)]) + rng.integers(0, 18, (4, 2))
+        for x, y in corners:
+            pixels[y : y + 12, x : x + 12] += 0.7
+        boxes = np.hstack([corners, corners + 12]).astype(np.float64)
+        images.append(AnnotatedImage.of(f"field-{number:02d}", pixels, Objects(boxes, np.zeros(4, dtype=np.int64))))
+    place = tmp_path / "squares"
+    place.mkdir()
+    WRITERS[Format.COCO](AnnotatedSet(tuple(images), ("square",), "squares of a test"), place / "squares.json")
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG.format(path=place), encoding="utf-8")
+    return path
+
+
+def test_each_image_is_held_out_once_and_groups_stay_together(config: Path, tmp_path: Path):
+    data = DetectionsConfig.from_file(config).studies["squares"].data
+    held_out: list[str] = []
+    for fold in range(2):
+        learnt, tested = open_fold(data, tmp_path, folds=2, seed=1, fold=fold)
+        assert not {image.group for image in learnt.images} & {image.group for image in tested.images}
+        held_out += [image.name for image in tested.images]
+    assert sorted(held_out) == sorted(image.name for image in open_set(data, tmp_path).images)
+
+
+def test_a_whole_run_has_tables_and_goes_on(config: Path, tmp_path: Path):
+    results = run(config, tmp_path / "out", quick=False, seeds=None, workers=1, progress=Silent())
+    study = results["studies"]["squares"]
+    arm = study["arms"]["grid"]
+    assert study["objects"] == {"square": 64}
+    assert arm["categories"]["square"]["labelled"] == 64  # each image was searched once
+    assert arm["boxes"]["map_50"][0] > arm["disturbed"]["blur 3"]["boxes"]["map_50"][0]
+    table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    for part in ("squares of a test, 16 images in 8 groups", "theirs", "blur 3", "| grid | square |"):
+        assert part in table
+    assert (tmp_path / "out" / "squares.png").stat().st_size > 1000
+    rows = (tmp_path / "out" / "squares" / "table.jsonl").read_text(encoding="utf-8").splitlines()
+    again = run(config, tmp_path / "out", quick=False, seeds=None, workers=1, progress=Silent())
+    assert json.dumps(again) == json.dumps(results)
+    assert (tmp_path / "out" / "squares" / "table.jsonl").read_text(encoding="utf-8").splitlines() == rows
+
+
+def test_the_short_form_is_short(config: Path, tmp_path: Path):
+    results = run(config, tmp_path / "out", quick=True, seeds=None, workers=1, progress=Silent())
+    assert results["studies"]["squares"]["images"] == 6
+
+
+def test_an_interval_of_three_by_hand():
+    """Spread 0.1, Student's 4.303 for two degrees of freedom: half width 0.4303 / sqrt(3) = 0.2484."""
+    assert interval([0.4, 0.5, 0.6]) == pytest.approx([0.5, 0.2516, 0.7484], abs=1e-4)  # values have four digits
+    assert interval([0.8, 0.9, 1.0])[2] == 1
+    assert interval([0.5]) == [0.5]
+
+
+def test_what_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Path):
+    monkeypatch.delenv("LSM_DATA", raising=False)
+    with pytest.raises(FileMissing, match="bccd is not there"):
+        open_set(SetConfig(name="bccd"), tmp_path)
+    with pytest.raises(ConfigError, match="path is given"):
+        SetConfig.from_table({"name": "folder"})
+    config.write_text(config.read_text(encoding="utf-8").replace('squares = ["grid"]', 'squares = ["yolo"]'))
+    with pytest.raises(ConfigError, match="The short form names 'squares' with yolo"):
+        DetectionsConfig.from_file(config).short()
+    config.write_text(config.read_text(encoding="utf-8").replace('kind = "grid"', 'kind = "yolo"'))
+    with pytest.raises(ConfigError, match="yolo"):
+        DetectionsConfig.from_file(config)
+
+
+def test_computed_films_have_an_outline_for_every_cell(tmp_path: Path):
+    config = SmearImages(images=1, side_px=200)
+    data = read_annotations(smear_images(config, tmp_path))
+    assert data.has_masks
+    assert data.counts()["red cell"] > 0
+    assert set(data.categories) == {"red cell", "white cell", "platelet"}
+    assert [path.name for path in tmp_path.iterdir()] == [f"smears-{config.digest()}"]
+    image = data.images[0]
+    inside = np.zeros(image.size, dtype=bool)
+    for mask in image.objects.masks or ():
+        inside |= mask.whole(*image.size)
+    pixels = image.pixels()[0]
+    # cells absorb, the ground does not
+    assert np.median(pixels[inside]) < np.median(pixels[~inside])
+
+
+def test_shipped_configurations_are_whole():
+    for experiment in EXPERIMENTS:
+        if experiment.function == "detections:run":
+            config = DetectionsConfig.from_file(shipped_config(experiment.name))
+            assert config.short(), experiment.name
