@@ -14,7 +14,7 @@ from lsm.experiments.registry import EXPERIMENTS, run_experiment
 from lsm.sensing.progress import RichReporter
 
 app = typer.Typer(
-    help="Repeat published experiments: light learned with the classifier, the pupil with both, photon budgets.",
+    help="Repeat published experiments: light and pupil learned with the classifier, photon budgets, detectors.",
     no_args_is_help=True,
 )
 

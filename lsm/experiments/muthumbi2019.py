@@ -15,7 +15,7 @@ PUBLISHED = {
     "blue": (0.842, 0.748, 0.735, 0.731, 0.758, 0.853),
     "RGB": (0.847, 0.768, 0.726, 0.707, 0.753, 0.882),
 }
-"""Mean accuracy of 15 trainings on thin smears: their Table 1, on their own microscope and cells."""
+"""Mean accuracy of 15 trainings on thin smears as published, on their own microscope and cells."""
 LIGHTS = ("PC ring", "off-axis", "PC +/-", "all LEDs", "random", "learned")
 
 
