@@ -15,6 +15,7 @@ from lsm import __version__
 from lsm.cli._vision_data import picture_path, save_json
 from lsm.errors import InputError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
+from lsm.experiments.detections.run import interval
 from lsm.sensing.progress import Reporter
 from lsm.vision.data import (
     WRITERS,
@@ -153,7 +154,7 @@ def predict(
 def cross_validate(
     data: AnnotatedSet, arm: ArmConfig, folder: Path, *, folds: int, progress: Reporter
 ) -> list[dict[str, Any]]:
-    """One row for each fold: scores on its images of a detector that learnt on all others; see `summarise`.
+    """One row for each fold: scores on its images of a detector that learnt on all others; see `fold_summary`.
 
     Every fold's detector and row are files in the folder, from which an interrupted run goes on.
     Raises InputError where the folder holds the folds of another run.
@@ -167,6 +168,37 @@ def cross_validate(
             save_json(kept, _fold(learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress))
         rows.append(json.loads(kept.read_text(encoding="utf-8")))
     return rows
+
+
+def fold_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the folds with their 95 % intervals, boxes and masks; for each category its counts over all images."""
+    scores = [row["scores"] for row in rows]
+    outlines = [each["masks"] for each in scores]
+    return {
+        "boxes": {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")},
+        "masks": {key: interval([each[key] for each in outlines]) for key in ("map", "map_50", "mar")}
+        if all(outlines)
+        else None,
+        "categories": {
+            name: _category_summary([each["categories"][name] for each in scores], [each["images"] for each in scores])
+            for name in scores[0]["categories"]
+        },
+        "learning_s": round(sum(row["learning_s"] for row in rows), 1),
+        "searching_s": round(sum(row["searching_s"] for row in rows), 1),
+    }
+
+
+def _category_summary(rows: Sequence[Mapping[str, Any]], images: Sequence[int]) -> dict[str, Any]:
+    labelled, found, hits = (sum(row[key] for row in rows) for key in ("labelled", "found", "hits"))
+    precise = [row["ap_50"] for row in rows if row["ap_50"] is not None]
+    return {
+        "ap_50": interval(precise) if precise else None,
+        "labelled": labelled,
+        "found": found,
+        "counted_percent": round(100 * found / labelled, 1) if labelled else None,
+        "hit_percent": round(100 * hits / labelled, 1) if labelled else None,
+        "count_mae": round(float(np.average([row["count_mae"] for row in rows], weights=images)), 3),
+    }
 
 
 def _fold(

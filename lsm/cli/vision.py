@@ -22,11 +22,10 @@ from lsm.cli._vision_data import (
     save_json,
     words,
 )
-from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, parts
+from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, fold_summary, parts
 from lsm.cli._vision_work import evaluate as evaluate_on
 from lsm.cli._vision_work import predict as predict_on
 from lsm.errors import InputError
-from lsm.experiments.detections.run import summarise
 from lsm.sensing.progress import RichReporter
 from lsm.vision.data import Format
 from lsm.vision.detect import MODELS, DetectionScores
@@ -226,7 +225,7 @@ def crossval(
     annotated = Source(kind, repair, category, side_px, block).read(data)
     with _show.progress(quiet=as_json) as bars:
         rows = cross_validate(annotated, arm, folder, folds=folds, progress=RichReporter(bars))
-    facts = {"data": annotated.origin, "folds": folds, "seed": seed, **summarise(rows)}
+    facts = {"data": annotated.origin, "folds": folds, "seed": seed, **fold_summary(rows)}
     save_json(folder / "results.json", facts | {"rows": rows})
     if as_json:
         typer.echo(json.dumps(facts))

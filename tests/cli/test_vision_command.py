@@ -161,6 +161,8 @@ def test_folds_are_kept_and_another_run_in_their_folder_is_refused(
     mean = np.mean([row["scores"]["map_50"] for row in rows])
     assert facts["boxes"]["map_50"][0] == pytest.approx(mean, abs=1e-4)  # written with four digits
     assert len(facts["boxes"]["map_50"]) == 3
+    # every object is in exactly one of the held-out parts
+    assert {name: row["labelled"] for name, row in facts["categories"].items()} == squares().counts()
     before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folds").glob("fold-*")}
     (tmp_path / "folds" / "fold-2.json").unlink()
     assert run(*words) == 0
