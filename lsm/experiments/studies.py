@@ -16,9 +16,9 @@ from lsm.sensing.progress import Reporter
 
 LEGEND = (
     "On the board: accuracy under what the firmware shows within its current limit, the network being the same. "
-    "Electrons: collected per pixel by all captures together; fewer than the budget where bright pixels ended an "
-    "exposure, or where with equal light much of it missed the objective. Emitted: light of the board, 1 x being what "
-    "the empty bright field needs for the budget. Exposure: of all captures, on the default rig."
+    "Electrons: collected per pixel by all captures together; fewer than the budget where bright pixels or a whole "
+    "second ended an exposure, or where with equal light much of it missed the objective. Emitted: light of the board, "
+    "1 x being what the empty bright field needs for the budget. Exposure: of all captures, on the default rig."
 )
 
 
