@@ -93,7 +93,7 @@ def test_a_moved_image_gives_moved_boxes(taught: GridNetwork):
     odds, odds_moved = (each.odds[0].reshape(side, side, 2) for each in (here, moved))
     # the square in the middle lies farther from every border than a point sees; float32 convolutions
     torch.testing.assert_close(odds_moved[later, later], odds[inner, inner], rtol=1e-4, atol=1e-4)
-    boxes, boxes_moved = (each.boxes[0].reshape(side, side, 4) for each in (here, moved))
+    boxes, boxes_moved = (each.boxes[0].reshape(side, side, 8) for each in (here, moved))
     torch.testing.assert_close(boxes_moved[later, later], boxes[inner, inner] + coarsest_px, rtol=1e-4, atol=1e-3)
 
 

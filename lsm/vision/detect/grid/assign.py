@@ -28,7 +28,7 @@ class Assigned(NamedTuple):
 @torch.no_grad()
 def assign(
     scores: Float[Tensor, "point category"],
-    boxes: Float[Tensor, "point 4"],
+    boxes: Float[Tensor, "point category 4"],
     points: Float[Tensor, "point 2"],
     true_boxes: Float[Tensor, "object 4"],
     category: Int[Tensor, " object"],
@@ -44,7 +44,9 @@ def assign(
     if n_objects == 0:
         nothing = torch.zeros(n_points, device=scores.device, dtype=scores.dtype)
         return Assigned(torch.full((n_points,), -1, device=scores.device), nothing, nothing.clone())
-    overlap = box_iou(true_boxes, boxes)
+    overlap = true_boxes.new_zeros(n_objects, n_points)
+    for kind in sorted(set(category.tolist())):
+        overlap[category == kind] = box_iou(true_boxes[category == kind], boxes[:, kind])
     wanted = overlap.clamp(min=_LEAST_OVERLAP) ** _OVERLAP_POWER * scores.T[category] ** _SCORE_POWER
     wanted = wanted * _inside(points, true_boxes)
     fittest = wanted.topk(min(POINTS, n_points), dim=1)

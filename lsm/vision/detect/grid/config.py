@@ -60,7 +60,6 @@ class GridConfig(ModelConfig):
         stages = max(2, int(np.log2(stride)))
         while stages < _MOST_STAGES and reach_px(stages, self.depth) < 2 * largest / shrink:
             stages += 1
-        prior_px = float(np.exp(np.mean(np.log(facts.side_by_category_px))))
         return GridShape(
             channels=facts.channels,
             categories=len(facts.categories),
@@ -69,7 +68,7 @@ class GridConfig(ModelConfig):
             shrink=shrink,
             stride=stride,
             stages=stages,
-            prior_px=prior_px,
+            prior_px=facts.side_by_category_px,
         )
 
     def build(self, facts: DataFacts) -> GridNetwork:

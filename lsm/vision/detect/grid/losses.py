@@ -16,7 +16,7 @@ _EMPTY, _EMPTY_POWER = 0.75, 2.0
 
 def grid_losses(
     odds: Float[Tensor, "image point category"],
-    boxes: Float[Tensor, "image point 4"],
+    boxes: Float[Tensor, "image point category 4"],
     points: Float[Tensor, "point 2"],
     sizes: Sequence[tuple[int, int]],
     targets: Sequence[dict[str, Tensor]],
@@ -41,7 +41,8 @@ def grid_losses(
         wanted[taken, category[found.number[taken]]] = found.quality[taken]
         score_loss = score_loss + _scores(here, wanted)
         if taken.any():
-            apart = generalized_box_iou_loss(mine[taken], true_boxes[found.number[taken]])
+            number = found.number[taken]
+            apart = generalized_box_iou_loss(mine[taken, category[number]], true_boxes[number])
             box_loss = box_loss + (apart * found.weight[taken]).sum()
             points_used = points_used + found.weight.sum()
     per_point = 1 / points_used.clamp(min=1)

@@ -32,11 +32,12 @@ FARTHEST = 4.0
 class Rasters(NamedTuple):
     """At every grid point of every image: log-odds of the categories, and box edges x0, y0, x1, y1 in pixels.
 
+    The boxes of a point are alike in all categories, but for the category's usual size.
     points: x and y of the grid points in pixels.
     """
 
     odds: Float[Tensor, "image point category"]
-    boxes: Float[Tensor, "image point 4"]
+    boxes: Float[Tensor, "image point category 4"]
     points: Float[Tensor, "point 2"]
 
 
@@ -86,9 +87,10 @@ class GridNetwork(nn.Module):
         step, first = self.shape.step_px, 0.5 * self.shape.shrink
         x = torch.arange(columns, device=odds.device, dtype=odds.dtype) * step + first
         y = (torch.arange(rows, device=odds.device, dtype=odds.dtype) * step + first)[:, None]
-        reach = 0.5 * self.shape.prior_px * torch.exp(edges.clamp(-FARTHEST, FARTHEST))
+        prior_px = torch.tensor(self.shape.prior_px, device=odds.device, dtype=odds.dtype)
+        reach = torch.exp(edges.clamp(-FARTHEST, FARTHEST))[:, :, None] * (0.5 * prior_px[:, None, None])
         left, top, right, bottom = reach.unbind(dim=1)
-        boxes = torch.stack((x - left, y - top, x + right, y + bottom), dim=-1).flatten(1, 2)
+        boxes = torch.stack((x - left, y - top, x + right, y + bottom), dim=-1).flatten(2, 3).transpose(1, 2)
         points = torch.stack((x.expand(rows, columns), y.expand(rows, columns)), dim=-1).flatten(0, 1)
         return Rasters(odds.flatten(2).transpose(1, 2), boxes, points)
 

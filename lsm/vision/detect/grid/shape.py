@@ -9,7 +9,7 @@ class GridShape:
 
     channels: of the images. categories: how many. width, depth, shrink, stride: see `GridConfig`.
     stages: halvings of the shrunk image after the first.
-    prior_px: side of the box that a network which has learned nothing gives, in pixels of the image.
+    prior_px: by category, side of the box that a network which has learned nothing gives, in pixels of the image.
     """
 
     channels: int
@@ -19,7 +19,7 @@ class GridShape:
     shrink: int
     stride: int
     stages: int
-    prior_px: float
+    prior_px: tuple[float, ...]
 
     @property
     def step_px(self) -> int:

@@ -20,7 +20,7 @@ class Found(NamedTuple):
 
 
 def suppress(
-    boxes: Float[Tensor, "point 4"],
+    boxes: Float[Tensor, "point category 4"],
     scores: Float[Tensor, "point category"],
     size: tuple[int, int],
     *,
@@ -38,7 +38,7 @@ def suppress(
     if len(score) > _CANDIDATES * most:
         score, strongest = score.topk(_CANDIDATES * most)
         point, category = point[strongest], category[strongest]
-    inside = clip_boxes_to_image(boxes[point], size)
+    inside = clip_boxes_to_image(boxes[point, category], size)
     real = ((inside[:, 2:] - inside[:, :2]) > 0).all(dim=1)
     inside, category, score = inside[real], category[real], score[real]
     kept = batched_nms(inside, score, category, overlap)[:most]

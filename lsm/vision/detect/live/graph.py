@@ -22,7 +22,7 @@ _IR_VERSION: Final = 8
 
 def onnx_graph(network: GridNetwork, facts: DataFacts) -> Any:
     """A model proto: `image` float32 [1, channel, y, x], pixels as `AnnotatedImage.pixels` gives them, of any size;
-    `boxes` [point, 4] in pixels and `scores` [point, category].
+    `boxes` [point, category, 4] in pixels and `scores` [point, category].
     """
     onnx = package("onnx")
     writer = _Writer(onnx)
@@ -33,7 +33,7 @@ def onnx_graph(network: GridNetwork, facts: DataFacts) -> Any:
         "grid detector",
         [helper.make_tensor_value_info(IMAGE, number, [1, facts.channels, "height", "width"])],
         [
-            helper.make_tensor_value_info(BOXES, number, ["points", 4]),
+            helper.make_tensor_value_info(BOXES, number, ["points", len(facts.categories), 4]),
             helper.make_tensor_value_info(SCORES, number, ["points", len(facts.categories)]),
         ],
         writer.constants,
@@ -143,22 +143,23 @@ def _outputs(writer: _Writer, network: GridNetwork, joined: str) -> None:
     edges = writer.convolution(writer.folded(shared, network.edge_tower), network.edges)
     bounds = (writer.constant(-FARTHEST), writer.constant(FARTHEST))
     reach = writer.node("Exp", writer.node("Clip", edges, *bounds))
-    reach = writer.node("Mul", reach, writer.constant(0.5 * network.shape.prior_px))
     left, top, right, bottom = (f"reach {side}" for side in ("left", "top", "right", "bottom"))
     split = writer.constant([1, 1, 1, 1], np.int64)
     helper = package("onnx").helper
     writer.nodes.append(helper.make_node("Split", [reach, split], [left, top, right, bottom], name="Split", axis=1))
     x = _places(writer, network, odds, axis=3)
     y = writer.node("Unsqueeze", _places(writer, network, odds, axis=2), writer.constant([1], np.int64))
-    sides = (
-        writer.node("Sub", x, left),
-        writer.node("Sub", y, top),
-        writer.node("Add", x, right),
-        writer.node("Add", y, bottom),
+    half_px = writer.constant(0.5 * np.array(network.shape.prior_px)[None, :, None, None])
+    sides = [
+        writer.node(kind, centre, writer.node("Mul", reach, half_px))
+        for kind, centre, reach in (("Sub", x, left), ("Sub", y, top), ("Add", x, right), ("Add", y, bottom))
+    ]
+    categories = network.shape.categories
+    boxes = writer.node(
+        "Reshape", writer.node("Concat", *sides, axis=0), writer.constant([4, categories, -1], np.int64)
     )
-    boxes = _by_point(writer, writer.node("Concat", *sides, axis=1), 4)
-    writer.node("Transpose", boxes, output=BOXES, perm=[1, 0])
-    odds = _by_point(writer, odds, network.shape.categories)
+    writer.node("Transpose", boxes, output=BOXES, perm=[2, 1, 0])
+    odds = writer.node("Reshape", odds, writer.constant([categories, -1], np.int64))
     writer.node("Sigmoid", writer.node("Transpose", odds, perm=[1, 0]), output=SCORES)
 
 
@@ -169,7 +170,3 @@ def _places(writer: _Writer, network: GridNetwork, grid: str, *, axis: int) -> s
     numbers = writer.node("Range", writer.constant(0), count, writer.constant(1))
     steps = writer.node("Mul", numbers, writer.constant(network.shape.step_px))
     return writer.node("Add", steps, writer.constant(0.5 * network.shape.shrink))
-
-
-def _by_point(writer: _Writer, grid: str, rows: int) -> str:
-    return writer.node("Reshape", grid, writer.constant([rows, -1], np.int64))

@@ -17,8 +17,8 @@ from lsm.vision.detect.live.packages import package
 
 Backend = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
-Seen = tuple[Float32[np.ndarray, "point 4"], Float32[np.ndarray, "point category"]]
-"""Box edges and scores at every grid point."""
+Seen = tuple[Float32[np.ndarray, "point category 4"], Float32[np.ndarray, "point category"]]
+"""Box edges and scores of every category at every grid point."""
 
 _EXTERNAL: Final = "is no ONNX file with its weights inside"
 
