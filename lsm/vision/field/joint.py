@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from lsm.config import Config
@@ -32,6 +33,8 @@ class FieldTraining(Config):
     crop_px: side of the piece that is taken of each field, at a random place; 0 takes whole fields, which is slow.
     turned: fields are turned and mirrored at random; the board must have these symmetries.
     learning_rate, light_learning_rate: largest step of the detector, and of light and pupil.
+    loss_weights: factors on the network's losses by name, 1 where none is given. What the light learns is a compromise
+    between them: edges of cells ask for other light than what is inside.
     """
 
     steps: Annotated[int, Gt(0)] = 1200
@@ -40,6 +43,7 @@ class FieldTraining(Config):
     learning_rate: Annotated[float, Gt(0)] = 2e-3
     light_learning_rate: Annotated[float, Ge(0)] = 2e-2
     weight_decay: Annotated[float, Ge(0)] = 1e-4
+    loss_weights: dict[str, Annotated[float, Ge(0)]] = Field(default_factory=dict)
     turned: bool = True
     checkpoint_every: Annotated[int, Gt(0)] = 200
 
@@ -147,7 +151,8 @@ def _step(
     with torch.random.fork_rng(devices=[]):
         # a network may draw from the global generator; seeding it here keeps a resumed run equal
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        loss = torch.stack(list(model.network(images, targets).values())).sum()
+        losses: dict[str, Tensor] = model.network(images, targets)
+    loss = torch.stack([config.loss_weights.get(name, 1.0) * each for name, each in losses.items()]).sum()
     if not bool(torch.isfinite(loss)):
         raise LsmError("The loss is no longer finite.", hint="learn with a smaller learning_rate")
     optimizer.zero_grad()

@@ -44,6 +44,9 @@ Kind = Literal["bright field", "dark field", "file", "model", "learned"]
 _BACK = (0, 3, 2, 1, 4, 5, 6, 7)
 """The symmetry that undoes each; a mirror image that was turned is undone by the same."""
 
+_FARTHEST = 0.01
+"""From 0 and from 1, of duties with which learning begins."""
+
 _UNSEEN = 1e-7
 """Weight of a learned LED whose level is 0: its gradient is needed, its light is below float32 beside the others."""
 
@@ -52,7 +55,8 @@ class FieldLightConfig(Config):
     """Which light fields are taken under.
 
     kind: "file" shows the captures of a light file, "model" the learned patterns of a design (see `model_duty`).
-    source: path of that file; name or folder of that model.
+    source: path of that file; name or folder of that model. A learned light may name a model, to begin with its
+    pattern in place of `start`.
     captures: learned patterns, each a capture. start: LEDs that are bright when learning begins; start_logit,
     start_noise: how bright, and its scatter, see `IlluminationConfig`. The few LEDs of the bright field outshine all
     others, so that a light that begins with much of them is slow to leave it.
@@ -74,10 +78,10 @@ class FieldLightConfig(Config):
 
     @model_validator(mode="after")
     def _has_what_it_shows(self) -> "FieldLightConfig":
-        if (self.kind in ("file", "model")) != bool(self.source):
+        if self.kind != "learned" and (self.kind in ("file", "model")) != bool(self.source):
             raise ConfigError(
                 f"A light of kind '{self.kind}' has the source '{self.source}'.",
-                hint='name a source for the kinds "file" and "model", and for no other',
+                hint='name a source for the kinds "file", "model" and "learned", and for no other',
             )
         if self.kind == "bright field" and self.with_bright:
             raise ConfigError("The bright field is taken once.", hint="leave with_bright out")
@@ -117,6 +121,8 @@ class FieldLight(nn.Module):
         # the layer's first pattern is the bright field
         first = 0 if config.kind == "bright field" or config.with_bright else 1
         self._shown = slice(first, self.illumination.n_patterns)
+        if config.kind == "learned" and config.source:
+            _begin_with(self.illumination, model_duty(self.light.board, config.source))
         self.capture = CaptureModel(self.n_captures, rig.camera, exposure)
         self.pupil = None if config.pupil is None else PupilLayer(rig.system, config.pupil, generator)
 
@@ -240,6 +246,18 @@ def model_duty(board: LedBoard, source: str) -> Float[Tensor, "pattern led"]:
     alone = [float(held_out["masks"][str(2 ** (k + 1))]["auc"][0]) for k in range(len(duty))]
     best = int(np.argmax(alone))
     return duty[best : best + 1]
+
+
+@torch.no_grad()
+def _begin_with(illumination: IlluminationLayer, duty: Float[Tensor, "pattern led"]) -> None:
+    """Raises ConfigError unless as many patterns are learned as the model gives."""
+    if len(duty) != len(illumination.logits):
+        raise ConfigError(
+            f"The model has {len(duty)} patterns to begin with, {len(illumination.logits)} are to be learned.",
+            hint=f"set captures = {len(duty)}",
+        )
+    # fully dark and fully bright LEDs would have no gradient
+    illumination.logits.copy_(torch.logit(duty, eps=_FARTHEST) / illumination.config.sharpness)
 
 
 def _given(board: LedBoard, config: FieldLightConfig, settings: IlluminationConfig) -> Float[Tensor, "given led"]:

@@ -128,7 +128,7 @@ def test_the_shipped_configuration_compares_what_the_issue_asks_for_and_has_a_sh
     config = DetectLightConfig.from_file(shipped_config(experiment("field_detection").name))
     assert config.rig.system.na == 0.10
     assert {light.kind for light in config.arms.values()} == {"bright field", "dark field", "model", "learned"}
-    assert len(config.pairs) == 4
+    assert len(config.pairs) == 6
     # about 60 cells a field: 30,000 are needed for one false alarm in ten thousand
     assert config.test.slides * config.test.fields_per_slide * 50 > 30_000
     short = config.quick()

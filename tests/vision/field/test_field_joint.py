@@ -104,6 +104,19 @@ def test_training_moves_detector_light_and_pupil_and_no_fixed_light(fields: LedF
     assert torch.equal(fixed.light.duty(), duty)
 
 
+def test_losses_are_weighted_by_name(fields: LedFields):
+    def first(**weights: float) -> float:
+        trained, generator = model(fields)
+        once = FieldTraining(steps=1, fields_per_step=1, crop_px=0, loss_weights=weights)
+        return train_fields(trained, fields, once, generator)[0]
+
+    whole, score, box = first(), first(loss_box=0.0), first(loss_score=0.0)
+    assert min(score, box) > 0
+    # sums of float32
+    assert score + box == pytest.approx(whole, rel=1e-5)
+    assert first(loss_box=3.0) == pytest.approx(score + 3 * box, rel=1e-5)
+
+
 def test_a_short_training_learns_to_find_cells_and_shifts_its_light(fields: LedFields):
     trained, generator = model(fields, with_bright=True)
     start = trained.light.illumination.levels().clone()

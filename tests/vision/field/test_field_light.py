@@ -179,6 +179,13 @@ def test_the_light_of_a_shipped_model_is_its_best_single_pattern():
     masks = bundle.card.figures["held_out"]["masks"]  # type: ignore[index,call-overload]
     best = max((1, 2, 3), key=lambda k: masks[str(2**k)]["auc"][0])
     assert torch.equal(duty[0], bundle.duty_levels[best].float() / 255)
+    begun = FieldLight(rig, FieldLightConfig(source="procedural"), ExposureConfig(), torch.Generator().manual_seed(1))
+    assert torch.allclose(begun.duty(), duty.clamp(0.01, 0.99), atol=1 / 255)
+    begun.duty().sum().backward()
+    assert begun.illumination.logits.grad is not None
+    assert float(begun.illumination.logits.grad.min()) > 0
+    with pytest.raises(ConfigError, match="1 patterns to begin with, 2 are to be learned"):
+        FieldLight(rig, FieldLightConfig(source="procedural", captures=2), ExposureConfig(), torch.Generator())
     with pytest.raises(ModelMismatch, match="was designed for LED board"):
         light(kind="model", source="procedural")
 
@@ -187,7 +194,7 @@ def test_lights_that_cannot_be_are_refused():
     with pytest.raises(ConfigError, match="kind 'file' has the source ''"):
         FieldLightConfig(kind="file")
     with pytest.raises(ConfigError, match=r"name a source for the kinds"):
-        FieldLightConfig(kind="learned", source="light.json")
+        FieldLightConfig(kind="dark field", source="light.json")
     with pytest.raises(ConfigError, match="taken once"):
         FieldLightConfig(kind="bright field", with_bright=True)
     with pytest.raises(FileMissing, match="nowhere"):
