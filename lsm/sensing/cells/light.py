@@ -20,7 +20,18 @@ from lsm.illum import LEVELS, LedBoard
 from lsm.sensing.drivable import drivable, least_level, quantise
 from lsm.sensing.illumination import led_symmetries
 
-Kind = Literal["learned", "centre", "bright field", "all LEDs", "dark field", "off-axis", "PC ring", "PC +/-", "random"]
+Kind = Literal[
+    "learned",
+    "centre",
+    "bright field",
+    "all LEDs",
+    "dark field",
+    "outer dark field",
+    "off-axis",
+    "PC ring",
+    "PC +/-",
+    "random",
+]
 Start = Literal["dark field", "bright field", "all LEDs", "random"]
 
 _OUTER_RING = 2.2
@@ -88,7 +99,8 @@ class Lamps:
 class CellLightConfig(Config):
     """Which light a cell experiment uses.
 
-    kind: "learned", or one of the fixed lights.
+    kind: "learned", or one of the fixed lights. The outer dark field has the LEDs whose NA is nearer to the board's
+    largest than to the objective's.
     signed: learned weights may be negative; a channel is then two captures, and is charged as two.
     captures: channels per colour. colours: colour channels of the board; each gets its own captures.
     start, start_noise, sharpness: where learned weights begin. Few lamps light the bright field, and light from
@@ -213,6 +225,7 @@ def _fixed(lamps: Lamps, kind: str, generator: torch.Generator) -> Float[np.ndar
         "bright field": na <= objective,
         "all LEDs": na >= 0,
         "dark field": na > objective,
+        "outer dark field": na > (objective + na.max()) / 2,
         "off-axis": _is_led(lamps, right),
         "PC ring": ring.astype(float) - (na <= objective),
         "PC +/-": _is_led(lamps, right) - _is_led(lamps, left),

@@ -30,6 +30,8 @@ def light(of: Lamps | None = None, seed: int = 0, **keys: object) -> CellLight:
         ("bright field", 9, lambda na: na <= 0.1),
         ("all LEDs", 81, lambda na: na >= 0),
         ("dark field", 72, lambda na: na > 0.1),
+        # the corners are at NA 0.32: nearer to that than to 0.1 are 44 LEDs
+        ("outer dark field", 44, lambda na: na > 0.21),
     ],
 )
 def test_a_fixed_light_shines_where_its_name_says(kind: str, lit: int, where: Callable):
