@@ -10,6 +10,7 @@ from PIL import Image
 
 from lsm.cli import main
 from lsm.vision.data import read_annotations
+from lsm.vision.data.formats.recognise import recognise
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -54,8 +55,8 @@ def test_annotations_are_converted(
     source, out = voc(tmp_path / "set", (1, 1, 10, 10)), tmp_path / "out.json"
     facts = told(capsys, "convert", str(source), str(out), *words)
     assert (facts["format"], facts["images"], facts["objects"], facts["masks"]) == (kind, 1, {"RBC": 1}, False)
+    assert recognise(out) == (kind, out)
     again = read_annotations(out)
-    assert again.origin.lower().startswith(kind.replace("-", " ").replace("rcnn", "r-cnn"))
     assert again.images[0].objects.box_px.tolist() == [[0, 0, 10, 10]]
 
 
