@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,14 +10,13 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Float32, Int, Num
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lsm.config import Config
-from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
+from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter
+from lsm.sensing.tensorfile import read_tensors, write_tensors
 from lsm.vision.classify.augment import COUNT_AUGMENT, CropAugmentConfig
 from lsm.vision.classify.crops import CropSet, as_input
 from lsm.vision.classify.network import CropNetwork, CropNetworkConfig
@@ -183,30 +181,17 @@ class CropModel:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file with facts and configuration as JSON; the old one stays until it is complete."""
-        tensors = {key: value.detach().contiguous().clone() for key, value in self.network.state_dict().items()}
+        tensors = self.network.state_dict()
         header = _Header(
             format=_FORMAT, facts=self.facts, network=self.config, contents=_contents(tensors, self.facts, self.config)
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            save_file(tensors, part, metadata={"lsm": header.model_dump_json()})
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_tensors(path, tensors, {"lsm": header.model_dump_json()})
 
     @classmethod
     def load(cls, path: Path) -> "CropModel":
         """Read a model; nothing in the file is executed. Raises FileMissing, WrongFormat, ModelMismatch."""
-        if not path.is_file():
-            raise FileMissing(f"The model {path} does not exist.", hint="save one with CropModel.save")
-        try:
-            with safe_open(path, framework="pt") as held:
-                text = (held.metadata() or {}).get("lsm", "")
-                tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
-        except SafetensorError as error:
-            raise WrongFormat(f"{path} is not a safetensors file: {error}.", hint="restore the file") from error
-        header = _read_header(path, text)
+        metadata, tensors = read_tensors(path, hint="give a file that CropModel.save wrote")
+        header = _read_header(path, metadata.get("lsm", ""))
         if header.contents != _contents(tensors, header.facts, header.network):
             raise WrongFormat(f"The model {path} is damaged.", hint="one of its parts was edited; restore the file")
         # a network without memory behind it, so that a file cannot ask for more than it brings

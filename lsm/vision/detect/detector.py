@@ -1,7 +1,6 @@
 """One interface for every detector: it learns from annotated images, searches new ones, and is one file."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
+from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter, Silent
+from lsm.sensing.tensorfile import read_tensors, write_tensors
 from lsm.vision.data import AnnotatedSet, Mask
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.facts import DataFacts, measure
@@ -114,7 +112,7 @@ class Detector:
 
     def save(self, path: Path) -> None:
         """Write the detector as one safetensors file, whole or not at all."""
-        tensors = {name: value.detach().contiguous().clone() for name, value in self.network.state_dict().items()}
+        tensors = self.network.state_dict()
         metadata = {
             "format": FORMAT,
             "model": self.model.model_dump_json(),
@@ -122,13 +120,7 @@ class Detector:
             "thresholds": json.dumps(self.thresholds.tolist()),
             "digest": tensors_digest(tensors),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            save_file(tensors, part, metadata=metadata)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "Detector":
@@ -220,16 +212,7 @@ def _piece(mask: Float[Tensor, "y x"], box: Float[Tensor, " 4"]) -> Mask:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise FileMissing(f"The detector {path} does not exist.", hint="train one, or check the path")
-    try:
-        with safe_open(path, framework="pt") as held:
-            metadata = held.metadata() or {}
-            tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise WrongFormat(
-            f"{path} is not a safetensors file: {error}.", hint="give a file that `save` wrote"
-        ) from error
+    metadata, tensors = read_tensors(path, hint="give a file that Detector.save wrote")
     if metadata.get("format") != FORMAT:
         raise WrongFormat(f"{path} holds no detector of lsm.", hint="give a file that `save` wrote")
     if metadata.get("digest") != tensors_digest(tensors):

@@ -1,0 +1,35 @@
+"""Tensors and words about them in one safetensors file; nothing in it is ever executed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lsm.errors import FileMissing, WrongFormat
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the file and its folder; the old file stays until the new one is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    held = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
+    try:
+        save_file(held, part, metadata=dict(metadata))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path, *, hint: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Words and tensors of a file. hint: where such a file comes from. Raises FileMissing or WrongFormat."""
+    if not path.is_file():
+        raise FileMissing(f"The model {path} does not exist.", hint=hint)
+    try:
+        with safe_open(path, framework="pt") as held:
+            # what is open is no mapping
+            return held.metadata() or {}, {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WrongFormat(f"{path} is not a safetensors file: {error}.", hint=hint) from error
