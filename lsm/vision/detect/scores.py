@@ -160,26 +160,19 @@ def _average_precision(found: Sequence[Detections], data: AnnotatedSet, kind: Li
 
 def _prediction(found: Detections, image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
     strongest = found.where(np.argsort(-found.score, kind="stable")[:MOST_DETECTIONS])
-    tensors = {
-        "boxes": torch.from_numpy(strongest.box_px).float(),
-        "labels": torch.from_numpy(strongest.category).long(),
-        "scores": torch.from_numpy(strongest.score).float(),
-    }
-    if kind == "segm":
-        tensors["masks"] = whole_masks(strongest, image.size)
-    return tensors
+    return _tensors(strongest, image, kind) | {"scores": torch.from_numpy(strongest.score).float()}
 
 
 def _target(image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
-    objects = image.objects
+    return _tensors(image.objects, image, kind) | {"iscrowd": torch.from_numpy(image.objects.ignore).long()}
+
+
+def _tensors(marked: Objects | Detections, image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
     tensors = {
-        "boxes": torch.from_numpy(objects.box_px).float(),
-        "labels": torch.from_numpy(objects.category).long(),
-        "iscrowd": torch.from_numpy(objects.ignore).long(),
+        "boxes": torch.from_numpy(marked.box_px).float(),
+        "labels": torch.from_numpy(marked.category).long(),
     }
-    if kind == "segm":
-        tensors["masks"] = whole_masks(objects, image.size)
-    return tensors
+    return tensors | {"masks": whole_masks(marked, image.size)} if kind == "segm" else tensors
 
 
 def whole_masks(marked: Objects | Detections, size: tuple[int, int]) -> torch.Tensor:
