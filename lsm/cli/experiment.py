@@ -33,12 +33,15 @@ def list_(as_json: AsJson = False) -> None:
     Example: lsm experiment list
     """
     if as_json:
-        rows = [{"name": each.name, "title": each.title, "core_hours": each.hours} for each in EXPERIMENTS]
+        rows = [
+            {"name": each.name, "title": each.title, "core_hours": each.hours, "data": list(each.data)}
+            for each in EXPERIMENTS
+        ]
         typer.echo(json.dumps({"experiments": rows}))
         return
-    table = Table("name", "what it shows", "hours of one core")
+    table = Table("name", "what it shows", "hours of one core", "reads from LSM_DATA")
     for each in EXPERIMENTS:
-        table.add_row(each.name, each.title, f"{each.hours:g}")
+        table.add_row(each.name, each.title, f"{each.hours:g}", ", ".join(each.data) or "-")
     Console().print(table)
     Console().print("Next: lsm experiment run NAME --quick", markup=False)
 

@@ -83,7 +83,9 @@ def show(
     pattern: Annotated[
         Path | None, typer.Option(help="Light file to show as it was designed, such as 'lsm design' writes.")
     ] = None,
-    capture: Annotated[int | None, typer.Option(min=0, show_default="0", help="Which capture of --pattern.")] = None,
+    capture: Annotated[
+        int | None, typer.Option(min=0, show_default="0", help="Which capture of --pattern, from 0.")
+    ] = None,
     na: Na = 0.1,
     na_min: Annotated[float, typer.Option(help="Inner numerical aperture of the annulus.")] = 0.0,
     led: Annotated[int, typer.Option(help="Which LED, for `led`.")] = 0,

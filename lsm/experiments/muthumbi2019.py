@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lsm.experiments.light_picture import save_lights
-from lsm.experiments.studies import Studied, StudiesConfig, as_markdown, run_studies
+from lsm.experiments.studies import Studied, StudiesConfig, as_markdown, results_of, run_studies
 from lsm.experiments.tables import bars
 from lsm.sensing.progress import Reporter
 
@@ -32,10 +32,14 @@ def run(
     for name, study in studied.items():
         bars(study.arms, f"{name}: {study.source}").savefig(out / f"{name}.png")
     if "green" in votes:
-        shown = [arm for arm in ("learned", "learned, 1 bit", "learned, two captures") if arm in studied["green"].arms]
+        shown = [
+            arm
+            for arm in ("learned", "learned, 1 bit", "learned, two captures", "bright field")
+            if arm in studied["green"].arms
+        ]
         if shown:
             save_lights(votes["green"], shown, out)
-    return {"studies": {name: study.model_dump(mode="json") for name, study in studied.items()}}
+    return results_of(studied, settings)
 
 
 def beside_the_published(study: Studied) -> str:

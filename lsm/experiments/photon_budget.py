@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lsm.errors import ConfigError
-from lsm.experiments.studies import Studied, StudiesConfig, as_markdown, run_studies
+from lsm.experiments.studies import Studied, StudiesConfig, as_markdown, results_of, run_studies
 from lsm.experiments.tables import curves
 from lsm.sensing.progress import Reporter
 
@@ -30,7 +30,7 @@ def run(
     for name, study in studied.items():
         title = f"Equal {name}: {study.source}"
         curves(lines_of(study), across=AXES.get(name, name), title=title).savefig(out / f"{name}.png", dpi=130)
-    return {"studies": {name: study.model_dump(mode="json") for name, study in studied.items()}}
+    return results_of(studied, settings)
 
 
 def check_budgets(settings: StudiesConfig) -> None:

@@ -26,23 +26,35 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. function: "module:name" of a `Run`. hours: of one core, for the whole form."""
+    """One experiment. function: "module:name" of a `Run`. hours: of one core, for the whole form. data: folders of
+    LSM_DATA that it reads.
+    """
 
     name: str
     title: str
     function: str
     hours: float
+    data: tuple[str, ...]
 
+
+_NIH, _CHULA, _BCCD, _DSB = "nih_malaria_cells_50px", "chula_rbc12", "bccd", "dsb2018_nuclei"
+_FPM = "fpm_blood_smear"
 
 EXPERIMENTS = (
-    Experiment("muthumbi2019", "Learned illumination against fixed ones, on single cells", "muthumbi2019:run", 3.0),
-    Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 1.0),
-    Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 1.0),
-    Experiment("sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 0.25),
-    Experiment("ferreira2023", "Cells named and counted from small images", "ferreira2023:run", 0.75),
-    Experiment("hung2020", "Detectors of blood cells and nuclei, by folds", "detections:run", 3.0),
-    Experiment("pfeil2022", "Outlines of blood cells by four networks, by folds", "detections:run", 4.0),
-    Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2),
+    Experiment(
+        "muthumbi2019", "Learned illumination against fixed ones, on single cells", "muthumbi2019:run", 4, (_NIH,)
+    ),
+    Experiment("kim2020", "Light and pupil learned together and each alone", "kim2020:run", 1, (_NIH,)),
+    Experiment("photon_budget", "Accuracy against photons and against captures", "photon_budget:run", 1, (_NIH,)),
+    Experiment(
+        "sim_to_real", "Light designed on simulation, scored on a real LED stack", "sim_to_real:run", 0.25, (_FPM,)
+    ),
+    Experiment(
+        "ferreira2023", "Cells named and counted from small images", "ferreira2023:run", 0.75, (_NIH, _CHULA, _DSB)
+    ),
+    Experiment("hung2020", "Detectors of blood cells and nuclei, by folds", "detections:run", 3, (_BCCD, _DSB)),
+    Experiment("pfeil2022", "Outlines of blood cells by four networks, by folds", "detections:run", 4, ()),
+    Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2, ()),
 )
 
 

@@ -119,6 +119,12 @@ def _prepare(study: StudyConfig, crops: Path, cache: Path, progress: Reporter) -
             stage.advance()
 
 
+def results_of(studied: Mapping[str, Studied], config: StudiesConfig) -> dict[str, Any]:
+    """All outcomes with the configuration they came from, as plain values."""
+    studies = {name: study.model_dump(mode="json") for name, study in studied.items()}
+    return {"studies": studies, "config": config.model_dump(mode="json")}
+
+
 def as_markdown(studied: Mapping[str, Studied]) -> str:
     """All tables, for a README."""
     parts = []
