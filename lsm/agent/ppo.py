@@ -12,15 +12,14 @@ from typing import Annotated, NamedTuple
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lsm.agent.batch_env import BatchSlideEnv
 from lsm.agent.policy import NetworkConfig, SearchNetwork
 from lsm.config import Config
-from lsm.errors import FileMissing, WrongFormat
+from lsm.errors import WrongFormat
 from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.tensorfile import read_tensors, under, write_tensors
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
@@ -171,33 +170,26 @@ class Ppo:
             tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        save_file(tensors, partial, metadata=self._identity(tensors))
-        partial.replace(path)
+        write_tensors(path, tensors, self._identity(tensors))
 
     def load(self, path: Path) -> None:
         """Go on from what `save` wrote. Raises FileMissing, or WrongFormat for another configuration's file."""
-        if not path.is_file():
-            raise FileMissing(f"The checkpoint {path} does not exist.", hint="start without resuming")
+        identity, tensors = read_tensors(path, hint="delete it, or start without resuming", what="checkpoint")
+        if identity != self._identity(tensors):
+            raise WrongFormat(
+                f"{path} is damaged or of another training.", hint="delete it, or restore its configuration"
+            )
         try:
-            with safe_open(path, framework="pt") as held:
-                identity = held.metadata()
-                tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 (not a dict)
-            if identity != self._identity(tensors):
-                raise WrongFormat(
-                    f"{path} is damaged or of another training.", hint="delete it, or restore its configuration"
-                )
-            self.network.load_state_dict(_under(tensors, "network."))
+            self.network.load_state_dict(under(tensors, "network."))
             found = self.optimiser.state_dict()
             slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in _under(tensors, "optimiser.").items():
+            for key, value in under(tensors, "optimiser.").items():
                 index, name = key.split(".", 1)
                 slots.setdefault(int(index), {})[name] = value
             self.optimiser.load_state_dict({"state": slots, "param_groups": found["param_groups"]})
             self.generator.set_state(tensors["generator"])
             self.update, self.steps = (int(number) for number in tensors["progress"])
-        except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
 
     def _identity(self, tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -216,7 +208,3 @@ def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step searc
         following = rollout.value[step] * rollout.valid[step]
         result[step] = running
     return result
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -8,12 +8,12 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from rich.console import Console
-from safetensors import SafetensorError, safe_open
 
 from lsm.cli import _show
-from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
+from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
+from lsm.sensing.tensorfile import read_words
 from lsm.vision.data import AnnotatedSet, Finding, Format, blocks, read_annotations
 from lsm.vision.detect import MODELS, Detector, measure
 from lsm.vision.detect.detector import FORMAT
@@ -165,10 +165,4 @@ def _recipe_table(name: str) -> dict[str, Any]:
 
 
 def _is_detector(path: Path) -> bool:
-    if not path.is_file():
-        raise FileMissing(f"The weights {path} do not exist.", hint="check the path")
-    try:
-        with safe_open(path, framework="pt") as held:
-            return (held.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError) as error:
-        raise WrongFormat(f"{path} is not a safetensors file: {error}.", hint="copy it again") from error
+    return read_words(path, hint="check the path, or copy the file again").get("format") == FORMAT

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from pydantic import Field, JsonValue
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lsm.config import Config
 from lsm.errors import FileMissing, ModelMismatch, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.illum.pattern import GREEN
+from lsm.sensing.tensorfile import read_tensors, under, write_tensors
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1_000_000
@@ -88,14 +87,14 @@ class Bundle:
         card = _read_card(card_path)
         if weights_path.stat().st_size > 2 * MAX_BYTES:
             raise WrongFormat(f"{weights_path} is larger than any bundle may be.", hint="it is not a bundle")
-        tensors, provenance = _read_weights(weights_path)
-        if provenance != card.provenance_digest() or card.weights_digest != tensors_digest(tensors):
+        words, tensors = read_tensors(weights_path, hint="restore the file")
+        if words.get("provenance", "") != card.provenance_digest() or card.weights_digest != tensors_digest(tensors):
             raise WrongFormat(
                 f"Weights and card of the model {folder} do not belong together.",
                 hint="one of the two files was edited or damaged; restore both",
             )
         _check_tensors(card.name, tensors)
-        return cls(card, MappingProxyType(tensors))
+        return cls(card, MappingProxyType(dict(sorted(tensors.items()))))
 
     @classmethod
     def shipped(cls, name: str) -> "Bundle":
@@ -122,7 +121,7 @@ class Bundle:
         folder.mkdir(parents=True, exist_ok=True)
         weights, card = folder / f".{WEIGHTS_FILE}.{os.getpid()}", folder / f".{CARD_FILE}.{os.getpid()}"
         try:
-            save_file(dict(self.tensors), weights, metadata={"provenance": self.card.provenance_digest()})
+            write_tensors(weights, self.tensors, {"provenance": self.card.provenance_digest()})
             card.write_text(self.card.model_dump_json(indent=1) + "\n", encoding="utf-8")
             # safetensors writes for the owner alone; a model may be read by whoever may read its card
             weights.chmod(card.stat().st_mode)
@@ -134,8 +133,7 @@ class Bundle:
 
     def select(self, prefix: str) -> dict[str, Tensor]:
         """Tensors under `prefix.` with the prefix taken off. Raises ModelMismatch when there is none."""
-        start = f"{prefix}."
-        found = {key.removeprefix(start): value for key, value in self.tensors.items() if key.startswith(start)}
+        found = under(self.tensors, f"{prefix}.")
         if not found:
             raise ModelMismatch(f"Model '{self.card.name}' has no part '{prefix}'.", hint="train that part first")
         return found
@@ -215,16 +213,6 @@ def _read_card(path: Path) -> BundleCard:
             hint="use the program version that wrote it, or design the model anew",
         )
     return BundleCard.from_table(table, source=str(path))
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    try:
-        with safe_open(path, framework="pt") as held:
-            tensors = {key: held.get_tensor(key) for key in sorted(held.keys())}
-            provenance = (held.metadata() or {}).get("provenance", "")
-    except SafetensorError as error:
-        raise WrongFormat(f"{path} is not a safetensors file: {error}.", hint="restore the file") from error
-    return tensors, provenance
 
 
 def _check_tensors(name: str, tensors: Mapping[str, Tensor]) -> None:

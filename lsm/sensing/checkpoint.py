@@ -1,16 +1,14 @@
 """Training state as one safetensors file, from which a run goes on as if it had never stopped."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lsm.errors import ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.tensorfile import read_tensors, under, write_tensors
 
 
 class Trainee:
@@ -42,22 +40,13 @@ class Trainee:
         for number, slots in enumerate(self._slots()):
             tensors |= {f"optimizer.{number}.{key}": value for key, value in slots.items()}
         tensors |= {f"more.{name}": value for name, value in self.more.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        held = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
-        save_file(held, part, metadata=self._metadata(held, str(self.step)))
-        os.replace(part, path)
+        write_tensors(path, tensors, self._metadata(tensors, str(self.step)))
 
     def restore(self, path: Path) -> bool:
         """Take the state from `path`; False when there is none. Raises ModelMismatch or WrongFormat."""
         if not path.is_file():
             return False
-        try:
-            with safe_open(path, framework="pt") as held:
-                metadata = held.metadata() or {}
-                tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
-        except SafetensorError as error:
-            raise WrongFormat(f"The checkpoint {path} is damaged: {error}.", hint="delete it to start anew") from error
+        metadata, tensors = read_tensors(path, hint="delete it to start anew", what="checkpoint")
         if metadata != self._metadata(tensors, metadata.get("step", "")):
             if metadata.get("digest") == self.digest:
                 raise WrongFormat(f"The checkpoint {path} is damaged.", hint="delete it to start anew")
@@ -75,20 +64,16 @@ class Trainee:
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         for name, module in self.modules.items():
-            module.load_state_dict(_under(tensors, f"module.{name}."))
+            module.load_state_dict(under(tensors, f"module.{name}."))
         for number, parameter in enumerate(self._parameters()):
-            slots = _under(tensors, f"optimizer.{number}.")
+            slots = under(tensors, f"optimizer.{number}.")
             if slots:
                 self.optimizer.state[parameter] = slots
         self.generator.set_state(tensors["generator"])
-        self.more = _under(tensors, "more.")
+        self.more = under(tensors, "more.")
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _slots(self) -> list[dict[str, Tensor]]:
         return [dict(self.optimizer.state.get(parameter, {})) for parameter in self._parameters()]
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,17 +1,16 @@
 """One training of detector and light as a job, and what it leaves behind."""
 
 import hashlib
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
-from safetensors.torch import load_file, save_file
 
 from lsm.config import Config
 from lsm.experiments.detect_light.config import DetectLightConfig
+from lsm.sensing.tensorfile import read_tensors, write_tensors
 from lsm.vision.field import FieldModel, LedFields, Phantoms, train_fields
 
 
@@ -78,7 +77,9 @@ class Training(Config):
     def trained(self, fields: LedFields) -> FieldModel:
         """The model as `train_light` left it."""
         model = self.model(fields, torch.Generator())
-        model.load_state_dict(load_file(self.weights))
+        again = f"remove {self.out.with_name('table.jsonl')} too, and run again"
+        _, held = read_tensors(self.weights, hint=again, what="training")
+        model.load_state_dict(held)
         return model.eval()
 
 
@@ -93,7 +94,6 @@ def train_light(arguments: dict[str, Any]) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1_000_003 * training.seed + 17)
     clock = time.process_time()
     model = training.model(fields, generator)
-    training.out.mkdir(parents=True, exist_ok=True)
     losses = train_fields(
         model,
         fields,
@@ -103,9 +103,7 @@ def train_light(arguments: dict[str, Any]) -> dict[str, Any]:
         digest=training.identity,
     )
     seconds = time.process_time() - clock
-    part = training.weights.with_suffix(f".{os.getpid()}.part")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, part)
-    os.replace(part, training.weights)
+    write_tensors(training.weights, model.state_dict(), {})
     light = model.light
     duty, outside = light.duty().detach(), torch.from_numpy(light.light.board.na > training.config.rig.system.na)
     tenth = max(1, len(losses) // 10)

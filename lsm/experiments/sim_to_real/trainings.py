@@ -1,16 +1,13 @@
 """All trainings as jobs, one for each colour and seed, each network kept in a file of its own."""
 
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from lsm.config import Config
-from lsm.errors import FileMissing
 from lsm.experiments.jobs import Job, finish
 from lsm.experiments.sim_to_real.config import Colour, SimToRealConfig, SlideConfig
 from lsm.experiments.sim_to_real.lights import LEARNED, fixed_light
@@ -18,6 +15,7 @@ from lsm.experiments.sim_to_real.phantoms import Fields, make_fields
 from lsm.experiments.sim_to_real.reader import Reader, Trained, train
 from lsm.experiments.sim_to_real.slide import Slide, open_slide
 from lsm.sensing.progress import Reporter
+from lsm.sensing.tensorfile import read_tensors, write_tensors
 
 TRAIN, TEST = 1, 2
 """Random streams of the phantoms."""
@@ -106,11 +104,8 @@ def _file(config: SimToRealConfig, cache: Path, colour: Colour, light: str, seed
 
 
 def _load(path: Path, channels: int) -> Trained:
-    if not path.is_file():
-        raise FileMissing(
-            f"The training {path} was removed.", hint=f"remove {path.with_name('table.jsonl')} too, and run again"
-        )
-    held = load_file(path)
+    again = f"remove {path.with_name('table.jsonl')} too, and run again"
+    _, held = read_tensors(path, hint=again, what="training")
     levels = held.pop("levels").numpy()
     reader = Reader(channels).to(memory_format=torch.channels_last)
     reader.load_state_dict(held)
@@ -118,8 +113,4 @@ def _load(path: Path, channels: int) -> Trained:
 
 
 def _keep(path: Path, trained: Trained) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.contiguous() for key, value in trained.reader.state_dict().items()}
-    part = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors | {"levels": torch.from_numpy(trained.levels)}, part)
-    os.replace(part, path)
+    write_tensors(path, trained.reader.state_dict() | {"levels": torch.from_numpy(trained.levels)}, {})

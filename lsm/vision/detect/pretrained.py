@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from lsm.errors import FileMissing, ModelMismatch, WrongFormat
+from lsm.sensing.tensorfile import read_tensors
 from lsm.vision.detect.detector import Detector
 from lsm.vision.detect.facts import DataFacts
 from lsm.vision.detect.two_stage import FasterRcnnConfig, MaskRcnnConfig, TwoStageConfig
@@ -147,7 +146,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise FileMissing(f"The weights {path} do not exist.", hint="download them where torchvision's page says")
-    held = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    held: Mapping[str, Any]
+    if path.suffix == ".safetensors":
+        _, held = read_tensors(path, hint="copy it again")
+    else:
+        held = _pickled(path)
     tensors = {_present_name(str(name)): value for name, value in held.items() if isinstance(value, Tensor)}
     if len(tensors) < len(held) or not tensors:
         raise WrongFormat(f"{path} holds no table of weights by name.", hint="save the model's state_dict()")
@@ -156,13 +159,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             name: value - _NORM_EPSILON if name.endswith(".running_var") else value for name, value in tensors.items()
         }
     return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
-
-
-def _safetensors(path: Path) -> Mapping[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WrongFormat(f"{path} is no safetensors file: {error}.", hint="copy it again") from error
 
 
 def _pickled(path: Path) -> Mapping[str, Any]:
