@@ -22,6 +22,7 @@ from lsm.cli._vision_data import (
     save_json,
     words,
 )
+from lsm.cli._vision_export import export as export_file
 from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, fold_summary, parts
 from lsm.cli._vision_work import evaluate as evaluate_on
 from lsm.cli._vision_work import predict as predict_on
@@ -194,6 +195,33 @@ def predict(
     _tell_counts(told, detector.facts.categories)
     _say(f"Found:    {folder / FOUND_FILE}")
     _say(f"Pictures: {folder / 'pictures'}")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A grid detector's file.")],
+    out: Annotated[Path, typer.Option(help="New file: .onnx for ONNX Runtime and OpenVINO, .xml for OpenVINO.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a grid detector as a file for ONNX Runtime or OpenVINO, and compare what it computes there with torch.
+
+    It takes images of any size. Beside it lies a JSON file for whoever uses it without lsm: input, outputs,
+    categories, thresholds, and what to do with the boxes.
+
+    Example: lsm vision export out/vision/grid.safetensors --out grid.onnx
+    """
+    made = export_file(model, out)
+    if as_json:
+        apart = {program: each.model_dump() for program, each in made.differences.items()}
+        files = [str(file) for file in made.files]
+        typer.echo(json.dumps({"files": files, "sheet": str(made.sheet), "differences": apart, **made.described}))
+        return
+    for program, each in made.differences.items():
+        _say(f"{program}: differs from torch by at most {each.box_px:.1e} pixels and {each.score:.1e} in score.")
+    if not made.differences:
+        _say("Not compared with torch: no program that runs it is installed.")
+    _say(f"Detector: {', '.join(map(str, made.files))}")
+    _say(f"Sheet:    {made.sheet}")
 
 
 @app.command()

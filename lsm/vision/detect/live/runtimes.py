@@ -20,7 +20,12 @@ Precision = Literal["float32", "bfloat16"]
 Seen = tuple[Float32[np.ndarray, "point category 4"], Float32[np.ndarray, "point category"]]
 """Box edges and scores of every category at every grid point."""
 
-_EXTERNAL: Final = "is no ONNX file with its weights inside"
+PROGRAMS: Final[dict[str, tuple[Backend, ...]]] = {
+    ".safetensors": ("torch",),
+    ".onnx": ("openvino", "onnxruntime"),
+    ".xml": ("openvino",),
+}
+"""What runs a file of each ending; the first is the usual one."""
 
 
 @runtime_checkable
@@ -101,12 +106,7 @@ def open_runtime(path: Path, backend: Backend | None, threads: int, precision: P
     """The program that runs this file; see `LiveDetector.load`."""
     if not path.is_file():
         raise FileMissing(f"The detector {path} does not exist.", hint="export one with export_onnx")
-    usual: dict[str, tuple[Backend, ...]] = {
-        ".safetensors": ("torch",),
-        ".onnx": ("openvino", "onnxruntime"),
-        ".xml": ("openvino",),
-    }
-    able = usual.get(path.suffix, ())
+    able = PROGRAMS.get(path.suffix, ())
     if not able or (backend or able[0]) not in able:
         raise InputError(
             f"{path.name} cannot be run with {backend or 'any program'}.",
