@@ -10,7 +10,8 @@ from matplotlib.patches import Rectangle
 
 from lsm.agent.results import CellFinding, SlideRun
 from lsm.devices import Frame
-from lsm.diagnose._style import EmbeddedImage, bare, embed_pixels, embed_png, house_style, stretch
+from lsm.diagnose._style import bare, embed_pixels, stretch
+from lsm.figures import Embedded, embed_png, house_style
 from lsm.stats import cell_posterior
 from lsm.types import Image
 
@@ -31,7 +32,7 @@ class SuspectCell:
     cell: CellFinding
     posterior: float
     order: int
-    thumbs: tuple[tuple[str, EmbeddedImage | None], ...]
+    thumbs: tuple[tuple[str, Embedded | None], ...]
 
 
 def posteriors(run: SlideRun, cells: Sequence[CellFinding]) -> list[float]:
@@ -45,7 +46,7 @@ def ranked(run: SlideRun) -> list[CellFinding]:
     return sorted(run.cells, key=lambda cell: (-cell.p_infected, cell.field, cell.x_um, cell.y_um))
 
 
-def field_samples(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> tuple[tuple[str, EmbeddedImage], ...]:
+def field_samples(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> tuple[tuple[str, Embedded], ...]:
     """The field with the most captures, under each light it was captured with: (caption, image)."""
     if not run.visits:
         return ()
@@ -58,7 +59,7 @@ def field_samples(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> t
     )
 
 
-def cells_on_frame(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> EmbeddedImage | None:
+def cells_on_frame(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> Embedded | None:
     """The field that holds the most suspicion, every red cell boxed; the likeliest carry their probability."""
     if not run.cells:
         return None
@@ -91,7 +92,7 @@ def gallery(run: SlideRun, frames: FrameReader, names: Sequence[str], *, size: i
 
 def _thumbs(
     cell: CellFinding, run: SlideRun, frames: FrameReader, names: Sequence[str], order: int
-) -> tuple[tuple[str, EmbeddedImage | None], ...]:
+) -> tuple[tuple[str, Embedded | None], ...]:
     visit = run.visits[cell.field]
     taken = dict(zip(visit.patterns, visit.captures, strict=True))
     return tuple(
@@ -100,7 +101,7 @@ def _thumbs(
     )
 
 
-def _thumb(image: Image, cell: CellFinding, run: SlideRun, alt: str) -> EmbeddedImage:
+def _thumb(image: Image, cell: CellFinding, run: SlideRun, alt: str) -> Embedded:
     side = max(8, round(THUMB_UM * image.shape[1] / run.field_um[0]))
     x0, y0, x1, y1 = cell.box_px
     padded = np.pad(image, side, mode="edge")
@@ -109,7 +110,7 @@ def _thumb(image: Image, cell: CellFinding, run: SlideRun, alt: str) -> Embedded
     return embed_pixels(stretch(padded[row : row + side, column : column + side]), alt, enlarge=6)
 
 
-def _sample(frame: Frame, run: SlideRun, alt: str) -> EmbeddedImage:
+def _sample(frame: Frame, run: SlideRun, alt: str) -> Embedded:
     with house_style():
         figure, axes, image = _canvas(frame, inches=3.0)
         _scale_bar(axes, image, run)

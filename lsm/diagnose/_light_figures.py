@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from lsm.diagnose._style import LIGHT_GREEN, MUTED, PANEL_DARK, EmbeddedImage, bare, embed_svg, house_style
+from lsm.diagnose._style import LIGHT_GREEN, PANEL_DARK, bare
+from lsm.figures import MUTED, Embedded, embed_svg, house_style
 from lsm.illum import LedBoard, Pattern
 from lsm.types import DutyLevels, PerLed
 
@@ -19,7 +20,7 @@ def pattern_panels(
     *,
     na: float,
     exposures_ms: Sequence[float],
-) -> tuple[EmbeddedImage, ...]:
+) -> tuple[Embedded, ...]:
     """One image per pattern: left the duties asked for, right the levels read back, in illumination NA."""
     return tuple(
         _panel(board, pattern, levels, na=na, exposure_ms=exposure_ms)
@@ -38,9 +39,7 @@ def agreement(pattern: Pattern, shown: DutyLevels | None) -> str:
     return f"read back: {differing} of {difference.size} levels differ, by up to {int(difference.max())} of 255"
 
 
-def _panel(
-    board: LedBoard, pattern: Pattern, shown: DutyLevels | None, *, na: float, exposure_ms: float
-) -> EmbeddedImage:
+def _panel(board: LedBoard, pattern: Pattern, shown: DutyLevels | None, *, na: float, exposure_ms: float) -> Embedded:
     asked = pattern.duty.max(axis=1)
     with house_style():
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")

@@ -12,17 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from lsm.agent.results import SlideRun
-from lsm.diagnose._style import (
-    AGENT,
-    ALARM,
-    FAINT,
-    INK,
-    OTHER,
-    PATTERN_COLOURS,
-    EmbeddedImage,
-    embed_svg,
-    house_style,
-)
+from lsm.diagnose._style import AGENT, ALARM, OTHER, PATTERN_COLOURS
+from lsm.figures import FAINT, INK, Embedded, embed_svg, house_style
 from lsm.stats import cell_posterior
 
 STEPS_PER_ROW = 60
@@ -41,7 +32,7 @@ def field_densities(run: SlideRun) -> Float[np.ndarray, " field"]:
     return infected / np.maximum(cells, 1)
 
 
-def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
+def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> Embedded:
     """The slide region with the visited fields in order, their captures as dots and their density as colour."""
     density = field_densities(run)
     top = max(float(density.max(initial=0.0)), 0.01)
@@ -86,7 +77,7 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> EmbeddedImage:
     )
 
 
-def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
+def settling(run: SlideRun, other: SlideRun | None) -> Embedded:
     """Estimate and interval after each capture, for the run and for the one it is compared with."""
     with house_style():
         figure = Figure(figsize=(5.3, 3.9), layout="constrained")
@@ -119,7 +110,7 @@ def settling(run: SlideRun, other: SlideRun | None) -> EmbeddedImage:
     )
 
 
-def decision_strip(run: SlideRun) -> EmbeddedImage:
+def decision_strip(run: SlideRun) -> Embedded:
     """What was chosen step by step; shading is the policy's probability of every action."""
     steps, actions = len(run.decisions), len(run.action_names)
     rows = max(1, -(-steps // STEPS_PER_ROW))
@@ -157,7 +148,7 @@ def decision_strip(run: SlideRun) -> EmbeddedImage:
     )
 
 
-def score_histogram(run: SlideRun) -> EmbeddedImage:
+def score_histogram(run: SlideRun) -> Embedded:
     """Red cells per score bin over all sets of captures, the evidence behind the estimate."""
     cells = run.counts.sum(axis=0)
     edges = np.linspace(0, 1, len(cells) + 1)

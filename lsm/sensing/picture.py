@@ -18,11 +18,12 @@ from matplotlib.patches import Circle
 from scipy.spatial import cKDTree
 
 from lsm.errors import WrongFormat
+from lsm.figures import DPI, INK, MUTED
 from lsm.illum import LedBoard
 
 __all__ = ["draw_light", "light_pixels", "save_picture"]
 
-INK, MUTED, PANEL, SOCKET = "#1b2530", "#5c6874", "#0e141a", "#1c2731"
+PANEL, SOCKET = "#0e141a", "#1c2731"
 ONE_COLOUR = "#ffe08a"
 # apart in lightness as well as in hue, and each in a corner of its own: readable without seeing hues
 CHANNELS = {1: ("light",), 3: ("red", "green", "blue")}
@@ -31,7 +32,6 @@ CORNERS = {1: ((0.0, 0.0),), 3: ((-0.23, -0.13), (0.23, -0.13), (0.0, 0.25))}
 LARGEST = {1: 0.96, 3: 0.48}
 """Diameter of full drive, in distances between neighbouring LEDs."""
 
-DPI = 170
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,

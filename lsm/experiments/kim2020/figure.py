@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Circle
 
-INK, MUTED, DARK = "#1b2530", "#5c6874", "#0e141a"
+from lsm.figures import FAINT, INK, MUTED
+
+DARK = "#0e141a"
 # told apart by the colour-blind, and by their place in the list
 COLOURS = {"fixed": "#0072b2", "own": "#d55e00"}
 _DPI = 150
@@ -120,7 +122,7 @@ def _draw_accuracy(axes: Axes, greys: Mapping[str, Any]) -> None:
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlabel("accuracy in %, 95 % interval over seeds and patients", color=MUTED)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#d5dbe1", linewidth=0.6)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(frameon=False, loc="best")
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from lsm.experiments.sim_to_real.lights import LEARNED
 from lsm.experiments.sim_to_real.slide import Levels, Slide
+from lsm.figures import INK, MUTED
 from lsm.illum import LEVELS
 from lsm.sensing.picture import draw_light, save_picture
 
-INK, MUTED, ACCENT, OTHER = "#1b2530", "#5c6874", "#0b6e4f", "#b3541e"
+ACCENT, OTHER = "#0b6e4f", "#b3541e"
 PART_PX = 64
 COLOURS = 128
 Plane = Float[np.ndarray, "y x"]

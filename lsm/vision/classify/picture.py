@@ -9,9 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lsm.figures import FAINT, INK, MUTED
 from lsm.vision.classify.scores import ClassScores
 
-INK, MUTED, FAINT = "#1b2530", "#5c6874", "#d5dbe1"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#222255", "#999933", "#882255", "#44aa99")
 """Told apart by the colour-blind; from the eleventh line on they return, dashed."""
 STYLE: dict[Any, Any] = {

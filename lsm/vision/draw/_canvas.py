@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 
+from lsm.figures import INK, MUTED
 from lsm.vision.data import Mask
-from lsm.vision.draw._style import INK, ink_on, letters, rgb
+from lsm.vision.draw._style import ink_on, letters, rgb
 
 Rect = tuple[float, float, float, float]
 
@@ -229,7 +230,7 @@ def _key_strip(entries: Sequence[Key], note: str, width: int, size: int) -> Imag
         _frame(draw, box, entry.colour, thick, dashed=entry.dashed)
         draw.text((left + 1.6 * size, top + 0.75 * size), entry.text, font=font, fill=INK, anchor="lm")
     for number, text in enumerate(notes, 1):
-        draw.text((gap, y + line * number + 0.6 * size), text, font=font, fill="#5c6874", anchor="lm")
+        draw.text((gap, y + line * number + 0.6 * size), text, font=font, fill=MUTED, anchor="lm")
     return strip
 
 

@@ -11,9 +11,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from lsm.figures import FAINT, INK, MUTED, figure_png, house_style
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect.detections import Detections
-from lsm.vision.draw._style import FAINT, INK, MUTED, category_colour, figure_png, house_style
+from lsm.vision.draw._style import category_colour
 from lsm.vision.draw.confusion import NOT_MARKED, Confusion
 from lsm.vision.draw.stages import StageCounts
 

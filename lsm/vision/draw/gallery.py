@@ -9,11 +9,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from lsm.errors import InputError
+from lsm.figures import INK, MUTED
 from lsm.vision.data import AnnotatedSet, Mask, Objects
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import overlaps
 from lsm.vision.draw._canvas import Canvas, Mark
-from lsm.vision.draw._style import FALSE, INK, MISNAMED, MISSED, MUTED, letters, rgb
+from lsm.vision.draw._style import FALSE, MISNAMED, MISSED, letters, rgb
 from lsm.vision.draw.channels import as_rgb
 from lsm.vision.draw.pairing import LEAST_IOU, pair_up
 from lsm.vision.draw.pictures import Picture

@@ -7,7 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from lsm.vision.draw._style import Embedded, embed_figure, embed_picture, figure_png
+from lsm.figures import Embedded, embed_png, figure_png
+from lsm.vision.draw._style import embed_picture
 from lsm.vision.draw.pictures import Picture, save_png
 
 PAGE_FILE = "report.html"
@@ -37,7 +38,7 @@ class Illustration:
     def embedded(self) -> Embedded:
         """It as part of a page."""
         if isinstance(self.content, Figure):
-            return embed_figure(self.content, self.alt)
+            return embed_png(self.content, self.alt)
         return embed_picture(self.content, self.alt)
 
 
