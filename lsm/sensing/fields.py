@@ -1,7 +1,5 @@
 """Fields of view with known cells, as one LED stack each, computed once and kept on disk."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +10,7 @@ from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from lsm.errors import WrongFormat
+from lsm.sensing.wholefolder import whole_folder
 
 _STACKS = "stacks.npy"
 _CELLS = "cells.npz"
@@ -104,13 +103,8 @@ class FieldSet:
         shape: fields, LEDs, rows, columns. The folder appears only when it is complete.
         """
         if not folder.is_dir():
-            part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-            part.mkdir(parents=True)
-            try:
+            with whole_folder(folder) as part:
                 _write(part, scenes, compute, shape, advance)
-                _claim(part, folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
         return cls.load(folder)
 
 
@@ -132,12 +126,3 @@ def _write(
     cells = FieldCells.joined(tables)
     columns = {f.name: getattr(cells, f.name) for f in fields(FieldCells)}
     np.savez(folder / _CELLS, slide=np.array(slides), **columns)
-
-
-def _claim(part: Path, folder: Path) -> None:
-    try:
-        part.rename(folder)
-    except OSError:
-        # Another run finished the same fields first; theirs are the same bytes.
-        if not folder.is_dir():
-            raise

@@ -1,7 +1,5 @@
 """Blood films under a strong objective, computed: every red cell, white cell and platelet with its exact outline."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ from lsm.config import Config
 from lsm.optics import ImagingSystem
 from lsm.samples import SmearConfig
 from lsm.sensing.capture import ExposureConfig
+from lsm.sensing.wholefolder import whole_folder
 from lsm.twin import GridBoardConfig, TwinConfig
 from lsm.vision.data.formats import WRITERS, Format
 from lsm.vision.field import (
@@ -58,14 +57,8 @@ def smear_images(config: SmearImages, cache: Path) -> Path:
     """The annotations of the images below `cache`, in COCO's format; computed where they are not there."""
     folder = cache / f"smears-{config.digest()}"
     if not (folder / ANNOTATIONS).is_file():
-        part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        part.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole_folder(folder) as part:
             _write(config, part)
-            if not folder.exists():
-                os.replace(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     return folder / ANNOTATIONS
 
 

@@ -1,8 +1,6 @@
 """Fields as the microscope takes them: one image per LED, computed once, and from it the image under any pattern."""
 
 import hashlib
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from lsm.errors import LsmError, WrongFormat
 from lsm.illum import LedBoard
 from lsm.optics import AliasingWarning, ImagingSystem, PupilFunction, field_tiles, led_stack
 from lsm.optics.stackfile import LedStack, read_stack, write_stack
+from lsm.sensing.wholefolder import whole_folder
 from lsm.twin import TwinConfig
 from lsm.vision.data import Mask, Objects
 from lsm.vision.field.scenes import Scene, Scenes
@@ -156,13 +155,8 @@ class LedFields:
         key = f"{_VERSION} {scenes.digest} {rig.led_board.board().digest} {rig.system.digest()}"
         folder = cache / f"led-fields-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         if not folder.is_dir():
-            part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-            part.mkdir(parents=True, exist_ok=True)
-            try:
+            with whole_folder(folder) as part:
                 _write(part, scenes, rig, advance)
-                _claim(part, folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
         return cls(folder, rig, scenes.categories, scenes.origin)
 
     def __len__(self) -> int:
@@ -249,15 +243,6 @@ def _covering(system: ImagingSystem, side: int) -> ImagingSystem:
 def _square(images: Float[np.ndarray, "led y x"]) -> Float[np.ndarray, "led side side"]:
     side = max(images.shape[1:])
     return np.pad(images, ((0, 0), (0, side - images.shape[1]), (0, side - images.shape[2])))
-
-
-def _claim(part: Path, folder: Path) -> None:
-    try:
-        part.rename(folder)
-    except OSError:
-        # another run finished the same fields first; theirs are the same
-        if not folder.is_dir():
-            raise
 
 
 def _write_marks(path: Path, fields: list[MarkedField]) -> None:
