@@ -24,7 +24,7 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"LSM_REQUIRE_NATIVE=1, but: {missing}")
 
 
-TIMED = frozenset({"bench", "cli", "demo", "experiments", "firmware", "led", "record", "safety", "scope", "torture"})
+TIMED = frozenset({"bench", "cli", "demo", "firmware", "jobs", "led", "record", "safety", "scope", "torture"})
 """Folders whose tests meet clocks: boards with watchdogs, triggers, timeouts, processes that are killed."""
 
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark `timed` what must not share the machine with other tests; the rest may run on all cores at once."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in TIMED or item.get_closest_marker("firmware") is not None:
+        if TIMED & set(item.path.relative_to(here).parts) or item.get_closest_marker("firmware") is not None:
             item.add_marker(pytest.mark.timed)
 
 
