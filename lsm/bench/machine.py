@@ -2,8 +2,6 @@
 
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 
 from lsm.bench.timing import Effort, Job, in_turns, threads
+from lsm.commit import source_commit
 from lsm.optics import _native
 
 PACKAGES = ("learned-sensing-microscope", "torch", "numpy", "torchoptics", "fpm-py")
@@ -53,7 +52,7 @@ def this_machine() -> Machine:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=_commit(),
+        commit=source_commit(),
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
         memory_gib=round(pages / 2**30, 1),
@@ -88,15 +87,6 @@ def _cpu() -> str:
     lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def _version(package: str) -> str | None:

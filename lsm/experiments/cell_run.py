@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lsm.bench.machine import this_machine
+from lsm.commit import source_commit
 from lsm.config import Config
 from lsm.errors import ConfigError, FileMissing
 from lsm.illum import Drive
@@ -101,7 +101,7 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
         row["accuracy_compiled"] = float(((arrays[ON_THE_BOARD] > 0) == infected).mean())
     name = _odds_name(job)
     _save(job.out / name, arrays)
-    return row | {"odds": name, "commit": _commit(), "seconds": round(time.monotonic() - started, 2)}
+    return row | {"odds": name, "commit": source_commit(), "seconds": round(time.monotonic() - started, 2)}
 
 
 def _compiled_odds(
@@ -188,8 +188,3 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     }
     np.savez(part, **held)
     part.replace(path)
-
-
-@lru_cache(maxsize=1)
-def _commit() -> str:
-    return this_machine().commit

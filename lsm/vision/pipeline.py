@@ -1,7 +1,5 @@
 """From a configuration to a bundle: light and classifiers, finder, calibration, held-out figures."""
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ from annotated_types import Gt, Lt
 from pydantic import Field
 from torch import Tensor, nn
 
+from lsm.commit import source_commit
 from lsm.sensing.bundle import Bundle, BundleCard
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.design import Design, run_design
@@ -81,7 +80,7 @@ def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bund
         config=config.model_dump(mode="json"),
         seed=config.seed,
         data=_SOURCES[config.data],
-        commit=_commit(),
+        commit=source_commit(),
     )
     tensors = _prefixed("codebook", codebook) | {"reader.score_edges": torch.tensor(config.score_edges)}
     networks: dict[str, nn.Module] = {
@@ -132,16 +131,3 @@ def _calibrated(config: PipelineConfig, slides: Slides, bundle: Bundle, reporter
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{key}": value for key, value in tensors.items()}
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    asked = subprocess.run(
-        [git, "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "unknown"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Ge, Gt
 
-from lsm.bench.machine import this_machine
+from lsm.commit import source_commit
 from lsm.config import Config
 from lsm.experiments.detections.config import ArmConfig, SetConfig
 from lsm.experiments.detections.sets import open_fold
@@ -62,5 +62,5 @@ def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
         "detector": f"{name}.safetensors",
         "learning_s": round(learning_s, 1),
         "searching_s": round(searching_s, 1),
-        "commit": this_machine().commit,
+        "commit": source_commit(),
     }
