@@ -15,7 +15,8 @@ from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter, Silent
 from lsm.sensing.tensorfile import read_tensors, write_tensors
-from lsm.vision.data import AnnotatedSet, Mask
+from lsm.vision.data import AnnotatedSet
+from lsm.vision.detect import pieces
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import FitConfig, FitRecord
@@ -26,7 +27,6 @@ from lsm.vision.detect.scores import DetectionScores, score
 
 FORMAT: Final = "lsm detector 1"
 _FIRST_THRESHOLD: Final = 0.5
-_MASK_LEVEL: Final = 0.5
 _GROUPS_TO_DIVIDE: Final = 10
 
 
@@ -157,15 +157,11 @@ class Detector:
 
     def _detections(self, found: Mapping[str, Tensor]) -> Detections:
         score = found["scores"].double().numpy()
-        masks = found.get("masks")
-        pieces = (
-            None if masks is None else [_piece(mask[0], box) for mask, box in zip(masks, found["boxes"], strict=True)]
-        )
         detections = Detections(
             found["boxes"].double().numpy(),
             found["labels"].long().numpy() - 1,
             score,
-            None if pieces is None else tuple(pieces),
+            pieces.masks(found) if pieces.WINDOWS in found else None,
         )
         return detections.where(np.argsort(-score, kind="stable"))
 
@@ -200,15 +196,6 @@ def _apart(data: AnnotatedSet, options: FitConfig) -> tuple[AnnotatedSet, Annota
     order = np.random.default_rng(options.seed).permutation(known)
     aside = np.isin(groups, order[: max(1, round(options.count_share * len(known)))])
     return data.where(np.flatnonzero(~aside)), data.where(np.flatnonzero(aside))
-
-
-def _piece(mask: Float[Tensor, "y x"], box: Float[Tensor, " 4"]) -> Mask:
-    """The mask inside its box; a box too faint to have a pixel keeps its strongest one."""
-    height, width = mask.shape
-    left, top = int(box[0].floor().clamp(0, width - 1)), int(box[1].floor().clamp(0, height - 1))
-    right, bottom = int(box[2].ceil().clamp(left + 1, width)), int(box[3].ceil().clamp(top + 1, height))
-    inside = mask[top:bottom, left:right].numpy()
-    return Mask(top, left, inside >= min(_MASK_LEVEL, float(inside.max())))
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -14,8 +14,9 @@ class ModelConfig(Config, ABC):
     A network follows torchvision's convention. It takes a list of images [channel, y, x] of any size, normalised with
     the mean and spread of the facts. In training it also takes, for each image, `boxes` float [object, 4], `labels`
     int64 [object] from 1 and, where it learns masks, `masks` uint8 [object, y, x], and returns its losses by name.
-    Otherwise it returns for each image `boxes`, `labels`, `scores` strongest first and, where it has masks, `masks`
-    float [object, 1, y, x] between 0 and 1.
+    Otherwise it returns for each image `boxes`, `labels`, `scores` strongest first and, where it has masks,
+    `mask_boxes` int64 [object, 4], the whole pixels around each box, and `mask_pixels` bool [pixel], which of them are
+    the object's: row by row in each box, one object after the other. See `lsm.vision.detect.pieces`.
     """
 
     kind: str

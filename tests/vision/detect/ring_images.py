@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from lsm.vision.detect.facts import DataFacts
+from lsm.vision.detect.pieces import masks as masks_of
 
 CATEGORIES = ("disc", "ring")
 
@@ -51,6 +52,12 @@ def ring_image(
     return torch.from_numpy(pixels.astype(np.float32)), target
 
 
+def outlines(found: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
+    """What a network returned of outlines, as bool [object, y, x] in whole images."""
+    whole = [torch.from_numpy(each.whole(*size)) for each in masks_of(found)]
+    return torch.stack([torch.zeros(size, dtype=torch.bool), *whole])[1:]
+
+
 def learn(
     network: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]], *, steps: int, rate: float
 ) -> list[float]:
@@ -88,9 +95,8 @@ def learn_by_heart(network: nn.Module, *, steps: int, rate: float = 3e-3, masks:
     assert sorted(owner.tolist()) == list(range(len(true)))
     assert float(overlap.min()) >= 0.5
     assert torch.equal(found["labels"][owner], target["labels"])
-    assert ("masks" in found) == masks
+    assert ("mask_boxes" in found) == ("mask_pixels" in found) == masks
     if masks:
-        assert found["masks"].shape[1:] == (1, *image.shape[1:])
-        drawn = found["masks"][owner, 0] >= 0.5
+        drawn = outlines(found, (image.shape[1], image.shape[2]))[owner]
         both, either = (drawn & true).sum(dim=(1, 2)), (drawn | true).sum(dim=(1, 2))
         assert float((both / either).min()) >= 0.5

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ring_images import learn_by_heart, ring_facts, ring_image
+from ring_images import learn_by_heart, outlines, ring_facts, ring_image
 from torch import nn
 
 from lsm.vision.detect.mask_scoring import MaskScoringConfig, outline_overlaps, whole_areas
@@ -75,9 +75,10 @@ def test_the_foretold_overlap_multiplies_the_score():
     turned = found(1.0, 0.01)
     factor = torch.where(plain["labels"] == 1, 1.0, 0.01)
     order = torch.argsort(plain["scores"] * factor, descending=True, stable=True)
-    for name, value in turned.items():
+    for name in ("boxes", "labels", "scores", "mask_boxes"):
         wanted = plain[name] * factor if name == "scores" else plain[name]
-        torch.testing.assert_close(value, wanted[order])
+        torch.testing.assert_close(turned[name], wanted[order])
+    assert torch.equal(outlines(turned, (96, 96)), outlines(plain, (96, 96))[order])
 
 
 def test_it_learns_one_image_by_heart():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ring_images import learn_by_heart, ring_facts, ring_image
+from ring_images import learn_by_heart, outlines, ring_facts, ring_image
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.ops import box_iou
@@ -13,7 +13,6 @@ from lsm.vision.detect.two_stage.anchors import anchors, sides_px
 from lsm.vision.detect.two_stage.backbone import STRIDES, feature_pyramid
 from lsm.vision.detect.two_stage.config import region_align
 from lsm.vision.detect.two_stage.frame import Frame
-from lsm.vision.detect.two_stage.paste import paste
 from lsm.vision.detect.two_stage.regions import Outlined, outlines_wanted
 
 SMALL = {"backbone": "tiny", "pyramid_channels": 32, "head_width": 64, "samples": 64, "proposals": 100}
@@ -83,16 +82,6 @@ def test_masks_are_scaled_with_their_image():
     assert torch.equal(moved[0]["masks"][0], wanted)
 
 
-def test_a_full_outline_covers_the_pixels_of_its_box():
-    boxes = torch.tensor([[3.0, 5.0, 9.0, 12.0], [-4.0, 14.0, 5.0, 30.0]])
-    whole = paste(torch.ones(2, 1, 28, 28), boxes, (20, 16)) >= 0.5
-    wanted = torch.zeros(2, 20, 16, dtype=torch.bool)
-    wanted[0, 5:12, 3:9] = True
-    wanted[1, 14:20, 0:5] = True
-    assert torch.equal(whole[:, 0], wanted)
-    assert paste(torch.zeros(0, 1, 28, 28), torch.zeros(0, 4), (20, 16)).shape == (0, 1, 20, 16)
-
-
 def test_outlines_cut_and_pasted_are_the_same_outlines():
     """What the network is taught, and what is made of its answer, agree to a part of a pixel."""
     image, target = ring_image()
@@ -101,7 +90,7 @@ def test_outlines_cut_and_pasted_are_the_same_outlines():
     regions = [Outlined(inside[0]["boxes"], torch.arange(4), target["labels"])]
     cut = outlines_wanted(inside, regions, 28)
     found = {"boxes": inside[0]["boxes"], "masks": cut[:, None]}
-    pasted = frame.eval().postprocess([found], batch.image_sizes, [(96, 96)])[0]["masks"][:, 0] >= 0.5
+    pasted = outlines(frame.eval().postprocess([found], batch.image_sizes, [(96, 96)])[0], (96, 96))
     both = (pasted & target["masks"].bool()).sum(dim=(1, 2))
     either = (pasted | target["masks"].bool()).sum(dim=(1, 2))
     # 28 entries over 16 to 22 pixels, twice interpolated, move an edge by less than half a pixel; pasting at whole

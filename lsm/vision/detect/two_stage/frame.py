@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from lsm.vision.detect.two_stage.paste import paste
+from lsm.vision.detect.pieces import packed
+from lsm.vision.detect.two_stage.paste import paste, paste_at_whole_pixels
 
 Coordinates = Literal["centred", "torchvision"]
 Target = dict[str, Tensor]
@@ -55,7 +55,7 @@ class Frame(nn.Module):
     def postprocess(
         self, found: list[Target], sizes: list[tuple[int, int]], originals: list[tuple[int, int]]
     ) -> list[Target]:
-        """Boxes in the coordinates of the images as they came, outlines [object, 1, y, x] in their size."""
+        """Boxes in the coordinates of the images as they came, outlines `masks` [object, 1, my, mx] as their pieces."""
         if self.training:
             return found
         for each, size, original in zip(found, sizes, originals, strict=True):
@@ -64,9 +64,14 @@ class Frame(nn.Module):
                 boxes = _uncentred(boxes, size)
             each["boxes"] = boxes * _ratio(size, original, boxes)
             if "masks" in each:
-                put = paste if self.coordinates == "centred" else paste_masks_in_image
-                each["masks"] = put(each["masks"], each["boxes"], original)
+                each |= self._pasted(each.pop("masks"), each["boxes"], original)
         return found
+
+    def _pasted(
+        self, masks: Float[Tensor, "object 1 my mx"], boxes: Float[Tensor, "object 4"], size: tuple[int, int]
+    ) -> Target:
+        put = paste if self.coordinates == "centred" else paste_at_whole_pixels
+        return packed(boxes, size, lambda k, window: put(masks[k, 0], boxes[k], window))
 
     def _scaled(self, image: Float[Tensor, "channel y x"]) -> Float[Tensor, "channel sy sx"]:
         height, width = image.shape[1:]

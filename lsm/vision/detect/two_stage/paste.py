@@ -1,34 +1,46 @@
-"""Outlines of boxes put into their image."""
-
-import math
+"""Outlines over boxes put into the pixels of their image, one at a time."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.models.detection.roi_heads import expand_boxes, expand_masks
+
+from lsm.vision.detect.pieces import Window
 
 
-def paste(
-    masks: Float[Tensor, "object 1 my mx"], boxes: Float[Tensor, "object 4"], size: tuple[int, int]
-) -> Float[Tensor, "object 1 y x"]:
-    """Outlines in images of this size, read at the centres of the pixels.
+def paste(mask: Float[Tensor, "my mx"], box: Float[Tensor, " 4"], window: Window) -> Float[Tensor, "y x"]:
+    """An outline in the pixels of a window, read at their centres.
 
-    masks: over each box, whose edges are the outer edges of the first and last entry; outside a box there is nothing.
-    boxes: as in `lsm.vision.data.Boxes`.
+    mask: over the box, whose edges are the outer edges of the first and last entry; outside it there is nothing.
+    box: as in `lsm.vision.data.Boxes`.
     """
-    height, width = size
-    whole = masks.new_zeros((len(masks), 1, height, width))
-    for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-        left, right = max(math.floor(x0), 0), min(math.ceil(x1), width)
-        top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), height)
-        if left >= right or top >= bottom or x1 <= x0 or y1 <= y0:
-            continue
-        across = _between(left, right, x0, x1, like=masks)
-        down = _between(top, bottom, y0, y1, like=masks)
-        places = torch.stack([across.expand(len(down), -1), down[:, None].expand(-1, len(across))], dim=-1)
-        piece = F.grid_sample(masks[k : k + 1], places[None], mode="bilinear", align_corners=False)
-        whole[k, 0, top:bottom, left:right] = piece[0, 0]
-    return whole
+    left, top, right, bottom = window
+    x0, y0, x1, y1 = box.tolist()
+    if x1 <= x0 or y1 <= y0:
+        return mask.new_zeros(bottom - top, right - left)
+    across = _between(left, right, x0, x1, like=mask)
+    down = _between(top, bottom, y0, y1, like=mask)
+    places = torch.stack([across.expand(len(down), -1), down[:, None].expand(-1, len(across))], dim=-1)
+    read: Tensor = F.grid_sample(mask[None, None], places[None], mode="bilinear", align_corners=False)
+    return read[0, 0]
+
+
+def paste_at_whole_pixels(
+    mask: Float[Tensor, "my mx"], box: Float[Tensor, " 4"], window: Window
+) -> Float[Tensor, "y x"]:
+    """An outline in the pixels of a window, as torchvision's `paste_masks_in_image` puts it into a whole image."""
+    left, top, right, bottom = window
+    wider, scale = expand_masks(mask[None, None], padding=1)
+    x0, y0, x1, y1 = expand_boxes(box[None], scale).long()[0].tolist()
+    # the last pixel belongs to the box
+    size = (max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1))
+    read = F.interpolate(wider, size=size, mode="bilinear", align_corners=False)[0, 0]
+    y, last_y = (min(max(edge, top), bottom) for edge in (y0, y0 + size[0]))
+    x, last_x = (min(max(edge, left), right) for edge in (x0, x0 + size[1]))
+    piece = mask.new_zeros(bottom - top, right - left)
+    piece[y - top : last_y - top, x - left : last_x - left] = read[y - y0 : last_y - y0, x - x0 : last_x - x0]
+    return piece
 
 
 def _between(first: int, end: int, low: float, high: float, *, like: Tensor) -> Float[Tensor, " pixel"]:

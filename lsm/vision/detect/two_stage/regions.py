@@ -92,7 +92,7 @@ class Regions(RoIHeads):  # type: ignore[misc]  # torchvision has no types
         ]
 
     def outline(self, features: Features, found: list[Target], sizes: Sizes) -> None:
-        """Put `masks` [object, 1, y, x] over its box beside each find."""
+        """Put `masks` [object, 1, my, mx], each over its box, beside the finds."""
         odds = self.outline_odds(features, [each["boxes"] for each in found], sizes)
         for each, masks in zip(found, maskrcnn_inference(odds, [each["labels"] for each in found]), strict=True):
             each["masks"] = masks

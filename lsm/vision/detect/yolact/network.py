@@ -8,6 +8,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import clip_boxes_to_image
 
 from lsm.errors import WrongFormat
+from lsm.vision.detect.pieces import packed
 from lsm.vision.detect.two_stage.frame import Frame, Target
 from lsm.vision.detect.yolact.boxes import decoded, fast_nms
 from lsm.vision.detect.yolact.heads import PredictionHead, Predictions, PrototypeHead
@@ -94,17 +95,14 @@ class Yolact(nn.Module):
         labels = torch.cat([torch.full_like(each, k + 1) for k, each in enumerate(kept)])
         score = scores[which, labels - 1]
         order = torch.argsort(score, descending=True, stable=True)[: self.detections]
-        found = {"boxes": boxes[which[order]], "labels": labels[order], "scores": score[order]}
-        found = self.transform.postprocess([found], [scaled], [size])[0]
+        inside = {"boxes": boxes[which[order]], "labels": labels[order], "scores": score[order]}
+        found: Target = self.transform.postprocess([inside], [scaled], [size])[0]
         step = self.finest / 2
-        found["masks"] = drawn(
-            prototypes,
-            made.coefficients[number, which[order]],
-            found["boxes"],
-            size=size,
-            stride=(step * size[0] / scaled[0], step * size[1] / scaled[1]),
+        stride = (step * size[0] / scaled[0], step * size[1] / scaled[1])
+        coefficients = made.coefficients[number, which[order]]
+        return found | packed(
+            found["boxes"], size, lambda k, window: drawn(prototypes, coefficients[k], window, stride=stride)
         )
-        return found
 
     def _of_label(self, boxes: Tensor, scores: Tensor, large: Tensor) -> Tensor:
         """Numbers of the anchors that stay for one label."""

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from lsm.vision.detect.pieces import Window
+
 
 def assembled(
     prototypes: Float[Tensor, "prototype y x"], coefficients: Float[Tensor, "object prototype"]
@@ -52,30 +54,22 @@ def coarse(masks: UInt8[Tensor, "object y x"], stride: int, size: tuple[int, int
 
 def drawn(
     prototypes: Float[Tensor, "prototype gy gx"],
-    coefficients: Float[Tensor, "object prototype"],
-    boxes: Float[Tensor, "object 4"],
+    coefficients: Float[Tensor, " prototype"],
+    window: Window,
     *,
-    size: tuple[int, int],
     stride: tuple[float, float],
-) -> Float[Tensor, "object 1 y x"]:
-    """Outlines in an image of this size, cut at their boxes; each is computed where its box is alone.
+) -> Float[Tensor, "y x"]:
+    """The outline of one object in the pixels of its window; nothing is computed elsewhere.
 
     stride: pixels of the image between prototype entries, down and across.
     """
-    height, width = size
-    whole = prototypes.new_zeros((len(boxes), 1, height, width))
-    for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-        left, right = max(math.floor(x0), 0), min(math.ceil(x1), width)
-        top, bottom = max(math.floor(y0), 0), min(math.ceil(y1), height)
-        if left >= right or top >= bottom:
-            continue
-        gx, across = _read(left, right, stride[1], prototypes.shape[2], like=prototypes)
-        gy, down = _read(top, bottom, stride[0], prototypes.shape[1], like=prototypes)
-        odds = assembled(prototypes[:, gy, gx], coefficients[k : k + 1])
-        places = torch.stack([across.expand(len(down), -1), down[:, None].expand(-1, len(across))], dim=-1)
-        piece = F.grid_sample(odds.sigmoid()[None], places[None], padding_mode="border", align_corners=True)
-        whole[k, 0, top:bottom, left:right] = piece[0, 0]
-    return whole
+    left, top, right, bottom = window
+    gx, across = _read(left, right, stride[1], prototypes.shape[2], like=prototypes)
+    gy, down = _read(top, bottom, stride[0], prototypes.shape[1], like=prototypes)
+    odds = assembled(prototypes[:, gy, gx], coefficients[None])
+    places = torch.stack([across.expand(len(down), -1), down[:, None].expand(-1, len(across))], dim=-1)
+    read: Tensor = F.grid_sample(odds.sigmoid()[None], places[None], padding_mode="border", align_corners=True)
+    return read[0, 0]
 
 
 def _read(first: int, end: int, stride: float, entries: int, *, like: Tensor) -> tuple[slice, Float[Tensor, " pixel"]]:
