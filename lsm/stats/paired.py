@@ -55,7 +55,7 @@ def paired_difference(
             hint="run both with the same seeds on the same cells",
         )
     deltas = correct_a.astype(np.float64) - correct_b.astype(np.float64)
-    low, high = _interval(deltas, patient, rng, confidence, draws)
+    low, high = resampled_interval(deltas, patient, rng=rng, confidence=confidence, draws=draws)
     return PairedDifference(float(deltas.mean()), low, high, len(deltas), len(np.unique(patient)))
 
 
@@ -68,7 +68,8 @@ def accuracy(
     draws: int = 2000,
 ) -> AccuracyEstimate:
     """Accuracy of one method; see `paired_difference` for interval and errors."""
-    low, high = _interval(correct.astype(np.float64), patient, rng, confidence, draws)
+    right = correct.astype(np.float64)
+    low, high = resampled_interval(right, patient, rng=rng, confidence=confidence, draws=draws)
     per_seed = correct.mean(axis=1)
     return AccuracyEstimate(float(per_seed.mean()), low, high, float(per_seed.std(ddof=1)), majority_accuracy(correct))
 
@@ -79,13 +80,15 @@ def majority_accuracy(correct: Votes) -> float:
     return float((share > 0.5).mean() + 0.5 * (share == 0.5).mean())
 
 
-def _interval(
+def resampled_interval(
     values: Float[np.ndarray, "seed cell"],
     patient: np.ndarray,
+    *,
     rng: np.random.Generator,
-    confidence: float,
-    draws: int,
+    confidence: float = 0.95,
+    draws: int = 2000,
 ) -> tuple[float, float]:
+    """Ends of the interval of the mean of any numbers of each seed and cell; see `paired_difference`."""
     n_seeds, n_cells = values.shape
     if n_seeds < 2 or patient.shape != (n_cells,):
         raise WrongFormat(

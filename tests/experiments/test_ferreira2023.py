@@ -10,10 +10,8 @@ from PIL import Image
 from lsm.errors import ConfigError, FileMissing
 from lsm.experiments.ferreira2023 import FerreiraConfig, SmearTiles, Source, run
 from lsm.experiments.ferreira2023.data import data_folder, open_crops, smear_fields
-from lsm.experiments.ferreira2023.resample import mean_interval
 from lsm.samples import SmearConfig
 from lsm.sensing.progress import Silent
-from lsm.stats.paired import accuracy
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -189,15 +187,6 @@ def test_phantom_fields_darken_with_every_cell_that_is_counted() -> None:
     assert brightest == pytest.approx(config.electrons / config.camera.gain_e_per_adu + 20, rel=0.1)
     assert np.array_equal(smear_fields(config, 32).images, crops.images)
     assert len(set(crops.group.tolist())) == 2
-
-
-def test_intervals_are_those_of_the_house() -> None:
-    rng = np.random.default_rng(1)
-    votes = rng.random((3, 90)) < 0.7
-    group = np.repeat(np.arange(15), 6).astype(str)
-    ours = mean_interval(votes.astype(np.float64), group)
-    theirs = accuracy(votes, group, rng=np.random.default_rng(0))
-    assert ours == pytest.approx((theirs.accuracy, theirs.low, theirs.high))
 
 
 def test_says_what_is_missing_without_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

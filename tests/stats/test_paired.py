@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lsm.errors import WrongFormat
-from lsm.stats.paired import accuracy, majority_accuracy, paired_difference
+from lsm.stats.paired import accuracy, majority_accuracy, paired_difference, resampled_interval
 
 PATIENTS = np.repeat(np.arange(60), 20)
 
@@ -34,6 +34,14 @@ def test_pairing_removes_what_patients_have_in_common():
     assert found.high - found.low < 0.5 * (alone.high - alone.low)
     assert found.difference == pytest.approx(better.mean() - base.mean())
     assert (found.seeds, found.patients) == (5, 60)
+
+
+def test_an_interval_of_numbers_is_that_of_votes_and_moves_with_them():
+    right = votes(0.8, np.random.default_rng(1))
+    of_votes = accuracy(right, PATIENTS, rng=np.random.default_rng(0))
+    moved = resampled_interval(3.0 - 2.0 * right, PATIENTS, rng=np.random.default_rng(0))
+    # sums of 1,200 numbers of order one in float64
+    assert moved == pytest.approx((3 - 2 * of_votes.high, 3 - 2 * of_votes.low), rel=1e-12)
 
 
 def test_the_majority_is_better_than_its_voters_and_a_tie_counts_half():

@@ -11,11 +11,10 @@ from jaxtyping import Bool, Float
 from lsm.errors import InputError
 from lsm.experiments.ferreira2023.config import FerreiraConfig, Task
 from lsm.experiments.ferreira2023.data import data_folder, open_crops
-from lsm.experiments.ferreira2023.resample import mean_interval
 from lsm.experiments.ferreira2023.training import Training, train_arm
 from lsm.experiments.jobs import Job, finish
 from lsm.sensing.progress import Reporter
-from lsm.stats.paired import accuracy, paired_difference
+from lsm.stats.paired import accuracy, paired_difference, resampled_interval
 from lsm.vision.classify import ClassScores, CountScores, CropSet, score_classes, score_counts
 
 
@@ -140,7 +139,7 @@ class Study:
         off = _off(said, crops)
         if off is not None:
             counted = _count_scores(said, crops)
-            _, low, high = mean_interval(off, crops.group)
+            low, high = resampled_interval(off, crops.group, rng=np.random.default_rng(0))
             found |= _means(counted, ("mae", "mse", "r2", "r", "percent"))
             found |= {"mae_low": round(low, 4), "mae_high": round(high, 4)}
             found["mae_seed_sd"] = round(float(np.std([one.mae for one in counted], ddof=1)), 4)
@@ -199,7 +198,9 @@ def _differences(crops: CropSet, one: Said, other: Said, names: tuple[str, str])
         found.append(pair | {"in": "points of accuracy", "by": by, "verdict": _verdict(by[1], by[2])})
     off = _off(one, crops), _off(other, crops)
     if off[0] is not None and off[1] is not None:
-        by = [round(value, 3) for value in mean_interval(off[0] - off[1], crops.group)]
+        apart = off[0] - off[1]
+        low, high = resampled_interval(apart, crops.group, rng=np.random.default_rng(0))
+        by = [round(value, 3) for value in (float(apart.mean()), low, high)]
         # a smaller error is better
         found.append(pair | {"in": "objects of MAE", "by": by, "verdict": _verdict(-by[2], -by[1])})
     return found
