@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lsm.errors import ConfigError, FileMissing
 
 ConfigT = TypeVar("ConfigT", bound="Config")
+_SHIPPED = Path(__file__).parent / "configs"
 
 
 class Config(BaseModel):
@@ -63,6 +64,11 @@ class Config(BaseModel):
         """First 16 hexadecimal digits of the SHA-256 of the canonical JSON form."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shipped_config(name: str) -> Path:
+    """A configuration file that comes with the package, such as rigs/simulated.toml, or a folder of them."""
+    return _SHIPPED / name
 
 
 def _closest(cls: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -1,9 +1,8 @@
-"""What the commands share: where shipped configurations are, and progress on the terminal."""
+"""What the commands share: files of configurations, and progress on the terminal."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lsm.config import shipped_config
 from lsm.errors import FileMissing, InputError
-
-
-def shipped_config(name: str) -> Path:
-    """A configuration file that comes with the package."""
-    return Path(str(resources.files("lsm"))) / "configs" / name
 
 
 def config_file(kind: str, name: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from lsm.cli import _show
+from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
@@ -148,7 +148,7 @@ def save_json(path: Path, facts: Any) -> None:
 
 
 def _recipe_table(name: str) -> dict[str, Any]:
-    shipped = _show.shipped_config("vision")
+    shipped = shipped_config("vision")
     file = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
     if not file.is_file():
         if name in MODELS:

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from lsm.cli import _show
+from lsm.config import shipped_config
 from lsm.diagnose import comparison_table
 from lsm.diagnose.compare import ComparisonRow
 from lsm.diagnose.demo import DemoConfig, DemoResult, run_demo
 
-DEFAULT_CONFIG = _show.shipped_config("demo.toml")
+DEFAULT_CONFIG = shipped_config("demo.toml")
 
 
 def demo(

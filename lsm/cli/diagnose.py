@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from lsm.cli import _show
+from lsm.config import shipped_config
 from lsm.diagnose.slide import DiagnoseConfig, DiagnoseResult, resume
 from lsm.diagnose.slide import diagnose as diagnose_slide
 from lsm.errors import InputError
 
-DEFAULT_CONFIG = _show.shipped_config("diagnose.toml")
+DEFAULT_CONFIG = shipped_config("diagnose.toml")
 
 
 def diagnose(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lsm.bench.machine import this_machine
+from lsm.config import shipped_config
 from lsm.errors import InputError
 from lsm.sensing.progress import Reporter, Silent
 
@@ -68,9 +69,9 @@ def experiment(name: str) -> Experiment:
     )
 
 
-def shipped_config(name: str) -> Path:
-    """The configuration that comes with the package."""
-    return Path(__file__).parent.parent / "configs" / "experiment" / f"{name}.toml"
+def experiment_config(name: str) -> Path:
+    """The configuration of an experiment that comes with the package."""
+    return shipped_config(f"experiment/{name}.toml")
 
 
 def run_experiment(
@@ -102,7 +103,7 @@ def run_experiment(
     if quick:
         _check_no_whole_form(out)
     results = run(
-        config or shipped_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
+        config or experiment_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
     )
     machine = asdict(this_machine())
     whole = {"experiment": name, "quick": quick, "machine": machine} | dict(results)

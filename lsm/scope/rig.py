@@ -1,13 +1,12 @@
 """The rig file: everything that differs between a simulated, a demonstration and a real microscope."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.types import PositiveFloat
 
-from lsm.config import Config
+from lsm.config import Config, shipped_config
 from lsm.errors import ConfigError, FileMissing
 from lsm.illum import LedBoard
 from lsm.safety import Limits
@@ -280,7 +279,7 @@ class RigConfig(Config):
 
 def find_rig(name: str) -> Path:
     """The rig file that the package ships under that bare name, or the one of that path. Raises FileMissing."""
-    shipped = Path(str(resources.files("lsm"))) / "configs" / "rigs"
+    shipped = shipped_config("rigs")
     candidate = shipped / f"{Path(name).stem}.toml"
     if candidate.is_file() and name == candidate.stem:
         return candidate

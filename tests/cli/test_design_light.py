@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from lsm.cli._show import shipped_config
 from lsm.cli.app import app
 from lsm.cli.design import light_file, shown_light
+from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing
 from lsm.illum import LEVELS, LedBoard, LightCapture, LightFile
 from lsm.sensing import Bundle

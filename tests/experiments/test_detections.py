@@ -11,7 +11,7 @@ from lsm.experiments.detections import DetectionsConfig, SetConfig, open_set, ru
 from lsm.experiments.detections.run import interval
 from lsm.experiments.detections.sets import open_fold
 from lsm.experiments.detections.smears import SmearImages, smear_images
-from lsm.experiments.registry import EXPERIMENTS, shipped_config
+from lsm.experiments.registry import EXPERIMENTS, experiment_config
 from lsm.sensing.progress import Silent
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.data.formats import WRITERS, Format, read_annotations
@@ -126,5 +126,5 @@ def test_computed_films_have_an_outline_for_every_cell(tmp_path: Path):
 def test_shipped_configurations_are_whole():
     for experiment in EXPERIMENTS:
         if experiment.function == "detections:run":
-            config = DetectionsConfig.from_file(shipped_config(experiment.name))
+            config = DetectionsConfig.from_file(experiment_config(experiment.name))
             assert config.short(), experiment.name

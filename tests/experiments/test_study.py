@@ -11,7 +11,7 @@ from lsm.experiments.jobs import JobTable, Serial
 from lsm.experiments.light_used import light_used
 from lsm.experiments.muthumbi2019 import beside_the_published
 from lsm.experiments.photon_budget import check_budgets
-from lsm.experiments.registry import run_experiment, shipped_config
+from lsm.experiments.registry import experiment_config, run_experiment
 from lsm.experiments.studies import Quick, Studied, StudiesConfig, as_markdown, run_studies
 from lsm.experiments.study import Claim, StudyConfig, Votes, study_jobs, summarise
 from lsm.illum import LedBoard
@@ -178,7 +178,7 @@ def test_a_curve_whose_names_belie_its_budgets_is_refused(arm: str, keys: dict[s
 
 
 def test_the_shipped_curves_have_the_budgets_of_their_names():
-    check_budgets(StudiesConfig.from_file(shipped_config("photon_budget")))
+    check_budgets(StudiesConfig.from_file(experiment_config("photon_budget")))
 
 
 def test_one_seed_and_a_file_for_a_folder_are_refused(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 
 from lsm.errors import ConfigError
 from lsm.experiments.detect_light import DetectLightConfig, run
-from lsm.experiments.registry import experiment, shipped_config
+from lsm.experiments.registry import experiment, experiment_config
 from lsm.illum import LightFile
 from lsm.sensing.progress import Silent
 from lsm.vision.detect.detector import Detector
@@ -125,7 +125,7 @@ def test_a_second_run_finds_everything_done(ran: tuple[dict[str, Any], Path]):
 
 
 def test_the_shipped_configuration_compares_what_the_issue_asks_for_and_has_a_short_form():
-    config = DetectLightConfig.from_file(shipped_config(experiment("field_detection").name))
+    config = DetectLightConfig.from_file(experiment_config(experiment("field_detection").name))
     assert config.rig.system.na == 0.10
     assert {light.kind for light in config.arms.values()} == {"bright field", "dark field", "model", "learned"}
     assert len(config.pairs) == 6
