@@ -29,7 +29,7 @@ from lsm.cli._vision_work import predict as predict_on
 from lsm.errors import InputError
 from lsm.sensing.progress import RichReporter
 from lsm.vision.data import Format
-from lsm.vision.detect import MODELS, DetectionScores
+from lsm.vision.detect import MODELS, DetectionScores, device_of
 from lsm.vision.draw import Look, StageCounts, annotators_page, draw_objects, save_png, stages_page, write_page
 
 app = typer.Typer(
@@ -66,6 +66,7 @@ Changes = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the recipe's.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Device = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or cuda:1 of several.")]
 Channels = Annotated[str, typer.Option(help="Channels to show as red, green and blue, such as 0,1,2; one for grey.")]
 
 
@@ -97,6 +98,7 @@ def train(
     category: Category = None,
     side_px: SidePx = None,
     block: Block = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Train a detector on annotated images and score it on images that it never saw.
@@ -106,13 +108,14 @@ def train(
 
     Example: lsm vision train --data images/ --model grid
     """
+    device_of(device)
     arm = recipe(model, changes or [], steps=steps, seed=seed)
     file = new_file(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
     folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
     source = Source(kind, repair, category, side_px, block)
     whole = source.read(data)
     used = parts(whole, source.read(validate, whole.categories) if validate else None, holdout, seed)
-    detector = begin(arm, used.learnt, weights)
+    detector = begin(arm, used.learnt, weights).to(device)
     with _show.progress(quiet=as_json) as bars:
         progress = RichReporter(bars)
         record = fit(detector, used.learnt, arm, file, progress)
@@ -147,6 +150,7 @@ def evaluate(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Score a detector on annotated images: a table, and a report with confusion, counts and the worst errors.
@@ -154,7 +158,7 @@ def evaluate(
     Example: lsm vision evaluate out/vision/grid.safetensors --data images/
     """
     folder = _show.new_folder(out or Path("out/vision") / f"{model.stem}-{data.resolve().stem}")
-    detector = load_detector(model)
+    detector = load_detector(model).to(device)
     annotated = Source(kind, repair, category, side_px).read(data, detector.facts.categories)
     with _show.progress(quiet=as_json) as bars:
         scores, page = evaluate_on(detector, model.name, annotated, folder, RichReporter(bars))
@@ -176,6 +180,7 @@ def predict(
     colour_by: Annotated[str, typer.Option(help="One colour for each: category, object.")] = "category",
     labels: Annotated[bool, typer.Option(help="Names and scores in the pictures.")] = True,
     channels: Channels = "",
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Search images: what was found as COCO JSON, a picture of each image, and counts.
@@ -185,7 +190,7 @@ def predict(
     folder = _show.new_folder(out)
     look = _look(colour_by, channels, labels=labels)
     files = image_files(images)
-    detector = load_detector(model)
+    detector = load_detector(model).to(device)
     with _show.progress(quiet=as_json) as bars:
         told = predict_on(detector, files, folder, least_score=least_score, look=look, progress=RichReporter(bars))
     if as_json:

@@ -14,7 +14,8 @@ from lsm.sensing.tensorfile import read_tensors, under, write_tensors
 class Trainee:
     """What a training run changes: networks by name, their optimiser, the generator and the step reached.
 
-    more: further tensors by name that a run goes on with, such as the best weights so far.
+    more: further tensors by name that a run goes on with, such as the best weights so far. A state is restored to the
+    devices that the networks, and the tensors of these names, are on.
     """
 
     def __init__(
@@ -68,9 +69,15 @@ class Trainee:
         for number, parameter in enumerate(self._parameters()):
             slots = under(tensors, f"optimizer.{number}.")
             if slots:
-                self.optimizer.state[parameter] = slots
+                # torch counts the steps on the processor, wherever the parameter is
+                self.optimizer.state[parameter] = {
+                    key: value if key == "step" else value.to(parameter.device) for key, value in slots.items()
+                }
         self.generator.set_state(tensors["generator"])
-        self.more = under(tensors, "more.")
+        self.more = {
+            name: value.to(self.more[name].device) if name in self.more else value
+            for name, value in under(tensors, "more.").items()
+        }
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

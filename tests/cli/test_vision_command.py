@@ -111,7 +111,7 @@ def test_a_broken_training_goes_on_and_ends_the_same(
 def test_evaluating_again_gives_the_same_scores(
     data: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert run("evaluate", trained[0], "--data", data, "--out", tmp_path / "report") == 0
+    assert run("evaluate", trained[0], "--data", data, "--out", tmp_path / "report", "--device", "cpu") == 0
     said = capsys.readouterr().out
     assert "12 images" in said
     assert "report.html" in said
@@ -220,6 +220,10 @@ def test_a_recipe_may_be_a_file_and_all_images_may_be_learnt_from(
         (("train", "--data", "DATA", "--set", "steps=3"), "cannot change 'steps'"),
         (("train", "--data", "nowhere"), "nowhere"),
         (("train", "--data", "DATA", "--weights", "none.pth"), "none.pth"),
+        (("train", "--data", "DATA", "--device", "tpu"), "There is no device 'tpu'"),
+        (("train", "--data", "DATA", "--device", "cuda:99"), "There is no device 'cuda:99'"),
+        (("evaluate", "MODEL", "--data", "DATA", "--device", "cuda:99"), "There is no device 'cuda:99'"),
+        (("predict", "MODEL", "DATA", "--out", "found", "--device", "gpu"), "There is no device 'gpu'"),
         (("evaluate", "none.safetensors", "--data", "DATA"), "none.safetensors"),
         (("evaluate", "DATA", "--data", "DATA"), "DATA"),
         (("predict", "none.safetensors", "none.png", "--out", "found"), "none.png"),
@@ -232,6 +236,7 @@ def test_a_recipe_may_be_a_file_and_all_images_may_be_learnt_from(
 )
 def test_wrong_input_is_told_in_a_sentence(
     data: Path,
+    trained: tuple[Path, dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -239,10 +244,12 @@ def test_wrong_input_is_told_in_a_sentence(
     said: str,
 ):
     monkeypatch.chdir(tmp_path)
-    assert run(*(str(data) if word == "DATA" else word for word in words)) == 2
+    known = {"DATA": str(data), "MODEL": str(trained[0])}
+    assert run(*(known.get(word, word) for word in words)) == 2
     error = capsys.readouterr().err
     assert said.replace("DATA", str(data)) in error
     assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten(data: Path, trained: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]):

@@ -2,6 +2,7 @@
 
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.detector import Detector, model_of
+from lsm.vision.detect.device import device_of
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import NO_AUGMENTATION, Augmentation, FitConfig, FitRecord
 from lsm.vision.detect.matching import match, overlaps
@@ -22,6 +23,7 @@ __all__ = [
     "FitRecord",
     "MaskScores",
     "ModelConfig",
+    "device_of",
     "match",
     "measure",
     "model_of",

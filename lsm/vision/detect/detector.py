@@ -18,6 +18,7 @@ from lsm.sensing.tensorfile import read_tensors, write_tensors
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect import pieces
 from lsm.vision.detect.detections import Detections
+from lsm.vision.detect.device import device_of, targets_on
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import FitConfig, FitRecord
 from lsm.vision.detect.learning import learn
@@ -34,11 +35,13 @@ class Detector:
     """A detection network with what it needs to be used: options, facts of its data, and thresholds.
 
     thresholds: by category, the least score of a detection that is counted; see `FitConfig.count_share`.
+    device: where it learns and searches; see `to`.
     """
 
     def __init__(self, model: ModelConfig, facts: DataFacts, *, seed: int = 0) -> None:
         self.model = model
         self.facts = facts
+        self.device = torch.device("cpu")
         self.thresholds: Float[np.ndarray, " category"] = np.full(len(facts.categories), _FIRST_THRESHOLD)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -51,6 +54,20 @@ class Detector:
         """A detector with new weights, its sizes and limits set from the data. Raises ConfigError for another kind."""
         facts = data if isinstance(data, DataFacts) else measure(data)
         return cls(model if isinstance(model, ModelConfig) else model_of({"kind": model}), facts, seed=seed)
+
+    def to(self, device: str) -> "Detector":
+        """The detector itself, which from now on learns and searches there.
+
+        device: "cpu", as every new and loaded one, "cuda", or "cuda:1" of several. Images are given and detections
+        returned as before, files and checkpoints are the same, and what was begun on one device goes on on another.
+        Never yet run on a CUDA device: the test that does so waits for one. Sums in another order give other last
+        digits there, and the same seed need not give the same weights.
+        Raises InputError for a device that is unknown or not there.
+        """
+        self.device = device_of(device)
+        self.network.to(self.device)
+        self._mean, self._std = self._mean.to(self.device), self._std.to(self.device)
+        return self
 
     def fit(
         self,
@@ -70,7 +87,10 @@ class Detector:
         self._check(data)
         started = time.monotonic()
         learnt, counted = _apart(data, options)
-        with (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage:
+        with (
+            (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage,
+            targets_on(self.network, self.device),
+        ):
             losses = learn(
                 self.network,
                 learnt,
@@ -153,13 +173,13 @@ class Detector:
                 f"The image has {len(pixels)} channels, the detector was made for {self.facts.channels}.",
                 hint="give images of the kind it learnt from",
             )
-        return (pixels - self._mean) / self._std
+        return (pixels.to(self.device) - self._mean) / self._std
 
     def _detections(self, found: Mapping[str, Tensor]) -> Detections:
-        score = found["scores"].double().numpy()
+        score = found["scores"].cpu().double().numpy()
         detections = Detections(
-            found["boxes"].double().numpy(),
-            found["labels"].long().numpy() - 1,
+            found["boxes"].cpu().double().numpy(),
+            found["labels"].cpu().long().numpy() - 1,
             score,
             pieces.masks(found) if pieces.WINDOWS in found else None,
         )

@@ -1,5 +1,6 @@
 """Detectors as files for other programs."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -59,12 +60,12 @@ def export_openvino(detector: Detector, path: Path) -> LiveCard:
 
 
 def grid_of(detector: Detector) -> GridNetwork:
-    """The network of a grid detector. Raises InputError for another."""
+    """The network of a grid detector, on the processor. Raises InputError for another."""
     card_of(detector)
     network = detector.network.eval()
     if not isinstance(network, GridNetwork):
         raise InputError("The detector's network is no grid network.", hint="build it with Detector.of")
-    return network
+    return network if detector.device.type == "cpu" else copy.deepcopy(network).cpu()
 
 
 def _replace(path: Path, content: bytes) -> None:
