@@ -10,6 +10,7 @@ import typer
 from PIL import Image
 from rich.console import Console
 
+from lsm.cli import _show
 from lsm.cli._light import COLOURS, Light, named_pattern
 from lsm.devices import Observe
 from lsm.errors import FileMissing, InputError, RecordError
@@ -32,9 +33,6 @@ class Noise(StrEnum):
     CAPTURED = "as-captured"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-
-
 def export(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one that is still being written.")],
     out: Annotated[Path, typer.Argument(help="New file NAME.ome.tif, new folder NAME.zarr, or with --to ndtiff NAME.")],
@@ -45,7 +43,7 @@ def export(
         float | None,
         typer.Option(help="Camera pixel at the sample, where the recording does not say it.", min=1e-6),
     ] = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Write every frame of a recording, with pixel size, pattern, position, focus and time, for other programs.
 
@@ -100,7 +98,7 @@ def replay(
     noise: Annotated[Noise, typer.Option(help="Of the sum, or what one capture would have had.")] = Noise.MEASURED,
     mask: Annotated[bool, typer.Option("--mask", help="Let pixels of unknown value pass, at saturation.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of fresh noise.")] = 0,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Compute the image under any light from a measured stack with one image per LED, and say how noisy it is.
 

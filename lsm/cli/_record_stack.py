@@ -32,7 +32,7 @@ def stack(
     ] = None,
     z: Annotated[float | None, typer.Option(help="Focus in um; default: where it is.")] = None,
     darks: Annotated[int, typer.Option(help="Frames without light, at each exposure.", min=1)] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Record one image per LED of what lies on the stage; look at it later under any light.
 

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +20,8 @@ from rich.progress import (
 
 from lsm.config import shipped_config
 from lsm.errors import FileMissing, InputError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 
 
 def config_file(kind: str, name: str) -> Path:

@@ -22,6 +22,7 @@ from lsm.calibrate import (
     sharpness_focus,
     two_led_focus,
 )
+from lsm.cli import _show
 from lsm.devices import Microscope, Observe
 from lsm.errors import InputError
 from lsm.illum import bright_field, dark
@@ -33,7 +34,6 @@ app = typer.Typer(
 )
 
 Rig = Annotated[str, typer.Argument(help="Rig file (TOML), or the name of a shipped one: simulated.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Place = Annotated[
     tuple[float, float] | None, typer.Option("--at", help="Stage x and y in um of a place with cells; else here.")
 ]
@@ -56,7 +56,7 @@ def focus(
     measure: Annotated[str, typer.Option(help=f"Sharpness: {', '.join(sorted(MEASURES))}.")] = "normalised variance",
     backlash_um: Annotated[float, typer.Option(min=0, help="Approach every focus from so much below.")] = 0.0,
     at: Place = None,
-    as_json: Json = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Find the focus of a rig, go there, and tell how sure it is and how much light it took.
 
@@ -98,7 +98,7 @@ def stage(
     reach: Annotated[float, typer.Option(min=0.01, max=0.3, help="Farthest move, as a share of the image.")] = 0.2,
     backlash_um: Annotated[float, typer.Option(min=0, help="Approach every place from so much below.")] = 20.0,
     at: Place = None,
-    as_json: Json = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Measure how the camera looks at the stage: pixel size, rotation and mirror, from nine small moves.
 

@@ -28,8 +28,6 @@ from lsm.vision.data import Severity
 
 app = typer.Typer(help="Find data sets, check them, and convert them.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-
 
 @app.callback()
 def _group() -> None:
@@ -37,7 +35,7 @@ def _group() -> None:
 
 
 @app.command("list")
-def list_sets(as_json: AsJson = False) -> None:
+def list_sets(as_json: _show.AsJson = False) -> None:
     """Say which data sets are in the folder that LSM_DATA names, and what each is good for.
 
     Example: lsm data list
@@ -148,7 +146,7 @@ def convert(
     ] = None,
     smears: Annotated[int, typer.Option(min=1, help="How many smears.", rich_help_panel=PHANTOMS)] = 8,
     per_smear: Annotated[int, typer.Option(min=1, help="Cells of each smear.", rich_help_panel=PHANTOMS)] = 100,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Make a stack of single cells, or annotations in another format.
 
@@ -212,7 +210,7 @@ def check_sets(
     categories: Categories = "",
     category: Category = None,
     side_px: SidePx = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Say what is wrong with annotated images, in each set and between the parts of a split.
 

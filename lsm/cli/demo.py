@@ -36,7 +36,7 @@ def demo(
     config: Annotated[
         Path, typer.Option(help="TOML file; options win over it.", show_default="the shipped one")
     ] = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Let the agent search a blood smear on a simulated microscope, and compare it with a bright-field scan.
 

@@ -38,7 +38,7 @@ def design(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for TensorBoard: losses, rates, checks and the light as it is learned.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Learn illumination patterns, classifier and cell finder together, calibrate them, and write a model.
 

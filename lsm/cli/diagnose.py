@@ -43,7 +43,7 @@ def diagnose(
     config: Annotated[
         Path, typer.Option(help="TOML file; options win over it.", show_default="the shipped one")
     ] = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Search the slide on a rig, record every frame before the next decision, and report a verdict.
 

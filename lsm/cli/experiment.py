@@ -18,8 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-
 
 @app.callback()
 def _group() -> None:
@@ -27,7 +25,7 @@ def _group() -> None:
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: _show.AsJson = False) -> None:
     """Say which experiments there are.
 
     Example: lsm experiment list
@@ -56,7 +54,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
     config: Annotated[Path | None, typer.Option(help="Other TOML; `data` in it names other cells.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of results; default out/experiments/NAME.")] = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Run an experiment: results.json, tables and figures; given again, it goes on where it was interrupted.
 

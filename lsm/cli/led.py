@@ -34,7 +34,6 @@ Where = Annotated[
     str,
     typer.Argument(help="Serial port (COM5, /dev/ttyACM0), tcp:HOST:PORT, rig file, or a shipped rig: simulated."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Baud = Annotated[
     int | None,
     typer.Option(
@@ -58,7 +57,7 @@ def _group() -> None:
 
 
 @app.command()
-def info(where: Where, baud: Baud = None, as_json: AsJson = False) -> None:
+def info(where: Where, baud: Baud = None, as_json: _show.AsJson = False) -> None:
     """Say what board this is: firmware, LEDs, current limits, memory, and whether anything went wrong.
 
     The board is dark afterwards.
@@ -96,7 +95,7 @@ def show(
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long; then the board goes dark.")] = 5.0,
     baud: Baud = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Light a pattern for some seconds and say what the board reads back as lit. Ctrl-C ends it, dark.
 
@@ -136,7 +135,7 @@ def sequence(
     settle_ms: Annotated[float, typer.Option(help="From latched LEDs to that pulse; less than the period.")] = 0.0,
     longest: Annotated[float, typer.Option(help="Seconds, to 3600, after which it is dark in any case.")] = 60.0,
     baud: Baud = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Store one pattern per LED on the board and step through them by its clock or by a camera's trigger.
 

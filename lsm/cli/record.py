@@ -48,7 +48,7 @@ def info(
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="Recording (HDF5), also one whose writer was killed.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Compare every frame with its checksums, and the recording with its journal and with itself.
 

@@ -30,7 +30,7 @@ def recover(
     ] = DEFAULT.position_error_mm,
     defocus_um: Annotated[float | None, typer.Option(help="Where to start; default: what the stack says.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the start and of the order of LEDs.")] = DEFAULT.seed,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Recover the sample, the pupil and the LEDs' positions and gains from one image per LED.
 

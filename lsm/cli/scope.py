@@ -33,7 +33,7 @@ def check(
         bool, typer.Option("--move/--no-move", help="Move stage and focus by up to 10 um and back.")
     ] = True,
     leds: Annotated[bool, typer.Option("--leds", help="One image per LED: find dead and stuck ones.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Connect to every device of a rig, try each, and say in plain words what is wrong.
 

@@ -26,7 +26,7 @@ def search(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Another value of a field of the base: light.bits=1. Repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Run every design of a search with every seed and rank them: results.csv and results.json.
 

@@ -57,7 +57,7 @@ def simulate(
         float | None, typer.Option(min=1, help="Camera noise: electrons of an empty bright-field pixel.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the smear and of the noise.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Compute one image per LED of a sample, as a microscope with an LED board would take them.
 

@@ -25,7 +25,7 @@ def train_policy(
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder for slide tables and checkpoints.")] = Path("out/cache"),
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the training.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Train the search policy of a model on simulated slides, and judge it on held-out ones.
 
