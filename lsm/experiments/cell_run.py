@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from lsm.commit import source_commit
 from lsm.config import Config
 from lsm.errors import ConfigError, FileMissing
+from lsm.experiments.arrays import write_arrays
 from lsm.illum import Drive
 from lsm.optics import Camera
 from lsm.samples import CellCrops
@@ -100,7 +100,7 @@ def run_cell(arguments: dict[str, Any]) -> dict[str, Any]:
         arrays[ON_THE_BOARD] = _compiled_odds(model, stack, ~test, test, generator)
         row["accuracy_compiled"] = float(((arrays[ON_THE_BOARD] > 0) == infected).mean())
     name = _odds_name(job)
-    _save(job.out / name, arrays)
+    write_arrays(job.out / name, {each: _narrow(values) for each, values in arrays.items()})
     return row | {"odds": name, "commit": source_commit(), "seconds": round(time.monotonic() - started, 2)}
 
 
@@ -180,11 +180,5 @@ def _outside(weights: Float[Tensor, "channel lamp"], lamps: Lamps) -> float:
     return round(float(weights.abs()[:, outside].sum() / weights.abs().sum()), 4)
 
 
-def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.npz")
-    held: dict[str, Any] = {
-        name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in arrays.items()
-    }
-    np.savez(part, **held)
-    part.replace(path)
+def _narrow(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32) if values.dtype == np.float64 else values

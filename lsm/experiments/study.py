@@ -12,10 +12,11 @@ from pydantic import Field
 
 from lsm.config import Config
 from lsm.errors import ConfigError
+from lsm.experiments.arrays import read_arrays
 from lsm.experiments.cell_run import ON_THE_BOARD, CellDesign, CellJob, lamps_of, open_cells, run_cell
 from lsm.experiments.jobs import Job
 from lsm.experiments.light_used import light_used
-from lsm.stats.paired import accuracy, paired_difference
+from lsm.stats.paired import accuracy, paired_difference, verdict
 
 Table = dict[str, Any]
 
@@ -130,8 +131,7 @@ class Votes:
 
     def held(self, arm: str, seed: int, fold: int) -> dict[str, np.ndarray]:
         """Odds and rows tested, weights and exposures of one training."""
-        with np.load(self._out / str(self._found[job_key(arm, seed, fold)]["odds"])) as arrays:
-            return dict(arrays)
+        return read_arrays(self._out / str(self._found[job_key(arm, seed, fold)]["odds"]))
 
     def trainings(self, arm: str, seeds: Sequence[int]) -> list[dict[str, np.ndarray]]:
         """What `held` gives of every fold under these seeds."""
@@ -199,14 +199,12 @@ def _judge(claim: Claim, votes: Votes, arms: Mapping[str, Table]) -> Table:
         votes.truth(better)[1],
         rng=np.random.default_rng(0),
     )
-    held = found.low > 0
-    verdict = "better" if held else "worse" if found.high < 0 else "no difference shown"
     table: Table = {
         "claim": claim.text,
         "better": claim.better,
         "than": rival,
         "points": [round(100 * value, 2) for value in (found.difference, found.low, found.high)],
-        "verdict": verdict,
+        "verdict": verdict(found.low, found.high),
         "seeds": found.seeds,
         "patients": found.patients,
     }

@@ -103,3 +103,8 @@ def resampled_interval(
     means = np.einsum("ds,sp,dp->d", seeds, sums, times, optimize=True) / (times @ cells)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def verdict(low: float, high: float) -> str:
+    """What the interval of a difference, where more is better, shows of it."""
+    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"

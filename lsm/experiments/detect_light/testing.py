@@ -1,7 +1,6 @@
 """Search of test slides with every trained detector under its light, as jobs of a few slides each."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import torch
 from annotated_types import Ge
 
 from lsm.config import Config
+from lsm.experiments.arrays import read_arrays, write_arrays
 from lsm.experiments.detect_light.config import DetectLightConfig
 from lsm.experiments.detect_light.training import Training
 from lsm.vision.data import AnnotatedImage, AnnotatedSet
@@ -96,16 +96,13 @@ def search_slides(arguments: dict[str, Any]) -> dict[str, Any]:
         for name in ("score", "hit", "slide"):
             table[f"{training.key}.{name}"] = getattr(run, name)
         table |= {"infected": run.infected, "uninfected": run.uninfected, "names": np.array(run.names)}
-    search.file.parent.mkdir(parents=True, exist_ok=True)
-    part = search.file.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez(part, allow_pickle=False, **table)
-    os.replace(part, search.file)
+    write_arrays(search.file, table)
     return {"fields": len(fields), "cells": int(run.infected.sum() + run.uninfected.sum())}
 
 
 def found_alarms(config: DetectLightConfig, folder: Path) -> dict[str, list[Alarms]]:
     """For each arm the alarms of its trainings on all test slides, seed by seed."""
-    parts = [dict(np.load(search.file, allow_pickle=False)) for search in searches(config, folder)]
+    parts = [read_arrays(search.file) for search in searches(config, folder)]
     counts = [len(part["names"]) for part in parts]
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     joined: dict[str, list[Alarms]] = {arm: [] for arm in config.arms}

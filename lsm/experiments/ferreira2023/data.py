@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from lsm.errors import FileMissing, WrongFormat
+from lsm.experiments.arrays import read_arrays, write_arrays
 from lsm.experiments.ferreira2023.config import SmearTiles, Source
 from lsm.illum.pattern import GREEN
 from lsm.optics import ImagingSystem, pattern_stack
@@ -157,19 +158,16 @@ def _write(crops: CropSet, path: Path) -> None:
     held = {"images": crops.images, "group": crops.group, "categories": np.array(crops.categories, dtype=str)}
     held |= {"origin": np.array(crops.origin)}
     held |= {name: value for name in ("category", "count") if (value := getattr(crops, name)) is not None}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.npz")
-    np.savez(part, allow_pickle=False, **held)
-    part.replace(path)
+    write_arrays(path, held)
 
 
 def _read(path: Path) -> CropSet:
-    with np.load(path, allow_pickle=False) as held:
-        return CropSet(
-            held["images"],
-            tuple(str(each) for each in held["categories"]),
-            category=held.get("category"),
-            count=held.get("count"),
-            group=held["group"],
-            origin=str(held["origin"]),
-        )
+    held = read_arrays(path)
+    return CropSet(
+        held["images"],
+        tuple(str(each) for each in held["categories"]),
+        category=held.get("category"),
+        count=held.get("count"),
+        group=held["group"],
+        origin=str(held["origin"]),
+    )

@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lsm.errors import InputError
+from lsm.experiments.arrays import read_arrays
 from lsm.experiments.ferreira2023.config import FerreiraConfig, Task
 from lsm.experiments.ferreira2023.data import data_folder, open_crops
 from lsm.experiments.ferreira2023.training import Training, train_arm
 from lsm.experiments.jobs import Job, finish
 from lsm.sensing.progress import Reporter
-from lsm.stats.paired import accuracy, paired_difference, resampled_interval
+from lsm.stats.paired import accuracy, paired_difference, resampled_interval, verdict
 from lsm.vision.classify import ClassScores, CountScores, CropSet, score_classes, score_counts
 
 
@@ -69,12 +70,11 @@ class Study:
         count = np.full((n_seeds, n), np.nan)
         for place, seed in enumerate(self._seeds()):
             for training in self._trainings(name, arm, seed):
-                with np.load(training.out / self._rows[training.key]["kept"], allow_pickle=False) as held:
-                    rows = held["rows"]
-                    if crops.category is not None:
-                        probability[place, rows] = held["probability"]
-                    if crops.count is not None:
-                        count[place, rows] = held["count"]
+                held = read_arrays(training.out / self._rows[training.key]["kept"])
+                if crops.category is not None:
+                    probability[place, held["rows"]] = held["probability"]
+                if crops.count is not None:
+                    count[place, held["rows"]] = held["count"]
         return Said(probability if crops.category is not None else None, count if crops.count is not None else None)
 
     def named(self, name: str, arm: str) -> ClassScores:
@@ -195,14 +195,14 @@ def _differences(crops: CropSet, one: Said, other: Said, names: tuple[str, str])
     if right[0] is not None and right[1] is not None:
         told = paired_difference(right[0], right[1], crops.group, rng=np.random.default_rng(0))
         by = [round(100 * value, 2) for value in (told.difference, told.low, told.high)]
-        found.append(pair | {"in": "points of accuracy", "by": by, "verdict": _verdict(by[1], by[2])})
+        found.append(pair | {"in": "points of accuracy", "by": by, "verdict": verdict(by[1], by[2])})
     off = _off(one, crops), _off(other, crops)
     if off[0] is not None and off[1] is not None:
         apart = off[0] - off[1]
         low, high = resampled_interval(apart, crops.group, rng=np.random.default_rng(0))
         by = [round(value, 3) for value in (float(apart.mean()), low, high)]
         # a smaller error is better
-        found.append(pair | {"in": "objects of MAE", "by": by, "verdict": _verdict(-by[2], -by[1])})
+        found.append(pair | {"in": "objects of MAE", "by": by, "verdict": verdict(-by[2], -by[1])})
     return found
 
 
@@ -217,7 +217,3 @@ def _right(said: Said, crops: CropSet) -> Bool[np.ndarray, "seed crop"] | None:
 def _off(said: Said, crops: CropSet) -> Float[np.ndarray, "seed crop"] | None:
     """By how many objects each count is wrong."""
     return None if said.count is None or crops.count is None else np.abs(said.count - crops.count)
-
-
-def _verdict(low: float, high: float) -> str:
-    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"

@@ -11,6 +11,7 @@ import torch
 from annotated_types import Ge
 
 from lsm.config import Config
+from lsm.experiments.arrays import write_arrays
 from lsm.experiments.ferreira2023.config import CropArm, Source, Task
 from lsm.experiments.ferreira2023.data import open_crops
 from lsm.sensing.cells.folds import check_disjoint, patient_folds
@@ -69,10 +70,7 @@ def train_arm(arguments: dict[str, Any]) -> dict[str, Any]:
     if said.count is not None:
         held["count"] = said.count.astype(np.float32)
     name = f"{hashlib.sha256(training.key.encode()).hexdigest()[:16]}.npz"
-    training.out.mkdir(parents=True, exist_ok=True)
-    part = training.out / f"{name}.part.npz"
-    np.savez(part, allow_pickle=False, **held)
-    part.replace(training.out / name)
+    write_arrays(training.out / name, held)
     return {"loss": record.losses[-1], "cpu_s": round(seconds, 2), "kept": name, "trained_on": len(known)}
 
 

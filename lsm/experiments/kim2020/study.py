@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from lsm.experiments.arrays import read_arrays
 from lsm.experiments.jobs import Job, finish
 from lsm.experiments.kim2020.config import KimConfig, Objective
 from lsm.experiments.kim2020.figure import ArmPicture
 from lsm.experiments.kim2020.training import Training, open_crops, open_optics, train_arm
 from lsm.samples import Grey
 from lsm.sensing.progress import Reporter
-from lsm.stats.paired import accuracy, paired_difference
+from lsm.stats.paired import accuracy, paired_difference, verdict
 
 Votes = Bool[np.ndarray, "seed cell"]
 SHOWN = 3
@@ -105,8 +106,7 @@ class Study:
         )
 
     def _kept(self, training: Training) -> dict[str, np.ndarray]:
-        with np.load(training.out / self._rows[training.key]["kept"], allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
+        return read_arrays(training.out / self._rows[training.key]["kept"])
 
     def _table(self, grey: Grey) -> dict[str, Any]:
         config = self.config
@@ -146,9 +146,8 @@ class Study:
 
     def _difference(self, right: Mapping[str, Votes], better: str, than: str) -> dict[str, Any]:
         found = paired_difference(right[better], right[than], self.crops.patient, rng=np.random.default_rng(0))
-        verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "no difference shown"
         points = [round(100 * value, 2) for value in (found.difference, found.low, found.high)]
-        return {"of": better, "minus": than, "points": points, "verdict": verdict}
+        return {"of": better, "minus": than, "points": points, "verdict": verdict(found.low, found.high)}
 
 
 _COSTS = ("exposure", "light", "signal_e", "dark_field_share", "passed")

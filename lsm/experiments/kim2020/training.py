@@ -12,6 +12,7 @@ from annotated_types import Ge
 from jaxtyping import Bool
 
 from lsm.config import Config
+from lsm.experiments.arrays import write_arrays
 from lsm.experiments.kim2020.config import Arm, KimConfig, Objective
 from lsm.experiments.kim2020.optics import CellOptics
 from lsm.samples import CellCrops, Grey
@@ -65,10 +66,7 @@ def train_arm(arguments: dict[str, Any]) -> dict[str, Any]:
     seconds = time.process_time() - clock
     arrays, figures = optics.outcome(model)
     name = f"{hashlib.sha256(training.key.encode()).hexdigest()[:16]}.npz"
-    training.out.mkdir(parents=True, exist_ok=True)
-    part = training.out / f"{name}.part.npz"
-    np.savez(part, allow_pickle=False, odds=odds, rows=np.flatnonzero(test), **arrays)
-    part.replace(training.out / name)
+    write_arrays(training.out / name, {"odds": odds, "rows": np.flatnonzero(test), **arrays})
     accuracy = float(((odds > 0) == crops.infected[test]).mean())
     return {"accuracy": accuracy, "loss": losses[-1], "cpu_s": round(seconds, 2), "kept": name, **figures}
 

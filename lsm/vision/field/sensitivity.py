@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from lsm.config import Config
 from lsm.errors import InputError
+from lsm.stats.paired import verdict
 from lsm.vision.data import AnnotatedSet, Objects
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import match, overlaps
@@ -157,7 +158,7 @@ class Difference(Config):
         """As it came out."""
         if self.value is None or self.low is None or self.high is None:
             return "not measured"
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "no difference shown"
+        return verdict(self.low, self.high)
 
 
 def cells_needed(rate: float) -> int:
