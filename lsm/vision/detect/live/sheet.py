@@ -55,7 +55,7 @@ def sheet(card: LiveCard) -> dict[str, Any]:
         ],
         "usual_size_px": [facts.height_px, facts.width_px],
         "metadata": f"the entry '{CARD}' in the file's metadata holds the detector's options as JSON",
-        "weights": card.weights,
+        "weights_sha256": card.weights,
     }
 
 
