@@ -21,7 +21,7 @@ CONFIG = """
 data = {{ name = "folder", path = "{path}", block = 2 }}
 folds = 2
 published = [{{ system = "theirs", data = "other squares", figure = "0.9", source = "a test" }}]
-disturbed = [{{ kind = "blur", strength = 3.0 }}]
+disturbed = [{{ kind = "blur", strength = 6.0 }}]
 
 [studies.squares.arms.grid]
 model = {{ kind = "grid", width = 8 }}
@@ -70,9 +70,9 @@ def test_a_whole_run_has_tables_and_goes_on(config: Path, tmp_path: Path):
     arm = study["arms"]["grid"]
     assert study["objects"] == {"square": 64}
     assert arm["categories"]["square"]["labelled"] == 64  # each image was searched once
-    assert arm["boxes"]["map_50"][0] > arm["disturbed"]["blur 3"]["boxes"]["map_50"][0]
+    assert arm["boxes"]["map"][0] > arm["disturbed"]["blur 6"]["boxes"]["map"][0]
     table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
-    for part in ("squares of a test, 16 images in 8 groups", "theirs", "blur 3", "| grid | square |"):
+    for part in ("squares of a test, 16 images in 8 groups", "theirs", "blur 6", "| grid | square |"):
         assert part in table
     assert (tmp_path / "out" / "squares.png").stat().st_size > 1000
     rows = (tmp_path / "out" / "squares" / "table.jsonl").read_text(encoding="utf-8").splitlines()

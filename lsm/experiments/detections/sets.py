@@ -11,7 +11,7 @@ from lsm.experiments.detections.config import SetConfig
 from lsm.experiments.detections.smears import smear_images
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.data.formats import read_annotations
-from lsm.vision.data.splits import blocks, k_folds
+from lsm.vision.data.splits import blocks, doubles_together, k_folds
 
 _PLACES = {"bccd": "bccd/BCCD", "dsb2018": "dsb2018_nuclei"}
 
@@ -25,7 +25,8 @@ def open_set(config: SetConfig, cache: Path) -> AnnotatedSet:
     place = smear_images(config.smears, cache) if config.name == "smears" else _place(config)
     data = read_annotations(place, repair=True, **category)
     if config.block:
-        data = blocks(data, config.block)
+        # fields that were taken twice may lie at the border of two blocks
+        data = doubles_together(blocks(data, config.block))
     if config.channels is not None:
         data = data.with_channels(config.channels)
     if config.images and config.images < len(data):

@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 POINTS: Final = 10
 """Grid points that learn one object, at most."""
 
-_SCORE_POWER, _OVERLAP_POWER = 0.5, 6.0
+_SCORE_POWER, _OVERLAP_POWER = 1.0, 3.0
 _LEAST_OVERLAP = 1e-3
 """Keeps the order of points defined whose boxes do not meet the object yet."""
 
@@ -35,10 +35,10 @@ def assign(
 ) -> Assigned:
     """Of the points inside an object, those whose score and box already fit it best.
 
-    Feng et al., "TOOD: Task-aligned One-stage Object Detection", arXiv 2108.07755 (2021), section 3.2: alignment is
-    score^a * IoU^b, and the score to learn is the alignment, scaled so that an object's best point should give the
-    best IoU. A point that several objects want goes to the one it overlaps most. An object so small that no point is
-    inside has the nearest one.
+    Feng et al., "TOOD: Task-aligned One-stage Object Detection", arXiv 2108.07755 (2021), section 3.2: the score to
+    learn is the alignment, score * IoU^3, scaled so that an object's best point should give the best IoU. Theirs has
+    IoU^6, with which rare small objects are learned late (docs/decisions/0010). A point that several objects want goes
+    to the one it overlaps most. An object so small that no point is inside has the nearest one.
     """
     n_points, n_objects = len(points), len(true_boxes)
     if n_objects == 0:
