@@ -38,7 +38,6 @@ app = typer.Typer(
 
 READING = "Reading annotations"
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Data = Annotated[
     Path,
     typer.Option(help="Annotated images: COCO, Pascal VOC, LabelMe, BBBC041, Keras R-CNN, points, instance labels."),
@@ -67,6 +66,8 @@ Changes = Annotated[
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the recipe's.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or cuda:1 of several.")]
+ReportFolder = Annotated[Path, typer.Option(help="New folder for the report.")]
+ColourBy = Annotated[str, typer.Option(help="One colour for each: category, object.")]
 Channels = Annotated[str, typer.Option(help="Channels to show as red, green and blue, such as 0,1,2; one for grey.")]
 
 
@@ -99,7 +100,7 @@ def train(
     side_px: SidePx = None,
     block: Block = None,
     device: Device = "cpu",
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Train a detector on annotated images and score it on images that it never saw.
 
@@ -151,7 +152,7 @@ def evaluate(
     category: Category = None,
     side_px: SidePx = None,
     device: Device = "cpu",
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Score a detector on annotated images: a table, and a report with confusion, counts and the worst errors.
 
@@ -177,11 +178,11 @@ def predict(
     least_score: Annotated[
         float | None, typer.Option(min=0, max=1, help="In place of the detector's own thresholds.")
     ] = None,
-    colour_by: Annotated[str, typer.Option(help="One colour for each: category, object.")] = "category",
+    colour_by: ColourBy = "category",
     labels: Annotated[bool, typer.Option(help="Names and scores in the pictures.")] = True,
     channels: Channels = "",
     device: Device = "cpu",
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Search images: what was found as COCO JSON, a picture of each image, and counts.
 
@@ -206,7 +207,7 @@ def predict(
 def export(
     model: Annotated[Path, typer.Argument(help="A grid detector's file.")],
     out: Annotated[Path, typer.Option(help="New file: .onnx for ONNX Runtime and OpenVINO, .xml for OpenVINO.")],
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Write a grid detector as a file for ONNX Runtime or OpenVINO, and compare what it computes there with torch.
 
@@ -245,7 +246,7 @@ def crossval(
     category: Category = None,
     side_px: SidePx = None,
     block: Block = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Train once for each fold and score on its images: mean and 95 % interval over the folds.
 
@@ -272,14 +273,14 @@ def draw(
     data: Data,
     out: Annotated[Path, typer.Option(help="New folder for the pictures.")],
     most: Annotated[int | None, typer.Option(min=1, help="So many images, evenly spread; default: all.")] = None,
-    colour_by: Annotated[str, typer.Option(help="One colour for each: category, object.")] = "category",
+    colour_by: ColourBy = "category",
     labels: Annotated[bool, typer.Option(help="Names in the pictures.")] = True,
     channels: Channels = "",
     kind: KindOf = None,
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Draw annotations into their images, to see what a detector would learn.
 
@@ -305,13 +306,13 @@ def draw(
 def compare(
     first: Annotated[Path, typer.Argument(help="Annotations of one person.")],
     second: Annotated[Path, typer.Argument(help="Annotations of the same images by another.")],
-    out: Annotated[Path, typer.Option(help="New folder for the report.")],
+    out: ReportFolder,
     names: Annotated[str, typer.Option(help="Who they are, such as Ada,Bob.")] = "first,second",
     kind: KindOf = None,
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Say how far two annotators agree: confusion matrix, Cohen's kappa, agreement on each category.
 
@@ -341,9 +342,9 @@ def compare(
 @app.command()
 def stages(
     table: Annotated[Path, typer.Argument(help="CSV: time_h, and a column of counts for each stage.")],
-    out: Annotated[Path, typer.Option(help="New folder for the report.")],
+    out: ReportFolder,
     without: Annotated[str, typer.Option(help="Columns to leave out, such as uninfected,leukocyte.")] = "",
-    as_json: AsJson = False,
+    as_json: _show.AsJson = False,
 ) -> None:
     """Draw how the shares of stages change over time, with intervals.
 
