@@ -19,7 +19,7 @@ from lsm.agent.policy import NetworkConfig, SearchNetwork
 from lsm.config import Config
 from lsm.errors import WrongFormat
 from lsm.sensing.bundle import tensors_digest
-from lsm.sensing.tensorfile import read_tensors, under, write_tensors
+from lsm.tensorfile import read_tensors, under, write_tensors
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]

@@ -13,7 +13,7 @@ from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
-from lsm.sensing.tensorfile import read_words
+from lsm.tensorfile import read_words
 from lsm.vision.data import AnnotatedSet, Finding, Format, blocks, read_annotations
 from lsm.vision.detect import MODELS, Detector, measure
 from lsm.vision.detect.detector import FORMAT

@@ -19,7 +19,7 @@ from lsm.config import Config
 from lsm.errors import FileMissing, ModelMismatch, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.illum.pattern import GREEN
-from lsm.sensing.tensorfile import read_tensors, under, write_tensors
+from lsm.tensorfile import read_tensors, under, write_tensors
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1_000_000

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lsm.errors import ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
-from lsm.sensing.tensorfile import read_tensors, under, write_tensors
+from lsm.tensorfile import read_tensors, under, write_tensors
 
 
 class Trainee:

@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from lsm.config import Config
 from lsm.experiments.detect_light.config import DetectLightConfig
-from lsm.sensing.tensorfile import read_tensors, write_tensors
+from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.field import FieldModel, LedFields, Phantoms, train_fields
 
 

@@ -15,7 +15,7 @@ from lsm.experiments.sim_to_real.phantoms import Fields, make_fields
 from lsm.experiments.sim_to_real.reader import Reader, Trained, train
 from lsm.experiments.sim_to_real.slide import Slide, open_slide
 from lsm.sensing.progress import Reporter
-from lsm.sensing.tensorfile import read_tensors, write_tensors
+from lsm.tensorfile import read_tensors, write_tensors
 
 TRAIN, TEST = 1, 2
 """Random streams of the phantoms."""

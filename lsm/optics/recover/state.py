@@ -1,18 +1,16 @@
 """A recovery on disk, from which it goes on as if it had never stopped."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lsm.errors import ModelMismatch, WrongFormat
+from lsm.errors import ModelMismatch
 from lsm.illum import LedBoard
 from lsm.optics.recover.fit import Fit
+from lsm.tensorfile import read_tensors, under, write_tensors
 
 
 class Checkpoint:
@@ -29,14 +27,7 @@ class Checkpoint:
             self._read()
 
     def _read(self) -> None:
-        try:
-            with safe_open(self._path, framework="pt") as held:
-                self._facts = dict(held.metadata() or {})
-                self._tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - not a mapping
-        except SafetensorError as error:
-            raise WrongFormat(
-                f"The checkpoint {self._path} is damaged: {error}.", hint="delete it to start anew"
-            ) from error
+        self._facts, self._tensors = read_tensors(self._path, hint="delete it to start anew", what="checkpoint")
         if self._facts.get("digest") != self._digest:
             raise ModelMismatch(
                 f"The checkpoint {self._path} belongs to another recovery.", hint="delete it or name another file"
@@ -56,9 +47,9 @@ class Checkpoint:
         """Bring a new fit of the same stage to where it was; nothing without a file."""
         if not self._facts:
             return
-        fit.model.load_state_dict(_under(self._tensors, "model."), strict=False)
+        fit.model.load_state_dict(under(self._tensors, "model."), strict=False)
         for number, parameter in enumerate(_parameters(fit)):
-            slots = _under(self._tensors, f"optimizer.{number}.")
+            slots = under(self._tensors, f"optimizer.{number}.")
             if slots:
                 fit.optimizer.state[parameter] = slots
         fit.generator.set_state(self._tensors["generator"])
@@ -79,10 +70,7 @@ class Checkpoint:
             "losses": json.dumps(fit.losses),
             "defocus_um": repr(defocus_um),
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(f".{os.getpid()}.part")
-        save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, part, metadata=facts)
-        os.replace(part, self._path)
+        write_tensors(self._path, tensors, facts)
 
     def remove(self) -> None:
         """Take the file away once the result exists."""
@@ -91,7 +79,3 @@ class Checkpoint:
 
 def _parameters(fit: Fit) -> list[Tensor]:
     return [parameter for group in fit.optimizer.param_groups for parameter in group["params"]]
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

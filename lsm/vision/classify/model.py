@@ -16,7 +16,7 @@ from lsm.config import Config
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter
-from lsm.sensing.tensorfile import read_tensors, write_tensors
+from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.classify.augment import COUNT_AUGMENT, CropAugmentConfig
 from lsm.vision.classify.crops import CropSet, as_input
 from lsm.vision.classify.network import CropNetwork, CropNetworkConfig

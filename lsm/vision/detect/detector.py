@@ -14,7 +14,7 @@ from torch import Tensor
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter, Silent
-from lsm.sensing.tensorfile import read_tensors, write_tensors
+from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect import pieces
 from lsm.vision.detect.detections import Detections

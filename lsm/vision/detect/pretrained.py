@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from lsm.errors import FileMissing, ModelMismatch, WrongFormat
-from lsm.sensing.tensorfile import read_tensors
+from lsm.tensorfile import read_tensors
 from lsm.vision.detect.detector import Detector
 from lsm.vision.detect.facts import DataFacts
 from lsm.vision.detect.two_stage import FasterRcnnConfig, MaskRcnnConfig, TwoStageConfig
