@@ -83,9 +83,10 @@ def roc_panel(axes: Axes, scores: ClassScores, *, title: str = "") -> None:
     if len(areas) > _NAMED_MOST:
         axes.text(0.97, 0.03, f"{len(areas)} classes: {min(areas):.3f} to {max(areas):.3f}", ha="right", fontsize=7)
     elif areas:
-        small = len(areas) > 8
+        # many names would cover the curves
+        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)} if len(areas) > 6 else {}
         heading = "area under the curve, 95 % interval"
-        axes.legend(loc="lower right", fontsize=5.8 if small else 7, title=heading, title_fontsize=6.2 if small else 7)
+        axes.legend(**{"loc": "lower right", "fontsize": 7, "title": heading, "title_fontsize": 7} | beside)
 
 
 def count_panel(
