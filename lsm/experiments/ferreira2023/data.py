@@ -22,7 +22,7 @@ from lsm.vision.data import AnnotatedImage, AnnotatedSet
 from lsm.vision.data.formats import CHULA_CATEGORIES, ReadOptions
 from lsm.vision.data.formats.labels import read as read_labels
 from lsm.vision.data.formats.points import read as read_points
-from lsm.vision.data.splits import blocks
+from lsm.vision.data.splits import blocks, doubles_together
 
 _FOLDERS = {"nih": "nih_malaria_cells_50px", "chula": "chula_rbc12", "dsb": "dsb2018_nuclei"}
 _MARGIN_PX = 8
@@ -71,7 +71,9 @@ def _infected(source: Source, folder: Path) -> CropSet:
 
 def _shapes(source: Source, folder: Path) -> CropSet:
     options = ReadOptions(side_px=2.0, categories=CHULA_CATEGORIES)
-    found = cut_objects(blocks(read_points(folder, options), source.block), source.cut_px, size_px=source.size_px)
+    # four fields were taken twice, two of them under numbers of different blocks
+    fields = doubles_together(blocks(read_points(folder, options), source.block))
+    found = cut_objects(fields, source.cut_px, size_px=source.size_px)
     return replace(found, images=_eight_bits(found.images), origin="Chula RBC-12, crops around the points")
 
 
