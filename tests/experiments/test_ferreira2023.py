@@ -59,11 +59,13 @@ def make_nih(folder: Path) -> None:
 
 
 def make_chula(folder: Path) -> None:
-    """Six images; points of class k lie on a spot of level 20 k."""
+    """Six images of different grounds; points of class k lie on a spot of level 20 k."""
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
+    rng = np.random.default_rng(0)
     for number in range(6):
-        held = np.full((40, 60, 3), 200, dtype=np.uint8)
+        ground = rng.integers(0, 255, (16, 6, 3)).astype(np.uint8)
+        held = ground.repeat(10, axis=0).repeat(10, axis=1)
         lines = []
         for kind, (x, y) in enumerate([(10, 10), (30, 12), (50, 30), (20, 30)]):
             held[y - 8 : y + 9, x - 8 : x + 9] = 20 * kind
@@ -157,6 +159,13 @@ def test_shapes_are_cut_around_their_points_and_kept_in_blocks(data: Path) -> No
     assert crops.categories[:4] == ("normal", "macrocyte", "microcyte", "spherocyte")
     assert np.array_equal(crops.images[:, 0, 3, 3], 20 * crops.category)
     assert len(set(crops.group.tolist())) == 3
+
+
+def test_a_field_that_was_taken_twice_joins_its_blocks(data: Path) -> None:
+    images = data / "chula_rbc12" / "images"
+    (images / "5.png").write_bytes((images / "0.png").read_bytes())
+    crops = opened(data, kind="chula", cut_px=12, size_px=6, block=2)
+    assert len(set(crops.group.tolist())) == 2
 
 
 def test_nuclei_are_counted_by_tile_and_named_by_how_they_were_taken(data: Path) -> None:
