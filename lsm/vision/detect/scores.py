@@ -18,6 +18,8 @@ from lsm.vision.detect.matching import match
 MOST_DETECTIONS: Final = 500
 """Detections of one image that are scored; a blood field holds up to 300 cells."""
 
+_Kind = Literal["bbox", "segm"]
+
 
 class CategoryScores(Config):
     """One category in all images.
@@ -98,8 +100,8 @@ def score(
             f"{len(found)} images were searched, the set has {len(data)}.", hint="give one Detections for each image"
         )
     masks = data.has_masks and all(each.masks is not None for each in found)
-    box = _average_precision(found, data, "bbox")
-    mask = _average_precision(found, data, "segm") if masks else None
+    precise = _average_precision(found, data, ("bbox", "segm") if masks else ("bbox",))
+    box, mask = precise["bbox"], precise.get("segm")
     return DetectionScores(
         images=len(data),
         map=box.of(box.ap),
@@ -129,50 +131,72 @@ class _Precision:
         return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
-def _average_precision(found: Sequence[Detections], data: AnnotatedSet, kind: Literal["bbox", "segm"]) -> _Precision:
+def _average_precision(
+    found: Sequence[Detections], data: AnnotatedSet, kinds: tuple[_Kind, ...]
+) -> dict[_Kind, _Precision]:
+    """By the overlap of boxes and, where asked for, of masks.
+
+    Boxes are always there: without them torchmetrics leaves out images in which no mask is marked, and with these
+    all that was found there.
+    """
     metric = MeanAveragePrecision(
-        iou_type=kind,
+        iou_type=kinds,
         max_detection_thresholds=[1, 100, MOST_DETECTIONS],
         extended_summary=True,
         backend="faster_coco_eval",
     )
+    masks = "segm" in kinds
     for each, image in zip(found, data.images, strict=True):
-        metric.update([_prediction(each, image, kind)], [_target(image, kind)])
+        metric.update([_prediction(each, image, masks=masks)], [_target(image, masks=masks)])
     result = metric.compute()
-    # [IoU, recall, category, area, limit] and [IoU, category, area, limit]; -1 where nothing is marked
-    precision = result["precision"][:, :, :, 0, -1].numpy().astype(np.float64)
-    recall = result["recall"][:, :, 0, -1].numpy().astype(np.float64)
-    precision[precision < 0], recall[recall < 0] = np.nan, np.nan
+    prefixes = {kind: f"{kind}_" if len(kinds) > 1 else "" for kind in kinds}
     place = result["classes"].reshape(-1).tolist()
+    return {
+        kind: _precision(result[f"{prefix}precision"], result[f"{prefix}recall"], place, len(data.categories))
+        for kind, prefix in prefixes.items()
+    }
+
+
+def _precision(
+    precision: Float[torch.Tensor, "iou recall known area limit"],
+    recall: Float[torch.Tensor, "iou known area limit"],
+    place: list[int],
+    categories: int,
+) -> _Precision:
+    """place: number of each known category in the set."""
+    # -1 where nothing is marked
+    at_iou = precision[:, :, :, 0, -1].numpy().astype(np.float64)
+    most = recall[:, :, 0, -1].numpy().astype(np.float64)
+    at_iou[at_iou < 0], most[most < 0] = np.nan, np.nan
 
     def by_category(values: Float[np.ndarray, " known"]) -> Float[np.ndarray, " category"]:
-        spread = np.full(len(data.categories), np.nan)
+        spread = np.full(categories, np.nan)
         spread[place] = values
         return spread
 
     return _Precision(
-        ap=by_category(precision.mean(axis=(0, 1))),
-        ap_50=by_category(precision[0].mean(axis=0)),
-        ap_75=by_category(precision[5].mean(axis=0)),
-        ar=by_category(recall.mean(axis=0)),
+        ap=by_category(at_iou.mean(axis=(0, 1))),
+        ap_50=by_category(at_iou[0].mean(axis=0)),
+        ap_75=by_category(at_iou[5].mean(axis=0)),
+        ar=by_category(most.mean(axis=0)),
     )
 
 
-def _prediction(found: Detections, image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
+def _prediction(found: Detections, image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
     strongest = found.where(np.argsort(-found.score, kind="stable")[:MOST_DETECTIONS])
-    return _tensors(strongest, image, kind) | {"scores": torch.from_numpy(strongest.score).float()}
+    return _tensors(strongest, image, masks=masks) | {"scores": torch.from_numpy(strongest.score).float()}
 
 
-def _target(image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
-    return _tensors(image.objects, image, kind) | {"iscrowd": torch.from_numpy(image.objects.ignore).long()}
+def _target(image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
+    return _tensors(image.objects, image, masks=masks) | {"iscrowd": torch.from_numpy(image.objects.ignore).long()}
 
 
-def _tensors(marked: Objects | Detections, image: AnnotatedImage, kind: str) -> dict[str, torch.Tensor]:
+def _tensors(marked: Objects | Detections, image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
     tensors = {
         "boxes": torch.from_numpy(marked.box_px).float(),
         "labels": torch.from_numpy(marked.category).long(),
     }
-    return tensors | {"masks": whole_masks(marked, image.size)} if kind == "segm" else tensors
+    return tensors | {"masks": whole_masks(marked, image.size)} if masks else tensors
 
 
 def whole_masks(marked: Objects | Detections, size: tuple[int, int]) -> torch.Tensor:

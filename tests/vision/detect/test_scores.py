@@ -99,6 +99,60 @@ def test_masks_are_scored_where_both_have_them():
     assert scores.masks.map == pytest.approx(0)  # 40 of 100 pixels is below every threshold
 
 
+def outlined(boxes: np.ndarray, score: list[float]) -> Detections:
+    """Detections of red squares whose masks fill their boxes."""
+    return Detections(boxes, np.zeros(len(boxes), dtype=np.int64), np.array(score), full_masks(boxes))
+
+
+def full_masks(boxes: np.ndarray) -> tuple[Mask, ...]:
+    return tuple(Mask(y0, x0, np.ones((y1 - y0, x1 - x0), dtype=bool)) for x0, y0, x1, y1 in boxes.astype(int).tolist())
+
+
+def outlined_set(*boxes: np.ndarray) -> AnnotatedSet:
+    return a_set(*(Objects(each, np.zeros(len(each), dtype=np.int64), full_masks(each)) for each in boxes))
+
+
+def test_false_masks_where_nothing_is_marked_are_false():
+    """Before the one that is right comes one false find, or three: the precision is 1/2 or 1/4 at all recalls."""
+    one, none = squares((10, 10)), squares()
+    for false in (1, 3):
+        seen = [outlined(one, [0.5]), *[outlined(squares((30, 30)), [0.9])] * false]
+        scores = score(seen, outlined_set(one, *[none] * false), thresholds=LEAST)
+        assert scores.masks is not None
+        assert (scores.masks.map, scores.masks.map_50) == pytest.approx([1 / (1 + false)] * 2)
+        assert scores.masks.mar == pytest.approx(1)
+        assert scores.map == pytest.approx(scores.masks.map)  # masks fill their boxes
+
+
+def test_masks_of_two_images_by_hand():
+    """Of three marked, one is found by 64 of 100 pixels, one exactly, one not, beside one false in an empty image.
+
+    In the order of the scores, with the IoU thresholds 0.50, 0.55 and 0.60: right, false, right, so the precision is 1
+    up to the recall of 1/3 (34 of COCO's 101 recalls), 2/3 up to that of 2/3 (33 more) and 0 beyond; with the seven
+    thresholds above: false, false, right, so 1/3 up to the recall of 1/3.
+    """
+    part = squares((10, 10))
+    part[:, 2:] -= 2
+    seen = [
+        outlined(np.concatenate([part, squares((30, 30))]), [0.9, 0.7]),
+        outlined(squares((30, 30)), [0.8]),
+        outlined(squares(), []),
+    ]
+    data = outlined_set(squares((10, 10), (30, 30)), squares(), squares((5, 5)))
+    masks = score(seen, data, thresholds=LEAST).masks
+    assert masks is not None
+    low, high = (34 + 33 * 2 / 3) / 101, 34 / 3 / 101
+    assert masks.map_50 == pytest.approx(low)
+    assert masks.map == pytest.approx((3 * low + 7 * high) / 10)
+    assert masks.mar == pytest.approx((3 * 2 / 3 + 7 * 1 / 3) / 10)
+
+
+def test_a_network_of_masks_that_finds_nothing_scores_zero():
+    scores = score([outlined(squares(), [])], outlined_set(squares((10, 10))), thresholds=LEAST)
+    assert scores.masks is not None
+    assert (scores.masks.map, scores.masks.map_50, scores.masks.mar) == (0, 0, 0)
+
+
 def test_the_strongest_chooses_first():
     objects = Objects(squares((10, 10)), np.array([0]))
     seen = found(squares((11, 10), (10, 10), (10, 10)), [0, 0, 1], [0.9, 0.8, 0.7])
