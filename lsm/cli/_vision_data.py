@@ -61,6 +61,19 @@ def new_file(path: Path) -> Path:
     return path
 
 
+def new_detector(path: Path) -> Path:
+    """The path of a detector to be trained, at which nothing may be yet, nor where its facts go. Raises InputError."""
+    if path.suffix != ".safetensors":
+        raise InputError(f"'{path.name}' does not name a detector's file.", hint="end it in .safetensors")
+    new_file(facts_file(path))
+    return new_file(path)
+
+
+def facts_file(detector: Path) -> Path:
+    """Where it is written down how a detector was trained."""
+    return detector.with_suffix(".json")
+
+
 def recipe(name: str, changes: Sequence[str], *, steps: int | None, seed: int) -> ArmConfig:
     """Options of a network and of its training: a kind of network, a shipped recipe or a TOML file, then changes.
 

@@ -14,9 +14,10 @@ from lsm.cli import _show
 from lsm.cli._vision_data import (
     Source,
     begin,
+    facts_file,
     image_files,
     load_detector,
-    new_file,
+    new_detector,
     picture_path,
     recipe,
     save_json,
@@ -111,7 +112,7 @@ def train(
     """
     device_of(device)
     arm = recipe(model, changes or [], steps=steps, seed=seed)
-    file = new_file(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
+    file = new_detector(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
     folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
     source = Source(kind, repair, category, side_px, block)
     whole = source.read(data)
@@ -131,7 +132,7 @@ def train(
         "scores": None if scored is None else scored[0].model_dump(mode="json"),
         "report": None if scored is None else str(scored[1]),
     }
-    save_json(file.with_suffix(".json"), facts)
+    save_json(facts_file(file), facts)
     if as_json:
         typer.echo(json.dumps(facts))
         return

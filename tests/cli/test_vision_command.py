@@ -219,6 +219,9 @@ def test_a_recipe_may_be_a_file_and_all_images_may_be_learnt_from(
         (("train", "--data", "DATA", "--set", "fit.stesp=3"), "stesp"),
         (("train", "--data", "DATA", "--set", "steps=3"), "cannot change 'steps'"),
         (("train", "--data", "nowhere"), "nowhere"),
+        (("train", "--data", "DATA", "--out", "m.json"), "'m.json' does not name a detector's file"),
+        (("train", "--data", "DATA", "--out", "m.checkpoint"), "'m.checkpoint' does not name a detector's file"),
+        (("train", "--data", "DATA", "--out", "m.pth"), "'m.pth' does not name a detector's file"),
         (("train", "--data", "DATA", "--weights", "none.pth"), "none.pth"),
         (("train", "--data", "DATA", "--device", "tpu"), "There is no device 'tpu'"),
         (("train", "--data", "DATA", "--device", "cuda:99"), "There is no device 'cuda:99'"),
@@ -253,8 +256,11 @@ def test_wrong_input_is_told_in_a_sentence(
 
 
 def test_nothing_is_overwritten(data: Path, trained: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]):
-    before = trained[0].read_bytes()
+    before, annotations = trained[0].read_bytes(), data.read_bytes()
     assert run("train", "--data", data, "--out", trained[0], *QUICK) == 2
+    assert run("train", "--data", data, "--out", data.with_suffix(".safetensors"), *QUICK) == 2
+    assert data.read_bytes() == annotations
+    assert not data.with_suffix(".safetensors").exists()
     assert run("draw", "--data", data, "--out", trained[0].parent) == 2
     assert "nothing was changed" in capsys.readouterr().err
     assert trained[0].read_bytes() == before
