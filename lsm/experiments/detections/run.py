@@ -103,12 +103,18 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def precision(scores: Sequence[Row]) -> dict[str, Any]:
-    """Intervals of the scores of boxes and, where all have them, of masks."""
-    boxes = {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")}
+    """Intervals of the scores of boxes and, where all have them, of masks; `mar_100` where no score lacks it."""
     masks = [each["masks"] for each in scores]
-    if not all(masks):
-        return {"boxes": boxes, "masks": None}
-    return {"boxes": boxes, "masks": {key: interval([each[key] for each in masks]) for key in ("map", "map_50", "mar")}}
+    return {
+        "boxes": _intervals(scores, ("map", "map_50", "map_75", "mar", "mar_100")),
+        "masks": _intervals(masks, ("map", "map_50", "mar", "mar_100")) if all(masks) else None,
+    }
+
+
+def _intervals(scores: Sequence[Row], keys: Sequence[str]) -> dict[str, list[float]]:
+    return {
+        key: interval([each[key] for each in scores]) for key in keys if all(row.get(key) is not None for row in scores)
+    }
 
 
 def counted(scores: Sequence[Row]) -> dict[str, float | None]:

@@ -22,9 +22,9 @@ def _study(name: str, study: Table) -> str:
         f"Data: {study['source']}, {study['images']} images in {study['groups']} groups; {study['folds']} folds by "
         f"group, {study['seeds']} seed(s).",
         "",
-        "| detector | boxes: mAP@0.5 | mAP | mAR | masks: mAP@0.5 | mAP | mAR | weights | learning, CPU s "
+        "| detector | boxes: mAP@0.5 | mAP | mAR | masks: mAP@0.5 | mAP | mAR | mAR of 100 | weights | learning, CPU s "
         "| searching, CPU s an image |",
-        "|---" * 10 + "|",
+        "|---" * 11 + "|",
     ]
     lines += [_arm(arm, row) for arm, row in study["arms"].items()]
     if study["published"]:
@@ -45,7 +45,7 @@ def _study(name: str, study: Table) -> str:
 
 def _arm(name: str, row: Table) -> str:
     masks = row["masks"]
-    outlines = [_value(masks[key]) for key in ("map_50", "map", "mar")] if masks else ["", "", ""]
+    outlines = [_value(masks.get(key, ())) if masks else "" for key in ("map_50", "map", "mar", "mar_100")]
     boxes = [_value(row["boxes"][key]) for key in ("map_50", "map", "mar")]
     cells = [name, *boxes, *outlines, f"{row['parameters']:,}", f"{row['learning_s']:.0f}"]
     return "| " + " | ".join([*cells, f"{row['searching_s_per_image']:.2f}"]) + " |"
@@ -64,6 +64,8 @@ def _worse(arm: str, how: str, row: Table) -> str:
 
 
 def _value(interval: Sequence[float]) -> str:
+    if not interval:
+        return ""
     middle, *ends = interval
     return f"{middle:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 

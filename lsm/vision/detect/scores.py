@@ -18,6 +18,9 @@ from lsm.vision.detect.matching import match
 MOST_DETECTIONS: Final = 500
 """Detections of one image that are scored; a blood field holds up to 300 cells."""
 
+_LIMITS: Final = (1, 100, MOST_DETECTIONS)
+"""Numbers of an image's strongest detections; torchmetrics asks for three."""
+
 _Kind = Literal["bbox", "segm"]
 
 
@@ -51,13 +54,15 @@ class MaskScores(Config):
     map: float
     map_50: float
     mar: float
+    mar_100: float | None = None
 
 
 class DetectionScores(Config):
     """Scores of a detector on a set of images.
 
     map, map_50, map_75: mean of the categories' average precision, over IoU 0.50:0.95, at 0.5, at 0.75.
-    mar: mean over IoU 0.50:0.95 of the recall with at most 500 detections an image.
+    mar: mean over IoU 0.50:0.95 of the recall with at most 500 detections an image. mar_100: with at most 100, as is
+    usual where objects are few; None in scores that were kept without it.
     masks: None where detector or set have none.
     """
 
@@ -68,6 +73,7 @@ class DetectionScores(Config):
     mar: float
     masks: MaskScores | None
     categories: dict[str, CategoryScores]
+    mar_100: float | None = None
 
     def as_table(self) -> str:
         """A few lines of text for a terminal."""
@@ -110,21 +116,27 @@ def score(
         mar=box.of(box.ar),
         masks=None
         if mask is None
-        else MaskScores(map=mask.of(mask.ap), map_50=mask.of(mask.ap_50), mar=mask.of(mask.ar)),
+        else MaskScores(
+            map=mask.of(mask.ap), map_50=mask.of(mask.ap_50), mar=mask.of(mask.ar), mar_100=mask.of(mask.ar_100)
+        ),
         categories={
             name: _category(k, found, data, float(thresholds[k]), box) for k, name in enumerate(data.categories)
         },
+        mar_100=box.of(box.ar_100),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Precision:
-    """Average precision over IoU 0.50:0.95, at 0.5 and 0.75, and average recall; NaN for a category without a mark."""
+    """Average precision over IoU 0.50:0.95, at 0.5 and 0.75, and average recall of the 500 and of the 100 strongest in
+    an image; NaN for a category without a mark.
+    """
 
     ap: Float[np.ndarray, " category"]
     ap_50: Float[np.ndarray, " category"]
     ap_75: Float[np.ndarray, " category"]
     ar: Float[np.ndarray, " category"]
+    ar_100: Float[np.ndarray, " category"]
 
     def of(self, values: Float[np.ndarray, " category"]) -> float:
         """Mean of the categories that are marked at all."""
@@ -141,7 +153,7 @@ def _average_precision(
     """
     metric = MeanAveragePrecision(
         iou_type=kinds,
-        max_detection_thresholds=[1, 100, MOST_DETECTIONS],
+        max_detection_thresholds=list(_LIMITS),
         extended_summary=True,
         backend="faster_coco_eval",
     )
@@ -166,8 +178,8 @@ def _precision(
     """place: number of each known category in the set."""
     # -1 where nothing is marked
     at_iou = precision[:, :, :, 0, -1].numpy().astype(np.float64)
-    most = recall[:, :, 0, -1].numpy().astype(np.float64)
-    at_iou[at_iou < 0], most[most < 0] = np.nan, np.nan
+    reached = recall[:, :, 0, :].numpy().astype(np.float64)
+    at_iou[at_iou < 0], reached[reached < 0] = np.nan, np.nan
 
     def by_category(values: Float[np.ndarray, " known"]) -> Float[np.ndarray, " category"]:
         spread = np.full(categories, np.nan)
@@ -178,7 +190,8 @@ def _precision(
         ap=by_category(at_iou.mean(axis=(0, 1))),
         ap_50=by_category(at_iou[0].mean(axis=0)),
         ap_75=by_category(at_iou[5].mean(axis=0)),
-        ar=by_category(most.mean(axis=0)),
+        ar=by_category(reached[:, :, -1].mean(axis=0)),
+        ar_100=by_category(reached[:, :, 1].mean(axis=0)),
     )
 
 

@@ -7,7 +7,7 @@ from lsm.errors import InputError
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Mask, Objects
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import match
-from lsm.vision.detect.scores import score
+from lsm.vision.detect.scores import DetectionScores, score
 
 LEAST = np.array([0.5, 0.5])
 
@@ -59,6 +59,17 @@ def test_more_than_a_hundred_in_one_image_are_asked_for():
     scores = score([found(boxes, [0] * len(boxes), [0.9] * len(boxes))], data, thresholds=LEAST)
     assert len(boxes) > 200
     assert scores.mar == pytest.approx(1)
+    assert scores.mar_100 == pytest.approx(100 / len(boxes))
+
+
+def test_masks_have_both_limits_and_scores_without_the_lower_one_are_read():
+    boxes = squares(*[(float(x), float(y)) for x in range(0, 60, 5) for y in range(0, 60, 5)], side=4)
+    scores = score([outlined(boxes, [0.9] * len(boxes))], outlined_set(boxes), thresholds=LEAST)
+    assert scores.masks is not None
+    assert (scores.masks.mar, scores.masks.mar_100) == pytest.approx((1, 100 / 144))
+    table = scores.model_dump()
+    del table["mar_100"], table["masks"]["mar_100"]
+    assert DetectionScores.from_table(table, source="an older file").mar_100 is None
 
 
 def test_objects_to_ignore_are_neither_missed_nor_false():
