@@ -22,6 +22,7 @@ from lsm.vision.detect.device import device_of, targets_on
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import FitConfig, FitRecord
 from lsm.vision.detect.learning import learn
+from lsm.vision.detect.matching import counted
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.detect.models import MODELS
 from lsm.vision.detect.scores import DetectionScores, score
@@ -86,7 +87,7 @@ class Detector:
         options = fit or FitConfig()
         self._check(data)
         started = time.monotonic()
-        learnt, counted = _apart(data, options)
+        learnt, aside = _apart(data, options)
         with (
             (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage,
             targets_on(self.network, self.device),
@@ -100,14 +101,14 @@ class Detector:
                 identity=f"{self.model.digest()} {self.facts.digest()}",
                 checkpoint=checkpoint,
             )
-        self._set_thresholds(counted)
+        self._set_thresholds(aside)
         return FitRecord(
             steps=options.steps,
             seconds=round(time.monotonic() - started, 1),
             losses=losses,
             thresholds=dict(zip(self.facts.categories, self.thresholds.tolist(), strict=True)),
-            counted_on=len(counted),
-            counted_on_learnt=counted is learnt,
+            counted_on=len(aside),
+            counted_on_learnt=aside is learnt,
             map_50=None if validate is None else self.evaluate(validate, progress=progress).map_50,
         )
 
@@ -187,7 +188,7 @@ class Detector:
 
     def _set_thresholds(self, data: AnnotatedSet) -> None:
         """For each category the score above which there are as many detections as objects."""
-        found = [self.predict([image.pixels()])[0] for image in data.images]
+        found = [counted(self.predict([image.pixels()])[0], image.objects) for image in data.images]
         labelled = list(data.counts().values())
         for k, objects in enumerate(labelled):
             scores = np.sort(np.concatenate([each.score[each.category == k] for each in found]))[::-1]

@@ -13,7 +13,7 @@ from lsm.config import Config
 from lsm.errors import InputError
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.detect.detections import Detections
-from lsm.vision.detect.matching import match
+from lsm.vision.detect.matching import judge
 
 MOST_DETECTIONS: Final = 500
 """Detections of one image that are scored; a blood field holds up to 300 cells."""
@@ -28,7 +28,7 @@ class CategoryScores(Config):
     """One category in all images.
 
     ap: average precision, mean over IoU 0.50:0.95. ap_50: at IoU 0.5. None where nothing of it is marked.
-    labelled, found: objects marked, and detections at the threshold; those of objects to ignore do not count.
+    labelled, found: objects marked, and detections at the threshold; those in objects to ignore do not count.
     hits: detections at the threshold that are an object, at IoU 0.5.
     count_mae, count_mse, count_r2: of the counts per image; R2 is None where all images have the same count.
     """
@@ -245,9 +245,8 @@ def _counts(
     for each, image in zip(found, data.images, strict=True):
         mine = each.where((each.category == k) & (each.score >= threshold))
         objects = image.objects.where(image.objects.category == k)
-        partner = match(mine, objects)
-        on_ignored = int(objects.ignore[partner[partner >= 0]].sum())
+        judged = judge(mine, objects)
         labelled.append(int((~objects.ignore).sum()))
-        counted.append(len(mine) - on_ignored)
-        hits += int((partner >= 0).sum()) - on_ignored
+        counted.append(int(judged.counted.sum()))
+        hits += int(judged.hit.sum())
     return np.array(labelled), np.array(counted), hits

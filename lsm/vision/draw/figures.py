@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from lsm.figures import FAINT, INK, MUTED, figure_png, house_style
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect.detections import Detections
+from lsm.vision.detect.matching import counted
 from lsm.vision.draw._style import category_colour
 from lsm.vision.draw.confusion import NOT_MARKED, Confusion
 from lsm.vision.draw.stages import StageCounts
@@ -51,9 +52,13 @@ def confusion_figure(table: Confusion) -> Figure:
 
 
 def counts_figure(data: AnnotatedSet, found: Sequence[Detections]) -> Figure:
-    """One point an image: objects marked against objects found, a panel for each category."""
+    """One point an image: objects marked against objects found, a panel for each category.
+
+    What is found in objects to ignore is left out, as these are.
+    """
     marked = np.stack([_counted(image.objects.where(~image.objects.ignore).category, data) for image in data.images])
-    seen = np.stack([_counted(each.category, data) for each in found])
+    kept = [counted(each, image.objects) for each, image in zip(found, data.images, strict=True)]
+    seen = np.stack([_counted(each.category, data) for each in kept])
     names = data.categories
     columns = min(4, len(names))
     rows = -(-len(names) // columns)

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lsm.vision.data import Boxes, Objects
 from lsm.vision.detect.detections import Detections
-from lsm.vision.detect.matching import overlaps
+from lsm.vision.detect.matching import excused, overlaps
 
 LEAST_IOU = 0.5
 
@@ -44,22 +44,16 @@ def pair_up(first: Marked, second: Marked, *, least_iou: float = LEAST_IOU) -> P
     left_second = np.setdiff1d(asked_second, both[:, 1])
     return Pairs(
         both,
-        left_first[~_excused(first.box_px[left_first], second, least_iou)],
-        left_second[~_excused(second.box_px[left_second], first, least_iou)],
+        left_first[_alone(first.box_px[left_first], second, least_iou)],
+        left_second[_alone(second.box_px[left_second], first, least_iou)],
     )
 
 
-def _excused(boxes: Boxes, other: Marked, least: float) -> Bool[np.ndarray, " object"]:
-    """Boxes of which at least this part lies in something that the other source asks to ignore; crowds are large."""
-    regions = other.box_px[_ignored(other)]
-    if len(regions) == 0 or len(boxes) == 0:
-        return np.zeros(len(boxes), dtype=bool)
-    low = np.maximum(boxes[:, None, :2], regions[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], regions[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    inside: Bool[np.ndarray, " object"] = shared.max(axis=1) >= least * np.maximum(area, np.finfo(np.float64).tiny)
-    return inside
+def _alone(boxes: Boxes, other: Marked, least: float) -> Bool[np.ndarray, " object"]:
+    """Boxes that do not lie in something that the other source asks to ignore."""
+    if not isinstance(other, Objects):
+        return np.ones(len(boxes), dtype=bool)
+    return ~excused(boxes, other, least=least)
 
 
 def _ignored(marked: Marked) -> Bool[np.ndarray, " object"]:

@@ -71,8 +71,8 @@ def evaluation_page(evaluation: Evaluation, rng: np.random.Generator) -> Page:
     }
     if scores.masks is not None:
         tiles |= {"masks: mAP": f"{scores.masks.map:.3f}", "masks: mAR": f"{scores.masks.mar:.3f}"}
-    marked = sum(data.counts().values())
-    tiles |= {"Images": f"{len(data)}", "Marked": f"{marked:,}", "Found": f"{sum(map(len, kept)):,}"}
+    marked, seen = sum(data.counts().values()), sum(row.found for row in scores.categories.values())
+    tiles |= {"Images": f"{len(data)}", "Marked": f"{marked:,}", "Found": f"{seen:,}"}
     return Page(
         title="Detector against labels",
         subject=evaluation.subject,

@@ -21,6 +21,7 @@ from lsm.vision.data import AnnotatedImage, AnnotatedSet, Boxes, Objects
 from lsm.vision.detect.detector import Detector
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.grid import GridConfig
+from lsm.vision.detect.matching import counted
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.field.light import FieldLight, FieldLightConfig
 from lsm.vision.field.render import Fields, Window
@@ -206,7 +207,7 @@ def turned_boxes(box_px: Boxes, size: tuple[int, int], symmetry: int) -> Boxes:
 
 def counting_thresholds(detector: Detector, data: AnnotatedSet) -> Float[np.ndarray, " category"]:
     """For each category the score from which there are as many detections as objects in these images."""
-    found = [detector.predict([image.pixels()])[0] for image in data.images]
+    found = [counted(detector.predict([image.pixels()])[0], image.objects) for image in data.images]
     thresholds = detector.thresholds.copy()
     for kind, objects in enumerate(data.counts().values()):
         scores = np.sort(np.concatenate([each.score[each.category == kind] for each in found]))[::-1]

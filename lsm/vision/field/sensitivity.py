@@ -18,7 +18,7 @@ from lsm.errors import InputError
 from lsm.stats.paired import verdict
 from lsm.vision.data import AnnotatedSet, Objects
 from lsm.vision.detect.detections import Detections
-from lsm.vision.detect.matching import match, overlaps
+from lsm.vision.detect.matching import judge
 
 Weights = Float[np.ndarray, "draw slide"]
 """How often each slide is taken in each draw."""
@@ -59,7 +59,7 @@ def alarms(
     """What a detector's findings in these images come to; images of one group are one slide.
 
     infected: categories that are an alarm, taken as one; a second detection of the same cell is a false one.
-    uninfected: categories by whose number false alarms are told. A detection of an object to ignore is left out.
+    uninfected: categories by whose number false alarms are told. A detection in an object to ignore is left out.
     Raises InputError for a category that the set does not have, or another number of images.
     """
     wanted = [_numbers(data, names) for names in (infected, uninfected)]
@@ -101,16 +101,11 @@ def _numbers(data: AnnotatedSet, names: Sequence[str]) -> list[int]:
 def _hits(
     mine: Detections, objects: Objects, infected: list[int], iou: float
 ) -> tuple[Bool[np.ndarray, " found"], Bool[np.ndarray, " found"]]:
-    """Which detections are an infected cell, and which count at all."""
-    sick = objects.where(np.isin(objects.category, infected))
-    partner = match(mine, sick, iou=iou, same_category=False)
-    hit = partner >= 0
-    counted = np.ones(len(mine), dtype=bool)
-    counted[hit] = ~sick.ignore[partner[hit]]
-    ignored = objects.box_px[objects.ignore]
-    if len(ignored) and len(mine):
-        counted &= hit | (overlaps(mine.box_px, ignored).max(axis=1) < iou)
-    return hit, counted
+    """Which detections are an infected cell, and which count at all; those in anything to ignore do not."""
+    judged = judge(
+        mine, objects.where(np.isin(objects.category, infected) | objects.ignore), iou=iou, same_category=False
+    )
+    return judged.hit, judged.counted
 
 
 class AtRate(Config):

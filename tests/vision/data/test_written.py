@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import annotated_files as make
 import numpy as np
@@ -71,6 +72,24 @@ def test_what_is_written_is_read_again(tmp_path: Path, format_: Format, masked: 
         same(data, again)
     else:
         assert [len(image.objects) for image in again.images] == [2, 0, 2]
+
+
+@BOTH
+def test_a_failure_leaves_the_old_file(tmp_path: Path, format_: Format, monkeypatch: pytest.MonkeyPatch):
+    held = small_set(tmp_path, masked=False)
+    data, out = AnnotatedSet(held.images[:2], held.categories), tmp_path / "out.json"
+    out.write_text("old")
+    written = Path.write_text
+
+    def full(path: Path, text: str, **options: Any) -> int:
+        written(path, text[:10], **options)
+        raise OSError("no space")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="no space"):
+        WRITERS[format_](data, out)
+    assert out.read_text() == "old"
+    assert not list(tmp_path.glob(".*"))
 
 
 @BOTH

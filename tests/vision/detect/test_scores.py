@@ -6,7 +6,7 @@ import pytest
 from lsm.errors import InputError
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Mask, Objects
 from lsm.vision.detect.detections import Detections
-from lsm.vision.detect.matching import match
+from lsm.vision.detect.matching import judge, match
 from lsm.vision.detect.scores import DetectionScores, score
 
 LEAST = np.array([0.5, 0.5])
@@ -79,6 +79,32 @@ def test_objects_to_ignore_are_neither_missed_nor_false():
         scores = score([seen], a_set(objects), thresholds=LEAST)
         assert scores.map == pytest.approx(1)
         assert (scores.categories["red"].labelled, scores.categories["red"].found) == (1, 1)
+
+
+def test_a_crowd_excuses_all_that_lie_in_it():
+    """A crowd of 40 by 40 pixels with 16 finds, one cell outside of it that is found, one find that is wrong."""
+    crowd = np.array([[0.0, 0.0, 40.0, 40.0]])
+    objects = Objects(np.concatenate([crowd, squares((50, 50))]), np.array([0, 0]), ignore=np.array([True, False]))
+    inside = squares(*[(float(x), float(y)) for x in range(0, 40, 10) for y in range(0, 40, 10)])
+    boxes = np.concatenate([inside, squares((50, 50), (50, 0))])
+    row = score([found(boxes, [0] * 18, [0.9] * 17 + [0.8])], a_set(objects), thresholds=LEAST).categories["red"]
+    assert (row.labelled, row.found, row.hits, row.count_mae) == (1, 2, 1, 1)
+    assert row.ap == pytest.approx(1)
+    # a crowd of another category excuses none of them
+    row = score([found(boxes, [1] * 18, [0.9] * 18)], a_set(objects), thresholds=LEAST).categories["white"]
+    assert (row.labelled, row.found) == (0, 18)
+
+
+def test_what_is_an_object_is_not_given_to_one_to_ignore():
+    """The box to ignore is nearer, but one that is asked for fits as well; only half of the last lies in it."""
+    objects = Objects(squares((12, 10), (10, 10)), np.array([0, 0]), ignore=np.array([False, True]))
+    judged = judge(found(squares((10, 10), (10, 11), (0, 10), (4, 10)), [0] * 4, [0.9, 0.8, 0.7, 0.6]), objects)
+    assert judged.partner.tolist() == [0, -1, -1, -1]
+    assert judged.counted.tolist() == [True, False, True, True]
+    assert judge(found(squares((5, 10)), [0], [0.9]), objects).counted.tolist() == [False]
+    other = found(squares((10, 10)), [1], [0.9])
+    assert judge(other, objects).counted.tolist() == [True]
+    assert judge(other, objects.where(np.array([1])), same_category=False).counted.tolist() == [False]
 
 
 def test_counts_use_the_threshold_of_their_category():

@@ -10,8 +10,19 @@ from drawn_objects import detections, grey_set, objects
 from PIL import Image
 
 from lsm.errors import InputError
+from lsm.vision.data import Objects
 from lsm.vision.detect.scores import score
-from lsm.vision.draw import Evaluation, Look, Page, Section, annotators_page, evaluation_page, render_page, write_page
+from lsm.vision.draw import (
+    Evaluation,
+    Look,
+    Page,
+    Section,
+    annotators_page,
+    counts_figure,
+    evaluation_page,
+    render_page,
+    write_page,
+)
 
 HALF = np.array([0.5, 0.5])
 
@@ -42,6 +53,18 @@ def evaluation() -> Evaluation:
     scores = score(found, data, thresholds=HALF)
     facts = {"Model": {"kind": "grid <small>"}}
     return Evaluation("discs & rings", data, found, scores, HALF, facts, look=Look(longest_px=300))
+
+
+def test_what_lies_in_objects_to_ignore_is_not_counted_as_found():
+    boxes = np.array([[0.0, 0.0, 20.0, 20.0], [40.0, 0.0, 100.0, 60.0]])
+    data = grey_set([Objects(boxes, np.array([0, 1]), None, np.array([False, True]))])
+    found = (detections([(0, 0), (40, 0), (60, 0), (60, 30)], [0, 1, 1, 1], [0.9] * 4),)
+    page = evaluation_page(
+        Evaluation("a crowd", data, found, score(found, data, thresholds=HALF), HALF), np.random.default_rng(0)
+    )
+    assert (page.tiles["Marked"], page.tiles["Found"]) == ("1", "1")
+    places = [axes.collections[0].get_offsets().tolist() for axes in counts_figure(data, found).axes]
+    assert places == [[[1, 1]], [[0, 0]]]
 
 
 def test_the_page_of_an_evaluation_needs_nothing_else(tmp_path: Path):

@@ -69,6 +69,16 @@ def test_what_is_to_be_ignored_is_neither_asked_for_nor_false():
     assert run.hit.tolist() == [True, False]
 
 
+def test_a_clump_to_ignore_excuses_all_alarms_in_it_and_no_cell_that_is_asked_for():
+    places = np.array([[0.0, 0.0, 60.0, 8.0], [20.0, 0.0, 28.0, 8.0]])
+    objects = Objects(places, np.array([3, 1]), None, np.array([True, False]))
+    clump = AnnotatedImage.of("a", np.zeros((8, 200), dtype=np.float32), objects)
+    run = counted([found([21, 0, 40, 55, 57], [1, 1, 2, 1, 1], [0.9, 0.8, 0.7, 0.6, 0.5])], clump)
+    # five of eight columns of the fourth lie in the clump, three of the last
+    assert run.score.tolist() == [0.9, 0.5]
+    assert run.hit.tolist() == [True, False]
+
+
 def test_sensitivity_at_a_rate_counts_down_to_the_last_false_positive_that_is_allowed():
     # 3000 uninfected cells allow 3 false positives at 1e-3; the fourth comes after the fourth hit
     run = made(

@@ -15,6 +15,7 @@ from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
 from lsm.vision.data.outlines import Outline, box_of_outlines, mask_of_outlines
 from lsm.vision.data.rle import mask_from_runs, runs_from_mask, runs_from_text, text_from_runs
+from lsm.vision.data.wholefile import write_whole
 
 Identity = int | str
 
@@ -72,7 +73,7 @@ def write(data: AnnotatedSet, path: Path) -> None:
         "annotations": annotations,
         "categories": [{"id": k, "name": name} for k, name in enumerate(data.categories, start=1)],
     }
-    path.write_text(json.dumps(root), encoding="utf-8")
+    write_whole(path, json.dumps(root))
 
 
 def _image_entry(image: AnnotatedImage, number: int, file_name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lsm.vision.data.formats._files import ImageFinder, place_images, written_na
 from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
 from lsm.vision.data.pixels import read_shape, read_stored
+from lsm.vision.data.wholefile import write_whole
 
 
 def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
@@ -49,7 +50,7 @@ def write(data: AnnotatedSet, path: Path) -> None:
         {"image": _image_entry(image, file, path), "objects": _objects(image, number, data.categories, path)}
         for number, (image, file) in enumerate(zip(data.images, files, strict=True))
     ]
-    path.write_text(json.dumps(entries), encoding="utf-8")
+    write_whole(path, json.dumps(entries))
 
 
 def _image_entry(image: AnnotatedImage, file: Path, path: Path) -> dict[str, Any]:
