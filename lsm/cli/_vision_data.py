@@ -15,6 +15,7 @@ from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
 from lsm.tensorfile import read_words
 from lsm.vision.data import AnnotatedSet, Finding, Format, blocks, read_annotations
+from lsm.vision.data.wholefile import write_whole
 from lsm.vision.detect import MODELS, Detector, measure
 from lsm.vision.detect.detector import FORMAT
 from lsm.vision.detect.pretrained import coco_detector, start_from
@@ -155,9 +156,17 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def save_json(path: Path, facts: Any) -> None:
-    """Write plain values; folders are made as needed."""
+    """Write plain values, whole or not at all; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The values of a file; None where it is not there or not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError, FileNotFoundError):
+        return None
 
 
 def _recipe_table(name: str) -> dict[str, Any]:

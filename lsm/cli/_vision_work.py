@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lsm import __version__
-from lsm.cli._vision_data import picture_path, save_json
+from lsm.cli._vision_data import picture_path, read_json, save_json
 from lsm.errors import InputError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.detections.run import interval
@@ -28,6 +28,7 @@ from lsm.vision.data import (
     read_pixels,
 )
 from lsm.vision.data import split as split_set
+from lsm.vision.data.wholefile import whole_file, write_whole
 from lsm.vision.detect import Detections, DetectionScores, Detector, FitRecord, score
 from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, save_png, write_page
 
@@ -143,8 +144,8 @@ def predict(
     coco = json.loads(path.read_text(encoding="utf-8"))
     for entry, value in zip(coco["annotations"], scores, strict=True):
         entry["score"] = round(value, 6)
-    path.write_text(json.dumps(coco), encoding="utf-8")
-    with (folder / COUNTS_FILE).open("w", encoding="utf-8", newline="") as lines:
+    write_whole(path, json.dumps(coco))
+    with whole_file(folder / COUNTS_FILE) as part, part.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["image", *categories])
         table.writerows([name, *(each.counts.get(kind, 0) for kind in categories)] for name, each in told.items())
@@ -156,17 +157,19 @@ def cross_validate(
 ) -> list[dict[str, Any]]:
     """One row for each fold: scores on its images of a detector that learnt on all others; see `fold_summary`.
 
-    Every fold's detector and row are files in the folder, from which an interrupted run goes on.
-    Raises InputError where the folder holds the folds of another run.
+    Every fold's detector and row are files in the folder, from which an interrupted run goes on; a row that cannot be
+    read is made anew. Raises InputError where the folder holds the folds of another run, or anything else.
     """
     divided = k_folds(doubles_together(data), folds, arm.fit.seed)
     _claim(folder / "run.json", data, arm, folds)
     rows = []
     for number, (learnt, held_out) in enumerate(divided, 1):
         kept = folder / f"fold-{number}.json"
-        if not kept.is_file():
-            save_json(kept, _fold(learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress))
-        rows.append(json.loads(kept.read_text(encoding="utf-8")))
+        row = read_json(kept)
+        if not isinstance(row, dict) or "scores" not in row:
+            row = _fold(learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress)
+            save_json(kept, row)
+        rows.append(row)
     return rows
 
 
@@ -222,12 +225,14 @@ def _fold(
 def _claim(path: Path, data: AnnotatedSet, arm: ArmConfig, folds: int) -> None:
     """Write what the run is, or see that it is the one that was begun here."""
     run = {"data": _digest(data.images), "arm": arm.model_dump(mode="json"), "folds": folds}
-    if not path.is_file():
+    folder = path.parent
+    if not path.exists():
+        # a part is what a killed run left of a file
+        if folder.exists() and not (folder.is_dir() and all(each.suffix == ".part" for each in folder.iterdir())):
+            raise InputError(f"{folder} exists and holds no folds.", hint="name another with --out")
         save_json(path, run)
-    elif json.loads(path.read_text(encoding="utf-8")) != run:
-        raise InputError(
-            f"{path.parent} holds the folds of other images or options.", hint="name another folder with --out"
-        )
+    elif read_json(path) != run:
+        raise InputError(f"{folder} holds the folds of other images or options.", hint="name another with --out")
 
 
 def _digest(images: Sequence[AnnotatedImage]) -> str:

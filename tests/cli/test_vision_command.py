@@ -164,12 +164,23 @@ def test_folds_are_kept_and_another_run_in_their_folder_is_refused(
     # every object is in exactly one of the held-out parts
     assert {name: row["labelled"] for name, row in facts["categories"].items()} == squares().counts()
     before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folds").glob("fold-*")}
-    (tmp_path / "folds" / "fold-2.json").unlink()
+    row = (tmp_path / "folds" / "fold-2.json").read_text()
+    (tmp_path / "folds" / "fold-2.json").write_text(row[: len(row) // 2])
     assert run(*words) == 0
     after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folds").glob("fold-*")}
     assert {name for name in before if before[name] != after[name]} == {"fold-2.json", "fold-2.safetensors"}
     assert json.loads((tmp_path / "folds" / "results.json").read_text())["boxes"] == facts["boxes"]
     assert run(*words, "--set", "fit.learning_rate=1e-2") == 2
+    (tmp_path / "folds" / "run.json").write_text("{")
+    assert run(*words) == 2
+    assert "holds the folds of other images" in capsys.readouterr().err
+
+
+def test_folds_are_never_put_beside_other_files(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "results.json").write_text("mine")
+    assert run("crossval", "--data", data, "--folds", "2", "--out", tmp_path, *QUICK) == 2
+    assert "exists and holds no folds" in capsys.readouterr().err
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("results.json", "mine")]
 
 
 def test_annotations_are_drawn_compared_and_counted_over_time(
