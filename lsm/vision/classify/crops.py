@@ -113,12 +113,18 @@ class CropSet:
 
 
 def as_input(images: Num[np.ndarray, "*any"]) -> Float32[Tensor, "*any"]:
-    """Whole numbers as parts of their largest, other numbers as they are. Raises WrongFormat for signed ones."""
+    """Whole numbers as parts of their largest, other numbers as they are.
+
+    Raises WrongFormat for signed whole numbers, and for pixels that are not finite.
+    """
     if np.issubdtype(images.dtype, np.unsignedinteger):
         return torch.from_numpy(images.astype(np.float32)) / float(np.iinfo(images.dtype).max)
     if not np.issubdtype(images.dtype, np.floating):
         raise WrongFormat(f"Crops hold {images.dtype}.", hint="give uint8, uint16 or float32")
-    return torch.from_numpy(images.astype(np.float32))
+    seen = torch.from_numpy(images.astype(np.float32))
+    if not bool(torch.isfinite(seen).all()):
+        raise WrongFormat("Crops have pixels that are not finite.", hint="replace NaN and infinity before")
+    return seen
 
 
 def resized(

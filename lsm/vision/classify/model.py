@@ -143,7 +143,8 @@ class CropModel:
     def predict(self, crops: CropSet | Num[np.ndarray, "crop channel y x"]) -> CropPredictions:
         """Classes and counts; crops of another size are taken as they are, at the same scale.
 
-        Raises WrongFormat for another number of channels.
+        Whole numbers of 8 or 16 bits are parts of their largest. Raises WrongFormat for another number of channels, for
+        other whole numbers, and for pixels that are not finite.
         """
         images = crops.images if isinstance(crops, CropSet) else crops
         self._check(images.shape[1])

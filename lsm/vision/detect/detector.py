@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
@@ -16,6 +16,7 @@ from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.progress import Reporter, Silent
 from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.data import AnnotatedSet
+from lsm.vision.data.pixels import as_channels
 from lsm.vision.detect import pieces
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.device import device_of, targets_on
@@ -113,13 +114,16 @@ class Detector:
         )
 
     @torch.no_grad()
-    def predict(self, images: Sequence[Float32[np.ndarray, "channel _y _x"]]) -> list[Detections]:
-        """All detections in each image [channel, y, x], strongest first; those above `thresholds` are counted.
+    def predict(self, images: Sequence[Num[np.ndarray, "..."]]) -> list[Detections]:
+        """All detections in each image [y, x] or [channel, y, x], strongest first; those above `thresholds` count.
 
-        Images may differ in size. Raises WrongFormat for an image with other channels than the detector's.
+        Images may differ in size. Whole numbers of 8 or 16 bits are parts of their largest; other numbers are taken
+        as they are. Raises WrongFormat for an image with other channels than the detector's, for a type or shape that
+        is no image, and for pixels that are not finite.
         """
         self.network.eval()
-        return [self._detections(self.network([self._normal(torch.from_numpy(pixels))])[0]) for pixels in images]
+        seen = (torch.from_numpy(as_channels(pixels, "The image")) for pixels in images)
+        return [self._detections(self.network([self._normal(pixels)])[0]) for pixels in seen]
 
     def evaluate(self, data: AnnotatedSet, *, progress: Reporter | None = None) -> DetectionScores:
         """Scores on images with known objects. Raises InputError for an empty set, ModelMismatch for another kind."""

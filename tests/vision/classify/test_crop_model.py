@@ -250,3 +250,24 @@ def test_other_safetensors_files_are_told_apart(tmp_path: Path):
     save_file({"a": torch.zeros(2)}, path, metadata={"lsm": '{"format": "lsm crop model 7"}'})
     with pytest.raises(ModelMismatch, match="lsm crop model 7"):
         CropModel.load(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_pixels_that_are_not_finite_are_refused(value: float):
+    data = shapes(20, side_px=16)
+    model = CropModel.of(data, SMALL)
+    images = data.images.astype(np.float64)
+    images[3, 0, 2, 2] = value
+    with np.errstate(over="ignore"), pytest.raises(WrongFormat, match="not finite"):
+        model.predict(images)
+
+
+def test_raw_bytes_of_crops_are_parts_of_their_largest():
+    data = shapes(20, side_px=16)
+    model = CropModel.of(data, SMALL)
+    raw = np.round(data.images * 255).clip(0, 255).astype(np.uint8)
+    whole, parts = model.predict(raw).probability, model.predict(raw.astype(np.float32) / 255).probability
+    assert whole is not None
+    assert parts is not None
+    # bytes are divided in float32 by NumPy or torch
+    assert np.allclose(whole, parts, atol=1e-6)

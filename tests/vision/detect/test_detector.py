@@ -82,6 +82,25 @@ def test_images_of_different_sizes_are_searched_together(taught: Detector):
     assert len(wide) > len(whole)
 
 
+def test_raw_bytes_are_the_parts_of_their_largest_that_they_stand_for(taught: Detector):
+    raw = np.round(squares(1, seed=2).images[0].pixels() * 255).clip(0, 255).astype(np.uint8)
+    parts, whole, flat = taught.predict([raw.astype(np.float32) / 255, raw, raw[0]])
+    assert len(parts) > 0
+    for other in (whole, flat):
+        assert np.array_equal(other.box_px, parts.box_px)
+        assert np.array_equal(other.score, parts.score)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_refused(taught: Detector, value: float):
+    image = squares(1, seed=2).images[0].pixels().copy()
+    image[0, 5, 5] = value
+    with pytest.raises(WrongFormat, match="not finite"):
+        taught.predict([image])
+    with pytest.raises(WrongFormat, match="The image holds int32"):
+        taught.predict([np.zeros((1, 64, 64), dtype=np.int32)])
+
+
 def test_a_file_gives_the_same_detections(taught: Detector, tmp_path: Path):
     taught.save(tmp_path / "deep" / "model.safetensors")
     again = Detector.load(tmp_path / "deep" / "model.safetensors")
