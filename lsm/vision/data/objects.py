@@ -199,7 +199,7 @@ class AnnotatedSet:
     @property
     def has_masks(self) -> bool:
         """Whether every object of every image has its mask."""
-        return all(image.objects.masks is not None for image in self.images)
+        return all(image.objects.masks is not None or len(image.objects) == 0 for image in self.images)
 
     def counts(self) -> dict[str, int]:
         """Objects of each category, without those to ignore."""

@@ -184,6 +184,18 @@ def test_masks_of_two_images_by_hand():
     assert masks.mar == pytest.approx((3 * 2 / 3 + 7 * 1 / 3) / 10)
 
 
+def test_an_image_without_marks_does_not_take_the_masks_from_a_set():
+    boxes = squares((10, 10))
+    marked = outlined_set(boxes).images[0]
+    empty = AnnotatedImage.of("empty", np.zeros((64, 64), dtype=np.float32))
+    data = AnnotatedSet((marked, empty), ("red", "white"))
+    assert data.has_masks
+    masks = score([outlined(boxes, [0.9]), outlined(squares(), [])], data, thresholds=LEAST).masks
+    assert masks is not None
+    assert masks.map == pytest.approx(1)
+    assert not a_set(Objects(boxes, np.array([0])), Objects(squares(), np.zeros(0, dtype=np.int64))).has_masks
+
+
 def test_a_network_of_masks_that_finds_nothing_scores_zero():
     scores = score([outlined(squares(), [])], outlined_set(squares((10, 10))), thresholds=LEAST)
     assert scores.masks is not None
