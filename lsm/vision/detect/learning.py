@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lsm.errors import LsmError
+from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.checkpoint import Trainee
 from lsm.sensing.progress import Stage
 from lsm.sensing.schedule import one_cycle, set_rates
@@ -32,14 +33,16 @@ def learn(
 ) -> tuple[dict[str, float], ...]:
     """Mean losses over each tenth of the run; the network then has the weights to keep.
 
-    normal: pixels as the network wants them. identity: of the network, so that a checkpoint of another is refused.
+    normal: pixels as the network wants them. identity: of the network; a checkpoint of another, or of one that began
+    with other weights, is refused.
     Raises LsmError where the losses are no longer finite.
     """
     groups = [{"params": [each for each in network.parameters() if each.requires_grad]}]
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
     optimizer.param_groups[0]["largest_lr"] = options.learning_rate
     generator = torch.Generator().manual_seed(options.seed)
-    run = Trainee({"network": network}, optimizer, generator, digest=_digest(data, options, identity))
+    begun = f"{identity} {tensors_digest(network.state_dict())}"
+    run = Trainee({"network": network}, optimizer, generator, digest=_digest(data, options, begun))
     run.more = {_MEAN + name: value.clone() for name, value in _floats(network).items()}
     if checkpoint is not None and run.restore(checkpoint):
         for _ in range(run.step):
@@ -124,6 +127,9 @@ def _digest(data: AnnotatedSet, options: FitConfig, identity: str) -> str:
     marked = hashlib.sha256()
     for image in data.images:
         marked.update(image.name.encode())
-        marked.update(image.objects.box_px.tobytes() + image.objects.category.tobytes())
+        objects = image.objects
+        marked.update(objects.box_px.tobytes() + objects.category.tobytes() + objects.ignore.tobytes())
+        for mask in objects.masks or ():
+            marked.update(f"{mask.top} {mask.left} {mask.inside.shape}".encode() + mask.inside.tobytes())
     steps = options.model_dump_json(exclude={"checkpoint_every"})
     return hashlib.sha256(f"{identity}|{steps}|{marked.hexdigest()}".encode()).hexdigest()[:16]

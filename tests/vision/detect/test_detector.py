@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lsm.errors import ConfigError, FileMissing, InputError, LsmError, ModelMismatch, WrongFormat
 from lsm.sensing.progress import Silent
-from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Objects
+from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Mask, Objects
 from lsm.vision.detect import Detector, FitConfig, model_of
 from lsm.vision.detect.grid import GridConfig
 
@@ -158,6 +159,23 @@ def test_a_broken_run_goes_on_as_if_it_had_not(tmp_path: Path):
     assert again.losses == told.losses
     with pytest.raises(ModelMismatch, match="another configuration"):
         Detector.of(SMALL, data).fit(squares(4, seed=9), fit=SHORT, checkpoint=tmp_path / "c")
+
+
+def test_a_run_goes_on_only_from_its_own_weights_and_marks(tmp_path: Path):
+    data = squares(4)
+    with pytest.raises(Break):
+        Detector.of(SMALL, data, seed=5).fit(data, fit=SHORT, checkpoint=tmp_path / "c", progress=Breaking(5))
+
+    def marked(**changes: Any) -> AnnotatedSet:
+        first = data.images[0]
+        return replace(data, images=(replace(first, objects=replace(first.objects, **changes)), *data.images[1:]))
+
+    outlines = tuple(Mask(0, 0, np.ones((2, 2), dtype=bool)) for _ in range(3))
+    others = (marked(ignore=np.array([False, True, False])), marked(masks=outlines))
+    for seed, other in ((6, data), *((5, each) for each in others)):
+        detector = Detector.of(SMALL, Detector.of(SMALL, data).facts, seed=seed)
+        with pytest.raises(ModelMismatch, match="another configuration"):
+            detector.fit(other, fit=SHORT, checkpoint=tmp_path / "c")
 
 
 @pytest.mark.parametrize("channels", [1, 3, 40])
