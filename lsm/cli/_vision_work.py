@@ -13,7 +13,7 @@ import numpy as np
 
 from lsm import __version__
 from lsm.cli._vision_data import picture_path, read_json, save_json
-from lsm.errors import InputError, ModelMismatch
+from lsm.errors import InputError, LsmError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.detections.run import interval
 from lsm.sensing.progress import Reporter
@@ -110,6 +110,14 @@ class Predicted:
     picture: Path
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What was found, and for each image that could not be searched why, by its name."""
+
+    found: dict[str, Predicted]
+    failed: dict[str, LsmError]
+
+
 def predict(
     detector: Detector,
     files: Mapping[str, Path],
@@ -118,17 +126,24 @@ def predict(
     least_score: float | None,
     look: Look,
     progress: Reporter,
-) -> dict[str, Predicted]:
+) -> Searched:
     """Search images; write what was found as COCO with scores, counts, and a picture of each image.
 
-    least_score: in place of the detector's own thresholds. Raises WrongFormat for images of other channels.
+    least_score: in place of the detector's own thresholds. An image that is damaged, too small or of other channels
+    is passed over and told of. Raises what the first of them has where there is no other.
     """
     categories = detector.facts.categories
-    told, images, scores = {}, [], []
+    told, images, scores = Searched({}, {}), [], []
     with progress.stage(f"{detector.model.kind}: searching", len(files)) as stage:
         for name, file in files.items():
-            pixels = read_pixels(file)
-            found = detector.predict([pixels])[0].above(detector.thresholds if least_score is None else least_score)
+            stage.advance()
+            try:
+                pixels = read_pixels(file)
+                every = detector.predict([pixels])[0]
+            except InputError as fault:
+                told.failed[name] = fault
+                continue
+            found = every.above(detector.thresholds if least_score is None else least_score)
             objects = Objects(found.box_px, found.category, found.masks)
             height, width = pixels.shape[1:]
             images.append(AnnotatedImage(name, file.resolve(), (height, width), objects))
@@ -137,8 +152,9 @@ def predict(
                 draw_objects(pixels, found, categories, look=look), picture_path(folder / "pictures", name)
             )
             counted = np.bincount(found.category, minlength=len(categories)).tolist()
-            told[name] = Predicted({kind: n for kind, n in zip(categories, counted, strict=True) if n}, picture)
-            stage.advance()
+            told.found[name] = Predicted({kind: n for kind, n in zip(categories, counted, strict=True) if n}, picture)
+    if not told.found:
+        raise next(iter(told.failed.values()))
     path = folder / FOUND_FILE
     WRITERS[Format.COCO](AnnotatedSet(tuple(images), categories, f"found by a detector '{detector.model.kind}'"), path)
     coco = json.loads(path.read_text(encoding="utf-8"))
@@ -148,7 +164,7 @@ def predict(
     with whole_file(folder / COUNTS_FILE) as part, part.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["image", *categories])
-        table.writerows([name, *(each.counts.get(kind, 0) for kind in categories)] for name, each in told.items())
+        table.writerows([name, *(each.counts.get(kind, 0) for kind in categories)] for name, each in told.found.items())
     return told
 
 
@@ -224,7 +240,7 @@ def _fold(
 
 def _claim(path: Path, data: AnnotatedSet, arm: ArmConfig, folds: int) -> None:
     """Write what the run is, or see that it is the one that was begun here."""
-    run = {"data": _digest(data.images), "arm": arm.model_dump(mode="json"), "folds": folds}
+    run = {"data": digest(data), "arm": arm.model_dump(mode="json"), "folds": folds}
     folder = path.parent
     if not path.exists():
         # a part is what a killed run left of a file
@@ -235,9 +251,13 @@ def _claim(path: Path, data: AnnotatedSet, arm: ArmConfig, folds: int) -> None:
         raise InputError(f"{folder} holds the folds of other images or options.", hint="name another with --out")
 
 
-def _digest(images: Sequence[AnnotatedImage]) -> str:
-    held = hashlib.sha256()
-    for image in images:
+def digest(data: AnnotatedSet) -> str:
+    """Of all that is learnt from: names, pixels, objects and their masks."""
+    held = hashlib.sha256(repr(data.categories).encode())
+    for image in data.images:
         held.update(f"{image.name}|{image.group}|{image.size}".encode())
+        held.update(image.pixels().tobytes())
         held.update(image.objects.box_px.tobytes() + image.objects.category.tobytes() + image.objects.ignore.tobytes())
+        for mask in image.objects.masks or ():
+            held.update(f"{mask.top}|{mask.left}|{mask.inside.shape}".encode() + mask.inside.tobytes())
     return held.hexdigest()[:16]

@@ -27,7 +27,7 @@ from lsm.cli._vision_export import export as export_file
 from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, fold_summary, parts
 from lsm.cli._vision_work import evaluate as evaluate_on
 from lsm.cli._vision_work import predict as predict_on
-from lsm.errors import InputError
+from lsm.errors import InputError, LsmError
 from lsm.sensing.progress import RichReporter
 from lsm.vision.data import Format
 from lsm.vision.detect import MODELS, DetectionScores, device_of
@@ -121,18 +121,22 @@ def train(
     with _show.progress(quiet=as_json) as bars:
         progress = RichReporter(bars)
         record = fit(detector, used.learnt, arm, file, progress)
+        facts: dict[str, Any] = {
+            "model": str(file),
+            "data": whole.origin,
+            "recipe": arm.model_dump(mode="json"),
+            "learnt_from": len(used.learnt),
+            "held_out": [] if used.held_out is None else [image.name for image in used.held_out.images],
+            "fit": record.model_dump(mode="json"),
+            "scores": None,
+            "report": None,
+        }
+        # what was held out must be known even where scoring fails
+        save_json(facts_file(file), facts)
         scored = None if used.held_out is None else evaluate_on(detector, file.name, used.held_out, folder, progress)
-    facts: dict[str, Any] = {
-        "model": str(file),
-        "data": whole.origin,
-        "recipe": arm.model_dump(mode="json"),
-        "learnt_from": len(used.learnt),
-        "held_out": [] if used.held_out is None else [image.name for image in used.held_out.images],
-        "fit": record.model_dump(mode="json"),
-        "scores": None if scored is None else scored[0].model_dump(mode="json"),
-        "report": None if scored is None else str(scored[1]),
-    }
-    save_json(facts_file(file), facts)
+    if scored is not None:
+        facts |= {"scores": scored[0].model_dump(mode="json"), "report": str(scored[1])}
+        save_json(facts_file(file), facts)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -187,6 +191,8 @@ def predict(
 ) -> None:
     """Search images: what was found as COCO JSON, a picture of each image, and counts.
 
+    Images that cannot be searched are told at the end, and make the exit status 1; all others are searched.
+
     Example: lsm vision predict out/vision/grid.safetensors slide-7/ --out found
     """
     folder = _show.new_folder(out)
@@ -196,12 +202,19 @@ def predict(
     with _show.progress(quiet=as_json) as bars:
         told = predict_on(detector, files, folder, least_score=least_score, look=look, progress=RichReporter(bars))
     if as_json:
-        rows = {name: {"counts": each.counts, "picture": str(each.picture)} for name, each in told.items()}
-        typer.echo(json.dumps({"found": str(folder / FOUND_FILE), "images": rows}))
-        return
-    _tell_counts(told, detector.facts.categories)
+        rows = {name: {"counts": each.counts, "picture": str(each.picture)} for name, each in told.found.items()}
+        failed = {name: fault.message for name, fault in told.failed.items()}
+        typer.echo(json.dumps({"found": str(folder / FOUND_FILE), "images": rows, "failed": failed}))
+        raise typer.Exit(1 if failed else 0)
+    _tell_counts(told.found, detector.facts.categories)
     _say(f"Found:    {folder / FOUND_FILE}")
     _say(f"Pictures: {folder / 'pictures'}")
+    if told.failed:
+        raise LsmError(
+            f"{len(told.failed)} of {len(files)} images could not be searched: "
+            + " ".join(f"{name}: {fault.message}" for name, fault in told.failed.items()),
+            hint="the results are of the others; mend these, and search them with another --out",
+        )
 
 
 @app.command()

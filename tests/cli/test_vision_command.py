@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from safetensors.torch import load_file
 
 from lsm.cli import main
 from lsm.cli._vision_data import picture_path
+from lsm.cli._vision_work import digest
 from lsm.errors import LsmError
-from lsm.vision.data import WRITERS, AnnotatedImage, AnnotatedSet, Format, Objects, read_annotations, read_pixels
+from lsm.vision.data import WRITERS, AnnotatedImage, AnnotatedSet, Format, Mask, Objects, read_annotations, read_pixels
 from lsm.vision.detect import Detector
 
 CHANGES = ("model.width=8", "model.least_score=1e-4", "fit.images_per_step=2", "fit.checkpoint_every=2")
@@ -108,6 +110,20 @@ def test_a_broken_training_goes_on_and_ends_the_same(
     assert (Detector.load(file).thresholds == Detector.load(trained[0]).thresholds).all()
 
 
+def test_what_was_held_out_is_known_where_scoring_failed(
+    data: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise LsmError("No space for the report.")
+
+    monkeypatch.setattr("lsm.cli.vision.evaluate_on", full)
+    file = tmp_path / "squares.safetensors"
+    assert run("train", "--data", data, "--out", file, *QUICK) == 1
+    facts = json.loads(file.with_suffix(".json").read_text())
+    assert facts["held_out"] == trained[1]["held_out"] != []
+    assert facts["scores"] is None
+
+
 def test_evaluating_again_gives_the_same_scores(
     data: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -151,6 +167,25 @@ def test_searching_writes_coco_with_scores_and_a_picture_of_each_image(
     assert [each["counts"] for each in none["images"].values()] == [{}]
 
 
+def test_images_that_cannot_be_searched_are_told_and_the_others_searched(
+    data: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name, held in (("b.npy", squares(1).images[0].source), ("c.npy", np.zeros((1, 1, 1))), ("d.npy", np.eye(48))):
+        np.save(tmp_path / name, np.asarray(held, dtype=np.float32))
+    (tmp_path / "a.png").write_bytes(b"cut off")
+    words = ("predict", trained[0], *sorted(tmp_path.glob("*.*")))
+    assert run(*words, "--out", tmp_path / "found", "--json") == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert (list(facts["images"]), list(facts["failed"])) == (["b.npy", "d.npy"], ["a.png", "c.npy"])
+    table = json.loads((tmp_path / "found" / "found.json").read_text())
+    assert [image["name"] for image in table["images"]] == ["b.npy", "d.npy"]
+    assert run(*words, "--out", tmp_path / "again") == 1
+    assert "2 of 4 images could not be searched: a.png: " in capsys.readouterr().err
+    assert run(*words[:2], tmp_path / "a.png", "--out", tmp_path / "none") == 2
+    assert "cannot be read as an image" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_folds_are_kept_and_another_run_in_their_folder_is_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -174,6 +209,19 @@ def test_folds_are_kept_and_another_run_in_their_folder_is_refused(
     (tmp_path / "folds" / "run.json").write_text("{")
     assert run(*words) == 2
     assert "holds the folds of other images" in capsys.readouterr().err
+
+
+def test_folds_are_of_their_pixels_masks_and_names():
+    image = AnnotatedImage.of("a", np.zeros((4, 5)), Objects(np.array([[0.0, 0, 2, 2]]), np.array([0])))
+    mask = Mask(0, 0, np.ones((2, 2), dtype=bool))
+    sets = [
+        AnnotatedSet((image,), ("cell",)),
+        AnnotatedSet((image,), ("nucleus",)),
+        AnnotatedSet((replace(image, source=np.ones((4, 5))),), ("cell",)),
+        AnnotatedSet((replace(image, objects=replace(image.objects, masks=(mask,))),), ("cell",)),
+        AnnotatedSet((replace(image, objects=replace(image.objects, masks=(replace(mask, top=1),))),), ("cell",)),
+    ]
+    assert len({digest(each) for each in sets}) == len(sets)
 
 
 def test_folds_are_never_put_beside_other_files(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
