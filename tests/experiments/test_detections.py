@@ -1,13 +1,16 @@
 """Detectors by folds: nobody is tested on what it learnt from, tables add up, faults are told."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lsm.errors import ConfigError, FileMissing
-from lsm.experiments.detections import DetectionsConfig, SetConfig, open_set, run
+from lsm.experiments.detections import DetectionsConfig, SetConfig, fold_run, open_set, run
+from lsm.experiments.detections.fold_run import FoldJob, run_fold
 from lsm.experiments.detections.run import interval
 from lsm.experiments.detections.sets import open_fold
 from lsm.experiments.detections.smears import SmearImages, smear_images
@@ -15,6 +18,7 @@ from lsm.experiments.registry import EXPERIMENTS, experiment_config
 from lsm.sensing.progress import Silent
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.data.formats import WRITERS, Format, read_annotations
+from lsm.vision.detect import score
 
 CONFIG = """
 [studies.squares]
@@ -79,6 +83,20 @@ def test_a_whole_run_has_tables_and_goes_on(config: Path, tmp_path: Path):
     again = run(config, tmp_path / "out", quick=False, seeds=None, workers=1, progress=Silent())
     assert json.dumps(again) == json.dumps(results)
     assert (tmp_path / "out" / "squares" / "table.jsonl").read_text(encoding="utf-8").splitlines() == rows
+
+
+def test_searching_is_timed_without_scoring(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def slow(*arguments: Any, **options: Any) -> Any:
+        until = time.process_time() + 2
+        while time.process_time() < until:
+            pass
+        return score(*arguments, **options)
+
+    monkeypatch.setattr(fold_run, "score", slow)
+    study = DetectionsConfig.from_file(config).short()["squares"]
+    job = FoldJob(data=study.data, arm=study.arms["grid"], folds=2, fold=0, seed=1, cache=tmp_path, out=tmp_path)
+    # three images of 64 pixels a side take hundredths of a second
+    assert run_fold(job.model_dump(mode="json"))["searching_s"] < 1
 
 
 def test_the_short_form_is_short(config: Path, tmp_path: Path):

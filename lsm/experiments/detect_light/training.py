@@ -1,7 +1,6 @@
 """One training of detector and light as a job, and what it leaves behind."""
 
 import hashlib
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from annotated_types import Ge
 
 from lsm.config import Config
 from lsm.experiments.detect_light.config import DetectLightConfig
+from lsm.sensing.clock import Clock
 from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.field import FieldModel, LedFields, Phantoms, train_fields
 
@@ -92,7 +92,7 @@ def train_light(arguments: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     fields = training.fields()
     generator = torch.Generator().manual_seed(1_000_003 * training.seed + 17)
-    clock = time.process_time()
+    clock = Clock()
     model = training.model(fields, generator)
     losses = train_fields(
         model,
@@ -101,8 +101,9 @@ def train_light(arguments: dict[str, Any]) -> dict[str, Any]:
         generator,
         checkpoint=training.out / f"{training.identity}.run.safetensors",
         digest=training.identity,
+        clock=clock,
     )
-    seconds = time.process_time() - clock
+    seconds = clock.cpu_s
     write_tensors(training.weights, model.state_dict(), {})
     light = model.light
     duty, outside = light.duty().detach(), torch.from_numpy(light.light.board.na > training.config.rig.system.na)

@@ -1,7 +1,6 @@
 """One interface for every detector: it learns from annotated images, searches new ones, and is one file."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
 from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.clock import Clock
 from lsm.sensing.progress import Reporter, Silent
 from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.data import AnnotatedSet
@@ -87,7 +87,7 @@ class Detector:
         """
         options = fit or FitConfig()
         self._check(data)
-        started = time.monotonic()
+        clock = Clock()
         learnt, aside = _apart(data, options)
         with (
             (progress or Silent()).stage(f"{self.model.kind}: learning", options.steps) as stage,
@@ -101,11 +101,13 @@ class Detector:
                 normal=self._normal,
                 identity=f"{self.model.digest()} {self.facts.digest()}",
                 checkpoint=checkpoint,
+                clock=clock,
             )
         self._set_thresholds(aside)
         return FitRecord(
             steps=options.steps,
-            seconds=round(time.monotonic() - started, 1),
+            seconds=round(clock.wall_s, 1),
+            cpu_s=round(clock.cpu_s, 1),
             losses=losses,
             thresholds=dict(zip(self.facts.categories, self.thresholds.tolist(), strict=True)),
             counted_on=len(aside),

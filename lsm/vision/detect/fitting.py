@@ -63,14 +63,16 @@ class FitConfig(Config):
 
 
 class FitRecord(Config):
-    """What a run told: the mean of every loss over each tenth of it, the whole time and the thresholds it ended with.
+    """What a run told: the mean of every loss over each tenth of it, and the thresholds it ended with.
 
+    seconds, cpu_s: that passed, and of the processor, with those before a checkpoint from which the run went on.
     counted_on: images on which the thresholds were set, and whether they were learnt from as well.
     map_50: of the images to validate on, when some were given.
     """
 
     steps: int
     seconds: float
+    cpu_s: float
     losses: tuple[dict[str, float], ...]
     thresholds: dict[str, float]
     counted_on: int

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lsm.errors import LsmError
 from lsm.sensing.bundle import tensors_digest
 from lsm.sensing.checkpoint import Trainee
+from lsm.sensing.clock import KEY, Clock
 from lsm.sensing.progress import Stage
 from lsm.sensing.schedule import one_cycle, set_rates
 from lsm.vision.data import AnnotatedSet
@@ -30,11 +31,12 @@ def learn(
     normal: Normal,
     identity: str,
     checkpoint: Path | None,
+    clock: Clock,
 ) -> tuple[dict[str, float], ...]:
     """Mean losses over each tenth of the run; the network then has the weights to keep.
 
     normal: pixels as the network wants them. identity: of the network; a checkpoint of another, or of one that began
-    with other weights, is refused.
+    with other weights, is refused. clock: told of the time before a checkpoint.
     Raises LsmError where the losses are no longer finite.
     """
     groups = [{"params": [each for each in network.parameters() if each.requires_grad]}]
@@ -45,6 +47,7 @@ def learn(
     run = Trainee({"network": network}, optimizer, generator, digest=_digest(data, options, begun))
     run.more = {_MEAN + name: value.clone() for name, value in _floats(network).items()}
     if checkpoint is not None and run.restore(checkpoint):
+        clock.go_on(run.more.get(KEY))
         for _ in range(run.step):
             stage.advance()
     network.train()
@@ -59,6 +62,7 @@ def learn(
             _average(run.more, network, options.average, run.step)
             stage.advance(sum(losses.values()))
             if checkpoint is not None and (run.step % options.checkpoint_every == 0 or run.step == options.steps):
+                run.more[KEY] = clock.seconds()
                 run.save(checkpoint)
     means = {name.removeprefix(_MEAN): value for name, value in run.more.items() if name.startswith(_MEAN)}
     network.load_state_dict(means, strict=False)

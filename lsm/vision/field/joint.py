@@ -15,6 +15,7 @@ from lsm.config import Config
 from lsm.errors import InputError, LsmError
 from lsm.sensing.capture import ExposureConfig
 from lsm.sensing.checkpoint import Trainee
+from lsm.sensing.clock import KEY, Clock
 from lsm.sensing.schedule import one_cycle, set_rates
 from lsm.twin import TwinConfig
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Boxes, Objects
@@ -94,11 +95,13 @@ def train_fields(
     *,
     checkpoint: Path | None = None,
     digest: str = "",
+    clock: Clock | None = None,
     advance: Callable[[float], None] = lambda _: None,
 ) -> list[float]:
     """Train in place and return the loss of every step run here; exposures are frozen at the end.
 
-    checkpoint: file to go on from, and to write; `digest` ties it to its configuration. advance: told every loss.
+    checkpoint: file to go on from, and to write; `digest` ties it to its configuration. clock: told of the time
+    before it. advance: told every loss.
     Raises InputError where no field has an object, ModelMismatch for a checkpoint of another configuration, LsmError
     where the loss is no longer finite.
     """
@@ -112,7 +115,9 @@ def train_fields(
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     run = Trainee({"model": model}, optimizer, generator, digest=digest)
+    clock = clock or Clock()
     if checkpoint is not None and run.restore(checkpoint):
+        clock.go_on(run.more.get(KEY))
         for _ in range(run.step):
             advance(float("nan"))
     model.train()
@@ -123,6 +128,7 @@ def train_fields(
         run.step += 1
         advance(losses[-1])
         if checkpoint is not None and (run.step % config.checkpoint_every == 0 or run.step == config.steps):
+            run.more[KEY] = clock.seconds()
             run.save(checkpoint)
     model.eval()
     model.light.freeze(fields)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lsm.errors import ConfigError, FileMissing, InputError, LsmError, ModelMismatch, WrongFormat
+from lsm.sensing import clock
 from lsm.sensing.progress import Silent
 from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Mask, Objects
-from lsm.vision.detect import Detector, FitConfig, model_of
+from lsm.vision.detect import Detector, FitConfig, learning, model_of
 from lsm.vision.detect.grid import GridConfig
 
 SMALL = GridConfig(width=8)
@@ -159,6 +161,25 @@ def test_a_broken_run_goes_on_as_if_it_had_not(tmp_path: Path):
     assert again.losses == told.losses
     with pytest.raises(ModelMismatch, match="another configuration"):
         Detector.of(SMALL, data).fit(squares(4, seed=9), fit=SHORT, checkpoint=tmp_path / "c")
+
+
+def test_the_time_of_a_run_is_that_of_all_its_sittings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Six steps of ten seconds, of which four are in the checkpoint when the run breaks off."""
+    now = 0.0
+
+    def slow(*arguments: Any) -> dict[str, float]:
+        nonlocal now
+        now += 10
+        return step(*arguments)
+
+    step = learning._step
+    monkeypatch.setattr(learning, "_step", slow)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now + 7, process_time=lambda: now))
+    data = squares(4)
+    with pytest.raises(Break):
+        Detector.of(SMALL, data).fit(data, fit=SHORT, checkpoint=tmp_path / "c", progress=Breaking(5))
+    record = Detector.of(SMALL, data).fit(data, fit=SHORT, checkpoint=tmp_path / "c")
+    assert (record.seconds, record.cpu_s) == (60, 60)
 
 
 def test_a_run_goes_on_only_from_its_own_weights_and_marks(tmp_path: Path):

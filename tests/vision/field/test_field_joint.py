@@ -8,9 +8,11 @@ import torch
 from field_phantoms import RIG, phantoms
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from lsm.errors import InputError, ModelMismatch
 from lsm.sensing.cells.pupil import PupilConfig
+from lsm.sensing.clock import Clock
 from lsm.sensing.illumination import turn
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect.detector import Detector
@@ -81,8 +83,13 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(fields: LedFields, tmp
     broken, generator = model(fields)
     with pytest.raises(KeyboardInterrupt):
         train_fields(broken, fields, SHORT, generator, checkpoint=path, digest="one", advance=stop)
+    before_s = float(load_file(path)["more.clock"][1])
     again, generator = model(fields)
-    assert train_fields(again, fields, SHORT, generator, checkpoint=path, digest="one") == losses[2:]
+    timed, alone = Clock(), Clock()
+    assert train_fields(again, fields, SHORT, generator, checkpoint=path, digest="one", clock=timed) == losses[2:]
+    # the two clocks are made, and read, within a millisecond
+    assert timed.cpu_s - alone.cpu_s == pytest.approx(before_s, abs=0.01)
+    assert before_s > 0.02
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
     other, generator = model(fields)
     with pytest.raises(ModelMismatch, match="another configuration"):
