@@ -75,7 +75,7 @@ def facts_file(detector: Path) -> Path:
     return detector.with_suffix(".json")
 
 
-def recipe(name: str, changes: Sequence[str], *, steps: int | None, seed: int) -> ArmConfig:
+def recipe(name: str, changes: Sequence[str], *, steps: int | None, seed: int | None) -> ArmConfig:
     """Options of a network and of its training: a kind of network, a shipped recipe or a TOML file, then changes.
 
     A file has the tables `model`, with the kind, and `fit`. changes: such as fit.learning_rate=1e-3.
@@ -84,7 +84,8 @@ def recipe(name: str, changes: Sequence[str], *, steps: int | None, seed: int) -
     table = _recipe_table(name)
     if steps is not None:
         table["fit"]["steps"] = steps
-    table["fit"]["seed"] = seed
+    if seed is not None:
+        table["fit"]["seed"] = seed
     for field, value in map(option_value, changes):
         *place, last = field.split(".")
         inner: Any = table

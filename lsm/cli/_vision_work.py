@@ -23,6 +23,7 @@ from lsm.vision.data import (
     AnnotatedSet,
     Format,
     Objects,
+    check,
     doubles_together,
     k_folds,
     read_pixels,
@@ -48,9 +49,13 @@ class Parts:
 def parts(data: AnnotatedSet, validate: AnnotatedSet | None, holdout: float, seed: int) -> Parts:
     """The set to validate on, or a share of the images: whole groups, and all copies of a picture on one side.
 
-    Raises InputError where the share cannot be held out.
+    Raises InputError where the share cannot be held out, or the set to validate on shares a picture or a group.
     """
     if validate is not None:
+        shared = [each for each in check(data, others=[validate]) if each.kind in ("duplicate-across", "group-across")]
+        if shared:
+            hint = "validate on other images, or leave out --validate, which holds out a share of the groups"
+            raise InputError(f"What is learnt from is validated on: {shared[0].message}", hint=hint)
         return Parts(data, validate)
     if holdout == 0:
         return Parts(data, None)

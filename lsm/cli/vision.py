@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,18 +45,33 @@ Data = Annotated[
     typer.Option(help="Annotated images: COCO, Pascal VOC, LabelMe, BBBC041, Keras R-CNN, points, instance labels."),
 ]
 KindOf = Annotated[
-    Format | None, typer.Option("--kind", help="Their format; default: by their contents.", rich_help_panel=READING)
+    Format | None,
+    typer.Option(
+        "--kind", help="Format of the annotations.", show_default="by their contents", rich_help_panel=READING
+    ),
 ]
 Repair = Annotated[
-    bool, typer.Option("--repair", help="Mend or leave out what is wrong in them.", rich_help_panel=READING)
+    bool, typer.Option("--repair", help="Mend or leave out what is wrong in the annotations.", rich_help_panel=READING)
 ]
-Category = Annotated[str | None, typer.Option(help="What objects without a name are.", rich_help_panel=READING)]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="Name for objects that have none, as in points and instance labels.",
+        show_default="object",
+        rich_help_panel=READING,
+    ),
+]
 SidePx = Annotated[
-    float | None, typer.Option(help="Points: side of an object's box, in pixels.", rich_help_panel=READING)
+    float | None,
+    typer.Option(help="For points: side of the box to put around each, in pixels.", rich_help_panel=READING),
 ]
 Block = Annotated[
     int | None,
-    typer.Option(help="So many images of neighbouring numbers stay together.", min=1, rich_help_panel=READING),
+    typer.Option(
+        help="Group images whose names have neighbouring numbers, so many in a group; a group is never split.",
+        min=1,
+        rich_help_panel=READING,
+    ),
 ]
 Model = Annotated[
     str,
@@ -65,7 +81,10 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Another value of the recipe: fit.learning_rate=2e-3. Repeatable.")
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the recipe's.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed of everything random, in place of the recipe's.", show_default="the recipe's, or 0"),
+]
 Device = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or cuda:1 of several.")]
 ReportFolder = Annotated[Path, typer.Option(help="New folder for the report.")]
 ColourBy = Annotated[str, typer.Option(help="One colour for each: category, object.")]
@@ -84,12 +103,15 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="New file of the detector; default out/vision/MODEL.safetensors.")
     ] = None,
-    validate: Annotated[Path | None, typer.Option(help="Annotated images to score on.")] = None,
+    validate: Annotated[
+        Path | None, typer.Option(help="Other annotated images to score on; all of --data is then learnt from.")
+    ] = None,
     holdout: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Else: share of the groups to hold out and score on; 0 for none.")
+        float,
+        typer.Option(min=0, max=0.9, help="Without --validate: share of --data to hold out and score on; 0 for none."),
     ] = 0.2,
     steps: Steps = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="Start from a detector's file, or torchvision's .pth (with --set model.norm=frozen)."),
@@ -116,7 +138,9 @@ def train(
     folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
     source = Source(kind, repair, category, side_px, block)
     whole = source.read(data)
-    used = parts(whole, source.read(validate, whole.categories) if validate else None, holdout, seed)
+    # neighbours are counted anew in another set, where the same numbers are other images
+    others = replace(source, block=None).read(validate, whole.categories) if validate else None
+    used = parts(whole, others, holdout, arm.fit.seed)
     detector = begin(arm, used.learnt, weights).to(device)
     with _show.progress(quiet=as_json) as bars:
         progress = RichReporter(bars)
@@ -181,7 +205,10 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
     out: Annotated[Path, typer.Option(help="New folder for found.json (COCO with scores), counts.csv and pictures.")],
     least_score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="In place of the detector's own thresholds.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Least score of what counts as found, in place of the detector's own thresholds."
+        ),
     ] = None,
     colour_by: ColourBy = "category",
     labels: Annotated[bool, typer.Option(help="Names and scores in the pictures.")] = True,
@@ -248,12 +275,12 @@ def export(
 def crossval(
     data: Data,
     model: Model = "grid",
-    folds: Annotated[int, typer.Option(min=2, help="Parts; every image is held out once.")] = 3,
+    folds: Annotated[int, typer.Option(min=2, help="Number of parts; each is held out once.")] = 3,
     out: Annotated[
         Path | None, typer.Option(help="Folder of detectors and results; default out/vision/MODEL-folds.")
     ] = None,
     steps: Steps = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     changes: Changes = None,
     kind: KindOf = None,
     repair: Repair = False,
@@ -273,7 +300,7 @@ def crossval(
     annotated = Source(kind, repair, category, side_px, block).read(data)
     with _show.progress(quiet=as_json) as bars:
         rows = cross_validate(annotated, arm, folder, folds=folds, progress=RichReporter(bars))
-    facts = {"data": annotated.origin, "folds": folds, "seed": seed, **fold_summary(rows)}
+    facts = {"data": annotated.origin, "folds": folds, "seed": arm.fit.seed, **fold_summary(rows)}
     save_json(folder / "results.json", facts | {"rows": rows})
     if as_json:
         typer.echo(json.dumps(facts))
@@ -286,7 +313,9 @@ def crossval(
 def draw(
     data: Data,
     out: Annotated[Path, typer.Option(help="New folder for the pictures.")],
-    most: Annotated[int | None, typer.Option(min=1, help="So many images, evenly spread; default: all.")] = None,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Draw at most this many images, evenly spread.", show_default="all")
+    ] = None,
     colour_by: ColourBy = "category",
     labels: Annotated[bool, typer.Option(help="Names in the pictures.")] = True,
     channels: Channels = "",

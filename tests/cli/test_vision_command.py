@@ -267,6 +267,9 @@ def test_a_recipe_may_be_a_file_and_all_images_may_be_learnt_from(
     facts = told(capsys, *words, "--out", tmp_path / "model.safetensors")
     assert (facts["recipe"]["fit"]["steps"], facts["recipe"]["fit"]["seed"]) == (2, 3)
     assert (facts["learnt_from"], facts["held_out"], facts["scores"]) == (12, [], None)
+    file.write_text(file.read_text(encoding="utf-8") + "seed = 7\n", encoding="utf-8")
+    facts = told(capsys, *words[:-2], "--out", tmp_path / "seventh.safetensors")
+    assert facts["recipe"]["fit"]["seed"] == 7
     further = ("--weights", tmp_path / "model.safetensors", "--out", tmp_path / "further.safetensors")
     assert told(capsys, *words, *further)["fit"]["steps"] == 2
 
@@ -278,6 +281,7 @@ def test_a_recipe_may_be_a_file_and_all_images_may_be_learnt_from(
         (("train", "--data", "DATA", "--set", "fit.stesp=3"), "stesp"),
         (("train", "--data", "DATA", "--set", "steps=3"), "cannot change 'steps'"),
         (("train", "--data", "nowhere"), "nowhere"),
+        (("train", "--data", "DATA", "--validate", "DATA"), "What is learnt from is validated on: One picture is in"),
         (("train", "--data", "DATA", "--out", "m.json"), "'m.json' does not name a detector's file"),
         (("train", "--data", "DATA", "--out", "m.checkpoint"), "'m.checkpoint' does not name a detector's file"),
         (("train", "--data", "DATA", "--out", "m.pth"), "'m.pth' does not name a detector's file"),
