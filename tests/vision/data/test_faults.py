@@ -74,6 +74,9 @@ FAULTS = {
     "unknown-category": (functools.partial(coco, category_id=9), "of the unknown category 'id 9'", 4),
     "no-image": (functools.partial(coco, image_id=3), "belongs to no image: there is no id 3", 2),
     "mask-damaged": (functools.partial(coco, segmentation=RUNS | {"counts": [405, 10]}), "Run lengths fill 415", 2),
+    "no-place": (functools.partial(coco, bbox=None), "annotations[1] has neither bbox nor segmentation", 2),
+    "short-polygon": (functools.partial(coco, segmentation=[[1, 2, 3, 4]]), "not a polygon x, y, x, y", 2),
+    "odd-polygon": (functools.partial(coco, segmentation=[[1, 2, 9, 2, 9, 9, 1]]), "not a polygon x, y, x, y", 2),
     "mask-size": (functools.partial(coco, segmentation=RUNS | {"size": [60, 40]}), "an image of [60, 40] pixels", 2),
     "mask-empty": (functools.partial(coco, segmentation=[[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]]), "has no pixel", 2),
     "image-missing": (no_file, "The image a.png does not exist", 1),
@@ -167,6 +170,41 @@ def test_voc_clicks_are_told_as_bccd_has_them(tmp_path: Path):
     assert (len(data.images[0].objects), [each.kind for each in found]) == (1, ["degenerate-box"])
 
 
+def test_voc_objects_without_name_or_box_are_told(tmp_path: Path):
+    sound, nowhere = make.voc_object("RBC", 1, 1, 9, 9), "<object><name>RBC</name></object>"
+    folder = make.voc(tmp_path, sound, make.voc_object("", 11, 11, 19, 19), nowhere)
+    for text, missing in ((nowhere, "bndbox"), (make.voc_object("", 1, 1, 9, 9), "name")):
+        with pytest.raises(WrongFormat) as error:
+            read_annotations(make.voc(tmp_path / "one", text))
+        assert f"object without {missing}, number 1" in error.value.message
+        assert "repair" in error.value.hint
+    data, found = mended(folder)
+    assert [each.kind for each in found] == ["unnamed", "degenerate-box"]
+    assert (data.counts(), data.images[0].objects.ignore.tolist()) == ({"RBC": 1}, [False, True])
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "sentence"),
+    [
+        ("polygon", [(1, 1), (5, 5)], "not a polygon of at least three points"),
+        (None, [], "not a polygon of at least three points"),
+        ("rectangle", [(1, 1)], "not two or four corners"),
+        ("circle", [(1, 1)], "not a centre and a point of the circle"),
+        ("point", [(1, 1), (2, 2)], "not one point"),
+        ("mask", [(1, 1)], "not two corners"),
+    ],
+)
+def test_labelme_shapes_of_too_few_points_are_told(
+    tmp_path: Path, kind: str | None, points: list[tuple[float, float]], sentence: str
+):
+    file = make.labelme(tmp_path, make.shape("RBC", kind, *points), make.shape("RBC", "rectangle", (20, 20), (30, 30)))
+    with pytest.raises(WrongFormat, match=sentence):
+        read_annotations(file)
+    data, found = mended(file)
+    assert data.images[0].objects.box_px.tolist() == [[20, 20, 30, 30]]
+    assert [each.kind for each in found] == ["degenerate-box"]
+
+
 def test_labelme_lines_outline_nothing(tmp_path: Path):
     file = make.labelme(
         tmp_path,
@@ -224,8 +262,6 @@ def test_labels_of_another_size_than_their_image(tmp_path: Path):
         ({"annotations": [BOX | {"bbox": [1, 2, 3, True]}]}, "annotations[0].bbox[3] is True, not a number"),
         ({"annotations": [BOX | {"bbox": [1, 2, 3, float("nan")]}]}, "is nan, not a finite number"),
         ({"annotations": [BOX | {"bbox": [1, 2, 3, 10**400]}]}, "not a number of usual size"),
-        ({"annotations": [BOX | {"bbox": None}]}, "annotations[0] has neither bbox nor segmentation"),
-        ({"annotations": [BOX | {"segmentation": [[1, 2, 3, 4]]}]}, "not a polygon"),
         ({"annotations": [BOX | {"segmentation": {"counts": "~~"}}]}, "has no 'size'"),
         ({"categories": [{"id": 1}]}, "categories[0] has no 'name'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "has the id 1 of another category"),
@@ -255,8 +291,6 @@ def test_names_of_images_that_no_file_can_have(tmp_path: Path, name: str):
 
 def test_voc_without_what_it_must_have(tmp_path: Path):
     for text, sentence in (
-        ("<object><name>RBC</name></object>", "object without bndbox, number 1"),
-        (make.voc_object("", 1, 1, 9, 9), "object without name, number 1"),
         (make.voc_object("RBC", 1, 1, 9, 9).replace("<xmax>9", "<xmax>nine"), "has 'nine' as xmax"),
         (make.voc_object("RBC", 1, 1, 9, float("inf")), "has inf as ymax"),
         (make.voc_object("RBC", 1, 1, 9, 9).replace("<ymin>1</ymin>", ""), "has 'None' as ymin"),

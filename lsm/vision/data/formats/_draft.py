@@ -94,6 +94,16 @@ class _Kept:
     ignore: bool
 
 
+def damaged(fault: WrongFormat) -> Shape:
+    """A mask that cannot be drawn, for this reason."""
+
+    def draw(height: int, width: int) -> Mask | None:
+        del height, width
+        raise fault
+
+    return draw
+
+
 def assemble(drafts: Iterable[Draft], categories: Sequence[str], options: ReadOptions, *, origin: str) -> AnnotatedSet:
     """The set. Raises FileMissing, WrongFormat or InputError at the first fault, or for a set without images."""
     names = tuple(options.categories or categories)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lsm.errors import WrongFormat
 from lsm.vision.data.findings import error
-from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, Shape, assemble
+from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, Shape, assemble, damaged
 from lsm.vision.data.formats._files import ImageFinder, place_images, written_name
 from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
@@ -41,7 +41,8 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     for entry in root.key("annotations").items():
         number = entry.key("image_id").identity()
         if number in drafts:
-            drafts[number].marks.append(_mark(entry, names))
+            mark = _mark(entry, names, drafts[number].name, options)
+            drafts[number].marks.extend([] if mark is None else [mark])
         else:
             hint = "mend the annotations, or read them with repair, which leaves the object out"
             options.met(error("no-image", f"{entry.where} belongs to no image: there is no id {number}.", hint))
@@ -133,7 +134,8 @@ def _draft(entry: Node, finder: ImageFinder) -> Draft:
     )
 
 
-def _mark(entry: Node, names: dict[Identity, str]) -> Mark:
+def _mark(entry: Node, names: dict[Identity, str], image: str, options: ReadOptions) -> Mark | None:
+    """One object, or None where nothing says where it is."""
     number = entry.key("category_id").identity()
     box, shape = entry.get("bbox"), entry.get("segmentation")
     edges = None if box is None else _edges(box)
@@ -142,7 +144,9 @@ def _mark(entry: Node, names: dict[Identity, str]) -> Mark:
         mask, around = _shape(shape)
         edges = around if edges is None else edges
     if edges is None and mask is None:
-        raise WrongFormat(f"{entry.where} has neither bbox nor segmentation.", hint="give it one of both")
+        hint = "give it one of both, or read with repair, which leaves the object out"
+        options.met(error("degenerate-box", f"{entry.where} has neither bbox nor segmentation.", hint, image))
+        return None
     identity = entry.get("id")
     place = "annotation" if identity is None else f"annotation {identity.identity()}"
     return Mark(place, edges, names.get(number, f"id {number}"), mask, entry.flag("iscrowd") or entry.flag("ignore"))
@@ -160,16 +164,13 @@ def _shape(node: Node) -> tuple[Shape, Edges | None]:
     """How to draw a segmentation, and the box around polygons."""
     if node.is_table:
         return _runs(node), None
-    outlines = [_outline(each) for each in node.items()]
+    flat = [(each, each.numbers()) for each in node.items()]
+    for each, numbers in flat:
+        if len(numbers) < 6 or len(numbers) % 2:
+            return damaged(each.wrong("a polygon x, y, x, y, ... of at least three corners")), None
+    outlines = [np.array(numbers, dtype=np.float64).reshape(-1, 2) for _, numbers in flat]
     x0, y0, x1, y1 = box_of_outlines(outlines).tolist()
     return _polygons(outlines), (x0, y0, x1, y1)
-
-
-def _outline(node: Node) -> Outline:
-    flat = node.numbers()
-    if len(flat) < 6 or len(flat) % 2:
-        raise node.wrong("a polygon x, y, x, y, ... of at least three corners")
-    return np.array(flat, dtype=np.float64).reshape(-1, 2)
 
 
 def _polygons(outlines: list[Outline]) -> Shape:

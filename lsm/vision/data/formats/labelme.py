@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,8 +78,14 @@ def _mark(shapes: Sequence[Node], image: str, options: ReadOptions) -> Mark | No
     first = shapes[0]
     kinds = {_kind(shape) for shape in shapes}
     place, label = first.where.rsplit(".", 1)[-1], first.key("label").text()
+    short = next((shape for shape in shapes if _kind(shape) in _POINTS and not _whole(shape)), None)
+    if short is not None:
+        fault = short.key("points").wrong(_POINTS[_kind(short)][1])
+        hint = "draw it anew, or read with repair, which leaves the object out"
+        options.met(error("degenerate-box", fault.message, hint, image))
+        return None
     if kinds == {"polygon"}:
-        outlines = [_outline(shape) for shape in shapes]
+        outlines = [shape.key("points").corners() for shape in shapes]
         x0, y0, x1, y1 = box_of_outlines(outlines).tolist()
         return Mark(place, (x0, y0, x1, y1), label, _polygons(outlines))
     if len(shapes) == 1 and (kind := kinds.pop()) in _DRAW:
@@ -96,11 +103,9 @@ def _kind(shape: Node) -> str:
     return "polygon" if held is None else held.text()
 
 
-def _outline(shape: Node) -> Outline:
-    corners = shape.key("points").corners()
-    if len(corners) < 3:
-        raise shape.key("points").wrong("a polygon of at least three points")
-    return corners
+def _whole(shape: Node) -> bool:
+    """Whether a shape has as many points as its kind."""
+    return len(shape.key("points").corners()) in _POINTS[_kind(shape)][0]
 
 
 def _polygons(outlines: list[Outline]) -> Shape:
@@ -110,18 +115,13 @@ def _polygons(outlines: list[Outline]) -> Shape:
 def _rectangle(shape: Node, options: ReadOptions) -> tuple[Edges, Shape | None]:
     del options
     corners = shape.key("points").corners()
-    if len(corners) not in (2, 4):
-        raise shape.key("points").wrong("two or four corners")
     x0, y0, x1, y1 = box_of_outlines([corners]).tolist()
     return (x0, y0, x1, y1), None
 
 
 def _circle(shape: Node, options: ReadOptions) -> tuple[Edges, Shape | None]:
     del options
-    points = shape.key("points").corners()
-    if len(points) != 2:
-        raise shape.key("points").wrong("a centre and a point of the circle")
-    (x, y), (on_x, on_y) = points.tolist()
+    (x, y), (on_x, on_y) = shape.key("points").corners().tolist()
     radius = math.hypot(on_x - x, on_y - y)
     return (x - radius, y - radius, x + radius, y + radius), lambda height, width: mask_of_disc(
         x, y, radius, height, width
@@ -130,8 +130,6 @@ def _circle(shape: Node, options: ReadOptions) -> tuple[Edges, Shape | None]:
 
 def _point(shape: Node, options: ReadOptions) -> tuple[Edges, Shape | None]:
     points = shape.key("points").corners()
-    if len(points) != 1:
-        raise shape.key("points").wrong("one point")
     if options.side_px is None:
         raise InputError(f"{shape.where} is a point.", hint="say with side_px (--side-px) how wide an object is")
     (x, y), half = points[0].tolist(), options.side_px / 2
@@ -155,5 +153,14 @@ def _mask(shape: Node, options: ReadOptions) -> tuple[Edges, Shape | None]:
 
     return edges, draw
 
+
+_POINTS = {
+    "polygon": (range(3, sys.maxsize), "a polygon of at least three points"),
+    "rectangle": ((2, 4), "two or four corners"),
+    "circle": ((2,), "a centre and a point of the circle"),
+    "point": ((1,), "one point"),
+    "mask": ((2,), "two corners"),
+}
+"""How many points a shape of each kind has, and what they are."""
 
 _DRAW = {"rectangle": _rectangle, "circle": _circle, "point": _point, "mask": _mask}

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from lsm.errors import FileMissing, WrongFormat
+from lsm.vision.data.findings import error
 from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, assemble
 from lsm.vision.data.formats._files import ImageFinder
 from lsm.vision.data.objects import AnnotatedSet
@@ -26,7 +27,7 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     finder = ImageFinder(
         [options.images, beside.parent / "JPEGImages", beside, beside.parent, beside.parent / "images"]
     )
-    drafts = [_draft(file, finder) for file in files]
+    drafts = [_draft(file, finder, options) for file in files]
     named = {mark.category for draft in drafts for mark in draft.marks if mark.category is not None}
     return assemble(drafts, sorted(named), options, origin=f"Pascal VOC annotations {path.name}")
 
@@ -47,10 +48,10 @@ def parse(path: Path) -> Element:
         raise FileMissing(f"The annotations {path} do not exist.", hint="check the path")
     try:
         return ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_Plain()))  # noqa: S314
-    except WrongFormat as error:
-        raise WrongFormat(f"{path} cannot be read: {error.message}", hint=error.hint) from error
-    except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
-        raise WrongFormat(f"{path} is not XML: {error}.", hint="fetch or export it again") from error
+    except WrongFormat as fault:
+        raise WrongFormat(f"{path} cannot be read: {fault.message}", hint=fault.hint) from fault
+    except (ElementTree.ParseError, ValueError, LookupError, OSError) as fault:
+        raise WrongFormat(f"{path} is not XML: {fault}.", hint="fetch or export it again") from fault
 
 
 class _Plain(ElementTree.TreeBuilder):
@@ -60,16 +61,16 @@ class _Plain(ElementTree.TreeBuilder):
         raise WrongFormat(f"It has the XML definitions <!DOCTYPE {name} ...>.", hint="remove them")
 
 
-def _draft(file: Path, finder: ImageFinder) -> Draft:
+def _draft(file: Path, finder: ImageFinder, options: ReadOptions) -> Draft:
     root = parse(file)
     if root.tag != "annotation":
         raise WrongFormat(f"{file} begins with <{root.tag}>, not with <annotation>.", hint="it is not Pascal VOC")
     filename = (root.findtext("filename") or "").strip()
     own = finder.find(file.stem)
-    marks = [_mark(each, file, k) for k, each in enumerate(root.findall("object"), start=1)]
+    marks = [_mark(each, file, k, options) for k, each in enumerate(root.findall("object"), start=1)]
     source = own if own is not None else finder.find(filename)
     name = source.name if source is not None else filename or file.stem
-    return Draft(name=name, source=source, size=_size(root, file), marks=marks)
+    return Draft(name, source, _size(root, file), [mark for mark in marks if mark is not None])
 
 
 def _size(root: Element, file: Path) -> tuple[int, int] | None:
@@ -80,25 +81,31 @@ def _size(root: Element, file: Path) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _mark(node: Element, file: Path, number: int) -> Mark:
+def _mark(node: Element, file: Path, number: int, options: ReadOptions) -> Mark | None:
+    """One object, or None where nothing says where it is."""
     name = (node.findtext("name") or "").strip()
     box = node.find("bndbox")
-    if not name.isprintable() or not name or box is None:
-        missing = "bndbox" if box is None else "name"
-        raise WrongFormat(f"{file} has an object without {missing}, number {number}.", hint="give it one")
+    if box is None:
+        hint = "give it one, or read with repair, which leaves the object out"
+        options.met(error("degenerate-box", f"{file} has an object without bndbox, number {number}.", hint, file.name))
+        return None
+    if not name.isprintable() or not name:
+        hint = "give it one, or read with repair, which ignores the object"
+        options.met(error("unnamed", f"{file} has an object without name, number {number}.", hint, file.name))
     x0, y0, x1, y1 = (_number(box, edge, file) for edge in _EDGES)
     # the same pixel twice is a click, and a box that ends before it begins is none: both have no area
     edges: Edges = (x0 - 1, y0 - 1, x1, y1)
     difficult = (node.findtext("difficult") or "0").strip()
-    return Mark(f"object {number}", edges, name, ignore=difficult not in ("0", "false", "False", "Unspecified"))
+    ignore = difficult not in ("0", "false", "False", "Unspecified")
+    return Mark(f"object {number}", edges, name if name.isprintable() and name else None, ignore=ignore)
 
 
 def _number(node: Element, tag: str, file: Path) -> float:
     text = node.findtext(tag)
     try:
         value = float(text or "")
-    except ValueError as error:
-        raise WrongFormat(f"{file} has '{text}' as {tag}.", hint="it must be a number") from error
+    except ValueError as fault:
+        raise WrongFormat(f"{file} has '{text}' as {tag}.", hint="it must be a number") from fault
     if not math.isfinite(value):
         raise WrongFormat(f"{file} has {text} as {tag}.", hint="it must be a finite number")
     return value
