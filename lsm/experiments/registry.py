@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lsm.bench.machine import this_machine
+from lsm.commit import source_commit
 from lsm.config import shipped_config
 from lsm.errors import InputError
 from lsm.sensing.progress import Reporter, Silent
@@ -91,6 +92,8 @@ def run_experiment(
     Raises InputError for an unknown name, a single seed, a folder that cannot be made and a short form where results
     of the whole one lie, FileMissing without the data, ConfigError, ModelMismatch for a folder of other settings.
     """
+    # before anything is imported or computed: what git says later may be of files that did not run
+    source_commit()
     found = experiment(name)
     if seeds is not None and seeds < 2:
         raise InputError(f"{seeds} seeds give no interval.", hint="ask for at least 2")

@@ -1,5 +1,6 @@
 """Detectors by folds: nobody is tested on what it learnt from, tables add up, faults are told."""
 
+import importlib
 import json
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from lsm.errors import ConfigError, FileMissing
+from lsm.experiments import registry
 from lsm.experiments.detections import DetectionsConfig, SetConfig, fold_run, open_set, run
 from lsm.experiments.detections.fold_run import FoldJob, run_fold
 from lsm.experiments.detections.run import interval
@@ -97,6 +99,30 @@ def test_searching_is_timed_without_scoring(config: Path, tmp_path: Path, monkey
     job = FoldJob(data=study.data, arm=study.arms["grid"], folds=2, fold=0, seed=1, cache=tmp_path, out=tmp_path)
     # three images of 64 pixels a side take hundredths of a second
     assert run_fold(job.model_dump(mode="json"))["searching_s"] < 1
+
+
+def test_the_commit_is_asked_for_before_anything_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    asked: list[str] = []
+
+    def commit() -> str:
+        asked.append("commit")
+        return "c0ffee"
+
+    def computed(*_: Any, **options: Any) -> Any:
+        asked.append("work")
+        if not options:
+            raise FileMissing("There are no images.", hint="a test needs none")
+        return {}
+
+    for module in (registry, fold_run):
+        monkeypatch.setattr(module, "source_commit", commit)
+    monkeypatch.setattr(importlib.import_module("lsm.experiments.detections"), "run", computed)
+    registry.run_experiment("hung2020", tmp_path / "out")
+    assert asked == ["commit", "work"]
+    monkeypatch.setattr(fold_run.FoldJob, "from_table", lambda *_, **__: computed())
+    with pytest.raises(FileMissing):
+        run_fold({})
+    assert asked == ["commit", "work"] * 2
 
 
 def test_the_short_form_is_short(config: Path, tmp_path: Path):

@@ -37,6 +37,7 @@ def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
 
     arguments: the table of a FoldJob. A training that was interrupted goes on. Raises as its parts do.
     """
+    commit = source_commit()
     job = FoldJob.from_table(arguments, source="the job")
     torch.set_num_threads(1)
     learnt, held_out = open_fold(job.data, job.cache, folds=job.folds, seed=job.seed, fold=job.fold)
@@ -61,7 +62,7 @@ def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
         "detector": f"{name}.safetensors",
         "learning_s": record.cpu_s,
         "searching_s": round(searching_s, 2),
-        "commit": source_commit(),
+        "commit": commit,
     }
 
 
