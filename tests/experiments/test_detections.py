@@ -3,6 +3,7 @@
 import importlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,21 @@ def test_each_image_is_held_out_once_and_groups_stay_together(config: Path, tmp_
         assert not {image.group for image in learnt.images} & {image.group for image in tested.images}
         held_out += [image.name for image in tested.images]
     assert sorted(held_out) == sorted(image.name for image in open_set(data, tmp_path).images)
+
+
+def test_images_that_show_the_same_are_one_group_without_blocks_too(config: Path, tmp_path: Path):
+    data = DetectionsConfig.from_file(config).studies["squares"].data
+    assert data.path is not None
+    held = read_annotations(data.path)
+    twice = AnnotatedImage.of("again", held.images[0].pixels(), held.images[0].objects)
+    place = tmp_path / "twice"
+    place.mkdir()
+    WRITERS[Format.COCO](replace(held, images=(*held.images, twice)), place / "twice.json")
+    opened = open_set(data.model_copy(update={"path": place, "block": 0}), tmp_path)
+    groups = [image.group or image.name for image in opened.images]
+    assert len(groups) == 17
+    assert groups[16] == groups[0]
+    assert len(set(groups)) == 16
 
 
 def test_a_whole_run_has_tables_and_goes_on(config: Path, tmp_path: Path):

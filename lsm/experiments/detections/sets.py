@@ -17,7 +17,7 @@ _PLACES = {"bccd": "bccd/BCCD", "dsb2018": "dsb2018_nuclei"}
 
 
 def open_set(config: SetConfig, cache: Path) -> AnnotatedSet:
-    """The images, with their groups. Boxes that cannot be right are left out.
+    """The images, with their groups; those that show the same are in one. Boxes that cannot be right are left out.
 
     cache: folder of what has to be computed first. Raises FileMissing or WrongFormat.
     """
@@ -25,8 +25,9 @@ def open_set(config: SetConfig, cache: Path) -> AnnotatedSet:
     place = smear_images(config.smears, cache) if config.name == "smears" else _place(config)
     data = read_annotations(place, repair=True, **category)
     if config.block:
-        # fields that were taken twice may lie at the border of two blocks
-        data = doubles_together(blocks(data, config.block))
+        data = blocks(data, config.block)
+    # fields that were taken twice may lie in two groups, such as at the border of two blocks
+    data = doubles_together(data)
     if config.channels is not None:
         data = data.with_channels(config.channels)
     if config.images and config.images < len(data):
