@@ -12,7 +12,7 @@ import pytest
 
 from lsm.errors import ConfigError, FileMissing
 from lsm.experiments import registry
-from lsm.experiments.detections import DetectionsConfig, SetConfig, fold_run, open_set, run
+from lsm.experiments.detections import DetectionsConfig, SetConfig, fold_run, open_set, run, smears
 from lsm.experiments.detections.fold_run import FoldJob, run_fold
 from lsm.experiments.detections.run import interval
 from lsm.experiments.detections.sets import open_fold
@@ -22,6 +22,7 @@ from lsm.sensing.progress import Silent
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.data.formats import WRITERS, Format, read_annotations
 from lsm.vision.detect import score
+from lsm.vision.field import phantoms
 
 CONFIG = """
 [studies.squares]
@@ -173,7 +174,7 @@ def test_computed_films_have_an_outline_for_every_cell(tmp_path: Path):
     assert data.has_masks
     assert data.counts()["red cell"] > 0
     assert set(data.categories) == {"red cell", "white cell", "platelet"}
-    assert [path.name for path in tmp_path.iterdir()] == [f"smears-{config.digest()}"]
+    assert [path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir()] == [f"smears-{config.digest()}"]
     image = data.images[0]
     inside = np.zeros(image.size, dtype=bool)
     for mask in image.objects.masks or ():
@@ -181,6 +182,15 @@ def test_computed_films_have_an_outline_for_every_cell(tmp_path: Path):
     pixels = image.pixels()[0]
     # cells absorb, the ground does not
     assert np.median(pixels[inside]) < np.median(pixels[~inside])
+
+
+def test_films_that_come_out_differently_are_computed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(smears, "_write", lambda *given: (given[-1] / smears.ANNOTATIONS).write_text("{}"))
+    config = SmearImages(images=1, side_px=200)
+    first = smear_images(config, tmp_path)
+    assert smear_images(config, tmp_path) == first
+    monkeypatch.setattr(phantoms, "_VERSION", phantoms._VERSION + 1)
+    assert smear_images(config, tmp_path) != first
 
 
 def test_shipped_configurations_are_whole():

@@ -55,14 +55,16 @@ class SmearImages(Config):
 
 def smear_images(config: SmearImages, cache: Path) -> Path:
     """The annotations of the images below `cache`, in COCO's format; computed where they are not there."""
-    folder = cache / f"smears-{config.digest()}"
+    films = _films(config)
+    # the films' digest changes with the way in which they are computed, too
+    folder = cache / f"smears-{config.digest()}-{films.digest}"
     if not (folder / ANNOTATIONS).is_file():
         with whole_folder(folder) as part:
-            _write(config, part)
+            _write(config, films, part)
     return folder / ANNOTATIONS
 
 
-def _write(config: SmearImages, folder: Path) -> None:
+def _films(config: SmearImages) -> Phantoms:
     margin = 12
     system = ImagingSystem(
         na=config.na,
@@ -71,8 +73,6 @@ def _write(config: SmearImages, folder: Path) -> None:
         sample_pixel_um=config.pixel_um,
         camera_pixel_um=config.pixel_um,
     )
-    # nine LEDs near the axis: a bright field, coherent in part
-    rig = TwinConfig(system=system, led_board=GridBoardConfig(rows=3, columns=3))
     films = PhantomConfig(
         smear=config.smear,
         slides=config.images,
@@ -81,7 +81,13 @@ def _write(config: SmearImages, folder: Path) -> None:
         defocus_um=config.defocus_um,
         seed=config.seed,
     )
-    fields = FreshFields(Phantoms(films, system), rig)
+    return Phantoms(films, system)
+
+
+def _write(config: SmearImages, films: Phantoms, folder: Path) -> None:
+    # nine LEDs near the axis: a bright field, coherent in part
+    rig = TwinConfig(system=films.system, led_board=GridBoardConfig(rows=3, columns=3))
+    fields = FreshFields(films, rig)
     generator = torch.Generator().manual_seed(config.seed)
     light = FieldLight(rig, FieldLightConfig(kind="bright field"), ExposureConfig(), generator)
     light.freeze(fields, range(min(4, len(fields))))
