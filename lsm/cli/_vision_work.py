@@ -15,7 +15,6 @@ from lsm import __version__
 from lsm.cli._vision_data import picture_path, read_json, save_json
 from lsm.errors import InputError, LsmError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
-from lsm.experiments.detections.run import interval
 from lsm.sensing.progress import Reporter
 from lsm.vision.data import (
     WRITERS,
@@ -31,6 +30,7 @@ from lsm.vision.data import (
 from lsm.vision.data import split as split_set
 from lsm.vision.data.wholefile import whole_file, write_whole
 from lsm.vision.detect import Detections, DetectionScores, Detector, FitRecord, score
+from lsm.vision.detect.folds import category_over_folds, interval
 from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, save_png, write_page
 
 SCORES_FILE = "scores.json"
@@ -204,24 +204,13 @@ def fold_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if all(outlines)
         else None,
         "categories": {
-            name: _category_summary([each["categories"][name] for each in scores], [each["images"] for each in scores])
+            name: category_over_folds(
+                [each["categories"][name] for each in scores], [each["images"] for each in scores]
+            )
             for name in scores[0]["categories"]
         },
         "learning_s": round(sum(row["learning_s"] for row in rows), 1),
         "searching_s": round(sum(row["searching_s"] for row in rows), 1),
-    }
-
-
-def _category_summary(rows: Sequence[Mapping[str, Any]], images: Sequence[int]) -> dict[str, Any]:
-    labelled, found, hits = (sum(row[key] for row in rows) for key in ("labelled", "found", "hits"))
-    precise = [row["ap_50"] for row in rows if row["ap_50"] is not None]
-    return {
-        "ap_50": interval(precise) if precise else None,
-        "labelled": labelled,
-        "found": found,
-        "counted_percent": round(100 * found / labelled, 1) if labelled else None,
-        "hit_percent": round(100 * hits / labelled, 1) if labelled else None,
-        "count_mae": round(float(np.average([row["count_mae"] for row in rows], weights=images)), 3),
     }
 
 

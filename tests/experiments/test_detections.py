@@ -14,7 +14,7 @@ from lsm.errors import ConfigError, FileMissing
 from lsm.experiments import registry
 from lsm.experiments.detections import DetectionsConfig, SetConfig, fold_run, open_set, run, smears
 from lsm.experiments.detections.fold_run import FoldJob, run_fold
-from lsm.experiments.detections.run import interval
+from lsm.experiments.detections.run import summarise
 from lsm.experiments.detections.sets import open_fold
 from lsm.experiments.detections.smears import SmearImages, smear_images
 from lsm.experiments.registry import EXPERIMENTS, experiment_config
@@ -22,6 +22,7 @@ from lsm.sensing.progress import Silent
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.data.formats import WRITERS, Format, read_annotations
 from lsm.vision.detect import score
+from lsm.vision.detect.folds import category_over_folds, interval
 from lsm.vision.field import phantoms
 
 CONFIG = """
@@ -152,6 +153,22 @@ def test_an_interval_of_three_by_hand():
     assert interval([0.4, 0.5, 0.6]) == pytest.approx([0.5, 0.2516, 0.7484], abs=1e-4)  # values have four digits
     assert interval([0.8, 0.9, 1.0])[2] == 1
     assert interval([0.5]) == [0.5]
+
+
+def test_folds_weigh_as_many_images_as_they_have():
+    """Errors of 1 and 4 an image over three images and one: 7/4. Both folds miss by half, and add up to nothing."""
+    fold = {"ap_50": 0.5, "labelled": 10, "hits": 5}
+    few, many = fold | {"found": 5, "count_mae": 1.0}, fold | {"found": 15, "count_mae": 4.0}
+    row = category_over_folds([few, many], [3, 1])
+    assert row["count_mae"] == 1.75
+    assert (row["counted_percent"], row["counted_range"]) == (100, [50, 150])
+    none = fold | {"ap_50": None, "labelled": 0, "hits": 0, "found": 0, "count_mae": 0.0}
+    assert category_over_folds([few, none], [1, 1])["counted_range"] == [50, 50]
+    assert category_over_folds([none], [1])["counted_range"] is None
+    whole = {"map": 0.5, "map_50": 0.5, "map_75": 0.5, "mar": 0.5, "masks": None}
+    scores = [whole | {"images": n, "categories": {"square": each}} for n, each in ((3, few), (1, many))]
+    timed = {"disturbed": {}, "parameters": 1, "learning_s": 1.0, "searching_s": 1.0}
+    assert summarise([timed | {"scores": each} for each in scores])["categories"] == {"square": row}
 
 
 def test_what_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Path):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from lsm.experiments.detections.config import DetectionsConfig, DetectionStudy
 from lsm.experiments.detections.fold_run import FoldJob, run_fold
@@ -14,6 +13,7 @@ from lsm.experiments.detections.tables import as_markdown, bars
 from lsm.experiments.jobs import Job, finish
 from lsm.sensing.progress import Reporter
 from lsm.vision.data import AnnotatedSet
+from lsm.vision.detect.folds import category_over_folds, interval
 
 Row = Mapping[str, Any]
 
@@ -89,10 +89,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """
     scores = [row["scores"] for row in rows]
     worse = {how: [row["disturbed"][how] for row in rows] for how in rows[0]["disturbed"]}
-    categories = {name: _category([each["categories"][name] for each in scores]) for name in scores[0]["categories"]}
     return {
         **precision(scores),
-        "categories": categories,
+        "categories": _categories(scores),
         "disturbed": {how: precision(each) | {"counted": counted(each)} for how, each in worse.items()},
         "parameters": rows[0]["parameters"],
         "learning_s": round(float(np.median([row["learning_s"] for row in rows])), 1),
@@ -119,29 +118,12 @@ def _intervals(scores: Sequence[Row], keys: Sequence[str]) -> dict[str, list[flo
 
 def counted(scores: Sequence[Row]) -> dict[str, float | None]:
     """For each category the detections in per cent of what is marked."""
-    found = {name: _category([each["categories"][name] for each in scores]) for name in scores[0]["categories"]}
-    return {name: each["counted_percent"] for name, each in found.items()}
+    return {name: each["counted_percent"] for name, each in _categories(scores).items()}
 
 
-def interval(values: Sequence[float]) -> list[float]:
-    """Mean of shares, and its 95 % interval by Student's distribution within 0..1; the mean alone of one value."""
-    held = np.asarray(values, dtype=np.float64)
-    mean = float(held.mean())
-    if len(held) < 2:
-        return [round(mean, 4)]
-    half = float(stats.t.ppf(0.975, len(held) - 1) * held.std(ddof=1) / np.sqrt(len(held)))
-    return [round(mean, 4), round(max(mean - half, 0.0), 4), round(min(mean + half, 1.0), 4)]
-
-
-def _category(rows: Sequence[Row]) -> dict[str, Any]:
-    labelled, found, hits = (sum(row[key] for row in rows) for key in ("labelled", "found", "hits"))
-    precise = [row["ap_50"] for row in rows if row["ap_50"] is not None]
-    images = [row["count_mae"] for row in rows]
+def _categories(scores: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    images = [each["images"] for each in scores]
     return {
-        "ap_50": interval(precise) if precise else None,
-        "labelled": labelled,
-        "found": found,
-        "counted_percent": round(100 * found / labelled, 1) if labelled else None,
-        "hit_percent": round(100 * hits / labelled, 1) if labelled else None,
-        "count_mae": round(float(np.mean(images)), 3),
+        name: category_over_folds([each["categories"][name] for each in scores], images)
+        for name in scores[0]["categories"]
     }

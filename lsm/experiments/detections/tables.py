@@ -32,7 +32,8 @@ def _study(name: str, study: Table) -> str:
         lines += [
             f"| {row['system']} | {row['data']} | {row['figure']} | {row['source']} |" for row in study["published"]
         ]
-    lines += ["", "| detector | category | AP@0.5 | labelled | counted | of the labelled, found | count MAE an image |"]
+    titles = "detector | category | AP@0.5 | labelled | counted (folds) | of the labelled, found | count MAE an image"
+    lines += ["", f"| {titles} |"]
     lines += ["|---" * 7 + "|"]
     for arm, row in study["arms"].items():
         lines += [_category(arm, name, each) for name, each in row["categories"].items()]
@@ -53,6 +54,8 @@ def _arm(name: str, row: Table) -> str:
 
 def _category(arm: str, name: str, row: Table) -> str:
     percent = ["" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent")]
+    if (around := row.get("counted_range")) is not None:
+        percent[0] += f" ({around[0]:.1f} to {around[1]:.1f})"
     precise = "" if row["ap_50"] is None else _value(row["ap_50"])
     return f"| {arm} | {name} | {precise} | {row['labelled']} | {percent[0]} | {percent[1]} | {row['count_mae']:.2f} |"
 
