@@ -92,6 +92,18 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, format_: Format, monkeypa
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize(
+    ("format_", "folder"), [("coco", "out_images"), ("keras-rcnn", "out_images"), ("keras-rcnn", "out_masks")]
+)
+def test_pictures_are_never_written_over(tmp_path: Path, format_: str, folder: str):
+    data = small_set(tmp_path)
+    mine = make.picture(tmp_path / folder / "00002.png")
+    before = mine.read_bytes(), sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=f"{folder} exists"):
+        WRITERS[Format(format_)](data, tmp_path / "out.json")
+    assert (mine.read_bytes(), sorted(tmp_path.rglob("*"))) == before
+
+
 @BOTH
 def test_images_elsewhere_are_named_by_their_whole_path(tmp_path: Path, format_: Format):
     data = small_set(tmp_path / "here")

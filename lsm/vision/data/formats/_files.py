@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lsm.errors import InputError
+from lsm.sensing.wholefolder import whole_folder
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet
 from lsm.vision.data.pixels import IMAGE_SUFFIXES
 
@@ -55,11 +56,23 @@ def place_images(data: AnnotatedSet, annotations: Path) -> list[Path]:
     """A file for each image of a set whose annotations are to be written.
 
     Images in memory are written into a new folder beside them: uint8 as PNG, other numbers as NPY, which this
-    project's readers know. Raises InputError where there is no folder for the annotations.
+    project's readers know. Raises InputError where there is no folder for the annotations, or the new one exists.
     """
     if not annotations.absolute().parent.is_dir():
         raise InputError(f"There is no folder for {annotations}.", hint="make the folder first")
-    return [_placed(image, number, annotations) for number, image in enumerate(data.images)]
+    if all(isinstance(image.source, Path) for image in data.images):
+        return [image.source for image in data.images if isinstance(image.source, Path)]
+    folder = folder_beside(annotations, "images")
+    with whole_folder(folder) as part:
+        return [_placed(image, number, folder, part) for number, image in enumerate(data.images)]
+
+
+def folder_beside(annotations: Path, what: str) -> Path:
+    """The name of a folder for what belongs to annotations. Raises InputError where there is one already."""
+    folder = annotations.absolute().parent / f"{annotations.stem}_{what}"
+    if folder.exists():
+        raise InputError(f"{folder} exists.", hint="give the annotations another name; nothing was changed")
+    return folder
 
 
 def written_name(file: Path, annotations: Path) -> str:
@@ -68,19 +81,18 @@ def written_name(file: Path, annotations: Path) -> str:
     return there.relative_to(here).as_posix() if there.is_relative_to(here) else there.as_posix()
 
 
-def _placed(image: AnnotatedImage, number: int, annotations: Path) -> Path:
+def _placed(image: AnnotatedImage, number: int, folder: Path, part: Path) -> Path:
+    """The file of an image, where that in memory is in `folder` once it is no longer called `part`."""
     if isinstance(image.source, Path):
         return image.source
-    folder = annotations.absolute().parent / f"{annotations.stem}_images"
-    folder.mkdir(exist_ok=True)
     held = np.asarray(image.source)
     if held.dtype == np.uint8 and (held.ndim == 2 or held.shape[0] in (1, 3)):
-        file = folder / f"{number:05d}.png"
-        Image.fromarray(held[0] if held.shape[0] == 1 and held.ndim == 3 else _last(held)).save(file)
-        return file
-    file = folder / f"{number:05d}.npy"
-    np.save(file, held, allow_pickle=False)
-    return file
+        name = f"{number:05d}.png"
+        Image.fromarray(held[0] if held.shape[0] == 1 and held.ndim == 3 else _last(held)).save(part / name)
+    else:
+        name = f"{number:05d}.npy"
+        np.save(part / name, held, allow_pickle=False)
+    return folder / name
 
 
 def _last(held: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def write(data: AnnotatedSet, path: Path) -> None:
     """Write a set as COCO, masks as text of run lengths; images in memory are written beside it.
 
     An image of another name than its file has it under "name", its group under "group"; other programs pass over both.
-    Raises InputError where there is no folder for the file.
+    Raises InputError where there is no folder for the file, or one for images exists already.
     """
     files = place_images(data, path)
     images: list[dict[str, Any]] = []

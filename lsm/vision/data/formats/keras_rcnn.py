@@ -10,7 +10,7 @@ from PIL import Image
 
 from lsm.errors import WrongFormat
 from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, Shape, assemble
-from lsm.vision.data.formats._files import ImageFinder, place_images, written_name
+from lsm.vision.data.formats._files import ImageFinder, folder_beside, place_images, written_name
 from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
 from lsm.vision.data.pixels import read_shape, read_stored
@@ -43,8 +43,10 @@ def write(data: AnnotatedSet, path: Path) -> None:
     """Write a set as Keras R-CNN has it, objects beside their image; each mask becomes a PNG in a folder beside it.
 
     Whole edges are written as whole numbers. checksum is the MD5 sum of the image file.
-    Raises InputError where there is no folder for the file.
+    Raises InputError where there is no folder for the file, or the new one exists.
     """
+    if any(image.objects.masks for image in data.images):
+        folder_beside(path, "masks")
     files = place_images(data, path)
     entries = [
         {"image": _image_entry(image, file, path), "objects": _objects(image, number, data.categories, path)}
