@@ -5,7 +5,7 @@ import struct
 import tokenize
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import tifffile
 from jaxtyping import Float32, Shaped
-from PIL import Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 
 from lsm.errors import FileMissing, WrongFormat
 
@@ -29,6 +29,19 @@ _MOST_SAMPLES = 2**31
 
 _UNPACKED = frozenset({tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.DEFLATE, tifffile.COMPRESSION.ADOBE_DEFLATE})
 """What tifffile unpacks by itself; Pillow knows LZW and others."""
+
+_TURNS: Final[Mapping[object, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by EXIF's number of its orientation."""
+
+_ON_ITS_SIDE: Final = frozenset(_TURNS[number] for number in (5, 6, 7, 8))
 
 # what Pillow, tifffile and NumPy let through when a file is cut off or has wrong bytes, found with damaged files
 _DAMAGE = (
@@ -54,7 +67,8 @@ _DAMAGE = (
 def read_pixels(path: Path) -> Float32[np.ndarray, "channel y x"]:
     """All channels of a PNG, JPEG, BMP, TIFF or NPY file; 8 and 16 bits become 0..1, floats stay as they are.
 
-    TIFF and NPY hold [y, x] or [channel, y, x]; [y, x, channel] is understood for up to four channels.
+    PNG and JPEG are turned as their EXIF says, as viewers show them. TIFF and NPY hold [y, x] or [channel, y, x];
+    [y, x, channel] is understood for up to four channels.
     Raises FileMissing, or WrongFormat for what is damaged, not finite or no image.
     """
     return as_channels(read_stored(path), str(path))
@@ -78,13 +92,13 @@ def read_stored(path: Path, *, palette: bool = True) -> Stored:
                     return np.asarray(file.asarray())
             return _pages(path)
         with Image.open(path) as image:
-            return _upright(image, palette=palette)
+            return _upright(_turned(image), palette=palette)
 
 
 def decode_stored(data: bytes, name: str) -> Stored:
     """The pixels of a PNG, JPEG or BMP held in memory, in its own numbers. Raises WrongFormat."""
     with _damage_is_told(name), Image.open(io.BytesIO(data)) as image:
-        return _upright(image, palette=True)
+        return _upright(_turned(image), palette=True)
 
 
 def read_shape(path: Path) -> tuple[int, int, int]:
@@ -103,7 +117,8 @@ def read_shape(path: Path) -> tuple[int, int, int]:
         else:
             with Image.open(path) as image:
                 channels = 1 if image.mode[0] in "1LIF" else 3
-                shape = (channels, image.height, image.width)
+                sides = (image.width, image.height) if _turn(image) in _ON_ITS_SIDE else (image.height, image.width)
+                shape = (channels, *sides)
     return _channels_first(tuple(int(side) for side in shape), str(path))
 
 
@@ -139,6 +154,22 @@ def _pages(path: Path) -> Stored:
         with Image.open(path) as image:
             pages = [_upright(page, palette=True) for page in ImageSequence.Iterator(image)]
     return pages[0] if len(pages) == 1 else np.stack(pages)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a picture is to be turned by its EXIF notes; they may be damaged where the picture is sound."""
+    if "exif" not in image.info:
+        # Pillow would read all pixels of a PNG to look behind them
+        return None
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _DAMAGE:
+        return None
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
 
 
 def _upright(image: Image.Image, *, palette: bool) -> Stored:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from lsm.errors import WrongFormat
 from lsm.vision.data import AnnotatedImage, read_pixels
@@ -57,6 +57,23 @@ def test_compressed_tiff_that_tifffile_cannot_unpack(tmp_path: Path):
     pages[0].save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=pages[1:])
     assert read_shape(tmp_path / "a.tif") == (2, 20, 30)
     np.testing.assert_array_equal(read_stored(tmp_path / "a.tif"), [WORDS, WORDS[::-1]])
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_pictures_are_turned_as_viewers_turn_them(tmp_path: Path, orientation: int):
+    notes = Image.Exif()
+    notes[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(BYTES).save(tmp_path / "a.png", exif=notes)
+    with Image.open(tmp_path / "a.png") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(read_stored(tmp_path / "a.png"), expected)
+    np.testing.assert_array_equal(decode_stored((tmp_path / "a.png").read_bytes(), "a"), expected)
+    assert read_shape(tmp_path / "a.png") == (1, *expected.shape)
+
+
+def test_a_picture_with_damaged_notes_stays_as_it_is(tmp_path: Path):
+    Image.fromarray(BYTES).save(tmp_path / "a.png", exif=b"Exif\x00\x00nothing")
+    np.testing.assert_array_equal(read_stored(tmp_path / "a.png"), BYTES)
 
 
 def test_palettes_are_colours_or_their_numbers(tmp_path: Path):
