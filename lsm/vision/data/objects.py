@@ -133,7 +133,9 @@ class AnnotatedImage:
             raise WrongFormat(
                 f"The image {self.name} has {held.shape[1]} x {held.shape[2]} pixels, its annotation says "
                 f"{self.size[0]} x {self.size[1]}.",
-                hint="annotate the image that is there, or resize both",
+                hint="store it as [channel, y, x]: it seems to be [y, x, channel]"
+                if held.shape[:2] == self.size
+                else "annotate the image that is there, or resize both",
             )
         if self.channels is None or self.channels == len(held):
             return held

@@ -97,8 +97,9 @@ def test_a_fault_is_refused_by_name_or_mended_and_told(
     assert sentence in error.value.message
     assert "repair" in error.value.hint
     data, found = mended(file)
-    assert [each.severity for each in found] == [Severity.ERROR]
-    assert sentence in found[0].message
+    errors = [each for each in found if each.severity is Severity.ERROR]
+    assert len(errors) == 1
+    assert sentence in errors[0].message
     assert sum(len(image.objects) for image in data.images) == kept
     assert "good.png" in [image.name for image in data.images]
 
@@ -107,6 +108,22 @@ def test_boxes_are_cut_off_at_the_border(tmp_path: Path):
     data, found = mended(coco(tmp_path, bbox=[-5, 30, 20, 15]))
     assert data.images[0].objects.box_px.tolist() == [[10, 5, 20, 15], [0, 30, 15, 40]]
     assert [each.kind for each in found] == ["box-outside"]
+
+
+def test_an_image_in_another_folder_than_named_is_told_once(tmp_path: Path):
+    entry = {"height": 40, "width": 60}
+    images = [entry | {"id": 7, "file_name": "val/a.png"}, entry | {"id": 8, "file_name": "val/b.png"}]
+    file = make.coco(tmp_path, [BOX], images=images)
+    make.picture(tmp_path / "b.png")
+    found: list[Finding] = []
+    assert len(read_annotations(file, tell=found.append)) == 2
+    assert [(each.severity, each.kind) for each in found] == [("warning", "image-elsewhere")]
+    assert f"name val/a.png, and {tmp_path / 'a.png'} was taken" in found[0].message
+    found.clear()
+    for name in "ab":
+        make.picture(tmp_path / "val" / f"{name}.png")
+    assert len(read_annotations(file, tell=found.append)) == 2
+    assert found == []
 
 
 def test_rounding_at_the_border_is_no_fault(tmp_path: Path):

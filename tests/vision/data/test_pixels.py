@@ -1,5 +1,6 @@
 """Images of any number of bits and channels, from files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageOps
 
 from lsm.errors import WrongFormat
-from lsm.vision.data import AnnotatedImage, read_pixels
+from lsm.vision.data import NO_OBJECTS, AnnotatedImage, read_annotations, read_pixels
 from lsm.vision.data.pixels import as_channels, decode_stored, read_shape, read_stored
 
 RNG = np.random.default_rng(0)
@@ -118,3 +119,19 @@ def test_an_image_of_another_size_than_annotated_is_refused():
     with pytest.raises(WrongFormat, match="has 20 x 30 pixels, its annotation says 30 x 20"):
         AnnotatedImage("a", BYTES, (30, 20), AnnotatedImage.of("b", BYTES).objects).pixels()
     assert as_channels(BYTES, "a").shape == (1, 20, 30)
+
+
+def test_channels_that_come_last_are_named_in_the_hint(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.zeros((20, 30, 40), dtype=np.float32))
+    with pytest.raises(WrongFormat) as error:
+        AnnotatedImage("a", tmp_path / "a.npy", (20, 30), NO_OBJECTS).pixels()
+    assert "[y, x, channel]" in error.value.hint
+    root = {
+        "images": [{"id": 1, "file_name": "a.npy", "height": 20, "width": 30}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(root))
+    with pytest.raises(WrongFormat) as error:
+        read_annotations(tmp_path / "coco.json")
+    assert "[y, x, channel]" in error.value.hint

@@ -154,7 +154,7 @@ def _size(draft: Draft, options: ReadOptions) -> tuple[int, int] | None:
         height, width = draft.source.shape[-2:]
         return int(height), int(width)
     try:
-        _, height, width = read_shape(draft.source)
+        channels, height, width = read_shape(draft.source)
         if options.repair and options.pixels:
             read_pixels(draft.source)
     except (FileMissing, WrongFormat) as fault:
@@ -165,7 +165,9 @@ def _size(draft: Draft, options: ReadOptions) -> tuple[int, int] | None:
             f"The image {draft.name} has {height} x {width} pixels, its annotation says "
             f"{draft.size[0]} x {draft.size[1]}."
         )
-        options.met(error("size-differs", message, leave_out, draft.name))
+        last = f"store it as [channel, y, x]: it seems to be [y, x, channel]; or {leave_out}"
+        hint = last if draft.size == (channels, height) else leave_out
+        options.met(error("size-differs", message, hint, draft.name))
         return None
     return height, width
 

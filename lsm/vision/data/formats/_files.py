@@ -10,14 +10,19 @@ from PIL import Image
 
 from lsm.errors import InputError
 from lsm.sensing.wholefolder import whole_folder
+from lsm.vision.data.findings import Tell, warning
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet
 from lsm.vision.data.pixels import IMAGE_SUFFIXES
 
 
 class ImageFinder:
-    """Finds the files that annotations name, in the given folders, the first that has it wins."""
+    """Finds the files that annotations name, in the given folders, the first that has it wins.
 
-    def __init__(self, folders: Sequence[Path | None]) -> None:
+    tell: hears once, by way of a warning, of a file that is not in the folder which the annotations name.
+    """
+
+    def __init__(self, folders: Sequence[Path | None], tell: Tell) -> None:
+        self._tell: Tell | None = tell
         self._folders = [folder for folder in folders if folder is not None and folder.is_dir()]
 
     def find(self, named: str) -> Path | None:
@@ -30,8 +35,18 @@ class ImageFinder:
             for folder in self._folders if candidate else ():
                 # os.path says False for names that no file can have, where Path would raise
                 if os.path.isfile(folder / candidate):
-                    return folder / candidate
-        return self._by_stem.get(PurePosixPath(relative).stem)
+                    return self._doubted(relative, folder / candidate)
+        found = self._by_stem.get(PurePosixPath(relative).stem)
+        return None if found is None else self._doubted(relative, found)
+
+    def _doubted(self, named: str, found: Path) -> Path:
+        """The file; a warning where only its name is the one that was named."""
+        folder = PurePosixPath(named).parent.name
+        if self._tell is not None and folder not in ("", "..", found.absolute().parent.name):
+            message = f"The annotations name {named}, and {found} was taken for it; there may be more such files."
+            self._tell(warning("image-elsewhere", message, "see that it is the same picture", found.name))
+            self._tell = None
+        return found
 
     @cached_property
     def _by_stem(self) -> dict[str, Path]:

@@ -31,7 +31,7 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     options = options or ReadOptions()
     root = load(path)
     names = _names(root.key("categories"))
-    finder = ImageFinder(_folders(path, options))
+    finder = ImageFinder(_folders(path, options), options.tell)
     drafts: dict[Identity, Draft] = {}
     for entry in root.key("images").items():
         number = entry.key("id").identity()

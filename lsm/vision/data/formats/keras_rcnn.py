@@ -35,7 +35,7 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
 def read_drafts(path: Path, options: ReadOptions, *, unsure: frozenset[str] = frozenset()) -> list[Draft]:
     """The images of a file. unsure: categories that say that an object could not be named."""
     here = path.parent
-    finder = ImageFinder([options.images, here, here / "images", here.parent, here.parent / "images"])
+    finder = ImageFinder([options.images, here, here / "images", here.parent, here.parent / "images"], options.tell)
     return [_draft(entry, finder, unsure) for entry in load(path).items()]
 
 

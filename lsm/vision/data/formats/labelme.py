@@ -30,7 +30,9 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     options = options or ReadOptions()
     files = labelme_files(path)
     folder = files[0].parent if files else path
-    finder = ImageFinder([options.images, folder, folder.parent, folder / "images", folder.parent / "images"])
+    finder = ImageFinder(
+        [options.images, folder, folder.parent, folder / "images", folder.parent / "images"], options.tell
+    )
     drafts = [_draft(load(file), file, finder, options) for file in files]
     named = {mark.category for draft in drafts for mark in draft.marks if mark.category is not None}
     return assemble(drafts, sorted(named), options, origin=f"LabelMe annotations {path.name}")

@@ -30,7 +30,7 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     folder = label_folder(path)
     if folder is None:
         raise FileMissing(f"{path} has no folder labels or masks.", hint="give the folder that has it beside images")
-    finder = ImageFinder([options.images, path / "images"])
+    finder = ImageFinder([options.images, path / "images"], options.tell)
     groups = _groups(path / MANIFEST)
     drafts = (_draft(file, finder, groups, options) for file in images_in(folder))
     kept = [draft for draft in drafts if draft is not None]

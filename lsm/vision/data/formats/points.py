@@ -49,7 +49,9 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
         )
     lists = point_lists(path)
     beside = lists[0].parent if lists else path
-    finder = ImageFinder([options.images, beside.parent / "images", beside / "images", beside, beside.parent])
+    finder = ImageFinder(
+        [options.images, beside.parent / "images", beside / "images", beside, beside.parent], options.tell
+    )
     drafts = [draft for file in lists for draft in _drafts(file, finder, options, options.side_px)]
     named = {mark.category for draft in drafts for mark in draft.marks if mark.category is not None}
     return assemble(drafts, _in_order(named), options, origin=f"Point lists {path.name}")

@@ -25,7 +25,7 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     files = voc_files(path)
     beside = files[0].parent if files else path
     finder = ImageFinder(
-        [options.images, beside.parent / "JPEGImages", beside, beside.parent, beside.parent / "images"]
+        [options.images, beside.parent / "JPEGImages", beside, beside.parent, beside.parent / "images"], options.tell
     )
     drafts = [_draft(file, finder, options) for file in files]
     named = {mark.category for draft in drafts for mark in draft.marks if mark.category is not None}
