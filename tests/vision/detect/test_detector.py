@@ -17,8 +17,9 @@ from lsm.errors import ConfigError, FileMissing, InputError, LsmError, ModelMism
 from lsm.sensing import clock
 from lsm.sensing.progress import Silent
 from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Mask, Objects
-from lsm.vision.detect import Detector, FitConfig, learning, model_of
+from lsm.vision.detect import Detections, Detector, FitConfig, learning, model_of
 from lsm.vision.detect.grid import GridConfig
+from lsm.vision.field import counting_thresholds
 
 SMALL = GridConfig(width=8)
 SHORT = FitConfig(steps=6, images_per_step=2, checkpoint_every=2)
@@ -64,6 +65,23 @@ def test_thresholds_count_right_where_they_were_set():
     assert (record.counted_on, record.counted_on_learnt) == (8, True)
     for row in detector.evaluate(data).categories.values():
         assert row.counted_percent == pytest.approx(100)
+
+
+def test_thresholds_count_nothing_that_lies_in_objects_to_ignore(monkeypatch: pytest.MonkeyPatch):
+    """Five finds in a crowd are the strongest; of the others the second is the last that is an object."""
+    boxes = np.array([[0.0, 0.0, 30.0, 30.0], [40.0, 0.0, 50.0, 10.0], [40.0, 20.0, 50.0, 30.0]])
+    objects = Objects(boxes, np.zeros(3, dtype=np.int64), None, np.array([True, False, False]))
+    rng = np.random.default_rng(0)
+    image = AnnotatedImage.of("crowd", rng.random((1, 64, 64)).astype(np.float32), objects)
+    data = AnnotatedSet((image,), ("small", "large"))
+    inside = np.array([[x, 5.0, x + 10, 15.0] for x in (0.0, 5.0, 10.0, 15.0, 20.0)])
+    places = np.concatenate([inside, boxes[1:], [[0.0, 50.0, 10.0, 60.0]]])
+    found = Detections(places, np.zeros(8, dtype=np.int64), np.array([0.9] * 5 + [0.8, 0.7, 0.3]))
+    detector = Detector.of(SMALL, data)
+    monkeypatch.setattr(detector, "predict", lambda _: [found])
+    assert counting_thresholds(detector, data)[0] == 0.7
+    detector.fit(data, fit=FitConfig(steps=1, images_per_step=1))
+    assert detector.thresholds[0] == pytest.approx(0.5)
 
 
 def test_groups_are_not_divided():
