@@ -32,11 +32,13 @@ class Source:
     category: str | None = None
     side_px: float | None = None
     block: int | None = None
+    images: Path | None = None
+    categories: str = ""
 
     def read(self, path: Path, categories: tuple[str, ...] | None = None) -> AnnotatedSet:
-        """The set of a path, with these categories in this order. What was mended is told on standard error.
+        """The set of a path, with these categories in this order, else those of the options.
 
-        Raises what the readers raise.
+        What was mended is told on standard error. Raises what the readers raise.
         """
         found: list[Finding] = []
         data = read_annotations(
@@ -44,7 +46,8 @@ class Source:
             self.kind or "auto",
             repair=self.repair,
             tell=found.append,
-            categories=categories,
+            images=self.images,
+            categories=categories or words(self.categories) or None,
             side_px=self.side_px,
             category=self.category or "object",
         )

@@ -65,6 +65,16 @@ SidePx = Annotated[
     float | None,
     typer.Option(help="For points: side of the box to put around each, in pixels.", rich_help_panel=READING),
 ]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the images, if not beside the annotations.", rich_help_panel=READING),
+]
+Categories = Annotated[
+    str,
+    typer.Option(
+        help="Names to use, in order, such as RBC,WBC; for files of numbers their names.", rich_help_panel=READING
+    ),
+]
 Block = Annotated[
     int | None,
     typer.Option(
@@ -121,6 +131,8 @@ def train(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    images: Images = None,
+    categories: Categories = "",
     block: Block = None,
     device: Device = "cpu",
     as_json: _show.AsJson = False,
@@ -136,7 +148,7 @@ def train(
     arm = recipe(model, changes or [], steps=steps, seed=seed)
     file = new_detector(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
     folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
-    source = Source(kind, repair, category, side_px, block)
+    source = Source(kind, repair, category, side_px, block, images, categories)
     whole = source.read(data)
     # neighbours are counted anew in another set, where the same numbers are other images
     others = replace(source, block=None).read(validate, whole.categories) if validate else None
@@ -180,6 +192,7 @@ def evaluate(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    images: Images = None,
     device: Device = "cpu",
     as_json: _show.AsJson = False,
 ) -> None:
@@ -189,7 +202,7 @@ def evaluate(
     """
     folder = _show.new_folder(out or Path("out/vision") / f"{model.stem}-{data.resolve().stem}")
     detector = load_detector(model).to(device)
-    annotated = Source(kind, repair, category, side_px).read(data, detector.facts.categories)
+    annotated = Source(kind, repair, category, side_px, images=images).read(data, detector.facts.categories)
     with _show.progress(quiet=as_json) as bars:
         scores, page = evaluate_on(detector, model.name, annotated, folder, RichReporter(bars))
     if as_json:
@@ -286,6 +299,8 @@ def crossval(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    images: Images = None,
+    categories: Categories = "",
     block: Block = None,
     as_json: _show.AsJson = False,
 ) -> None:
@@ -297,7 +312,7 @@ def crossval(
     """
     arm = recipe(model, changes or [], steps=steps, seed=seed)
     folder = out or Path("out/vision") / f"{Path(model).stem}-folds"
-    annotated = Source(kind, repair, category, side_px, block).read(data)
+    annotated = Source(kind, repair, category, side_px, block, images, categories).read(data)
     with _show.progress(quiet=as_json) as bars:
         rows = cross_validate(annotated, arm, folder, folds=folds, progress=RichReporter(bars))
     facts = {"data": annotated.origin, "folds": folds, "seed": arm.fit.seed, **fold_summary(rows)}
@@ -323,6 +338,8 @@ def draw(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    images: Images = None,
+    categories: Categories = "",
     as_json: _show.AsJson = False,
 ) -> None:
     """Draw annotations into their images, to see what a detector would learn.
@@ -331,7 +348,7 @@ def draw(
     """
     folder = _show.new_folder(out)
     look = _look(colour_by, channels, labels=labels)
-    annotated = Source(kind, repair, category, side_px).read(data)
+    annotated = Source(kind, repair, category, side_px, None, images, categories).read(data)
     chosen = np.unique(np.linspace(0, len(annotated) - 1, min(most or len(annotated), len(annotated))).round())
     pictures = []
     with _show.progress(quiet=as_json) as bars, RichReporter(bars).stage("drawing", len(chosen)) as stage:
@@ -355,6 +372,8 @@ def compare(
     repair: Repair = False,
     category: Category = None,
     side_px: SidePx = None,
+    images: Images = None,
+    categories: Categories = "",
     as_json: _show.AsJson = False,
 ) -> None:
     """Say how far two annotators agree: confusion matrix, Cohen's kappa, agreement on each category.
@@ -365,7 +384,7 @@ def compare(
     who = words(names)
     if len(who) != 2 or who[0] == who[1]:
         raise InputError(f"'{names}' does not name two annotators.", hint="write such as --names Ada,Bob")
-    source = Source(kind, repair, category, side_px)
+    source = Source(kind, repair, category, side_px, None, images, categories)
     page = annotators_page(
         source.read(first), source.read(second), names=(who[0], who[1]), rng=np.random.default_rng(0)
     )

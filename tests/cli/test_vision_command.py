@@ -249,6 +249,17 @@ def test_annotations_are_drawn_compared_and_counted_over_time(
     assert (tmp_path / "stages" / "pictures" / "stages.png").is_file()
 
 
+def test_images_elsewhere_and_names_of_categories_are_options(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    moved = tmp_path / "moved.json"
+    moved.write_bytes(data.read_bytes())
+    words = ("draw", "--data", moved, "--most", "1", "--categories", "large,small")
+    assert run(*words, "--out", tmp_path / "none") == 2
+    facts = told(capsys, *words, "--out", tmp_path / "drawn", "--images", data.parent)
+    assert list(facts["objects"]) == ["large", "small"]
+
+
 def test_names_of_images_never_lead_out_of_the_folder(tmp_path: Path):
     folder = tmp_path / "pictures"
     folder.mkdir()
