@@ -43,8 +43,9 @@ def learn(
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
     optimizer.param_groups[0]["largest_lr"] = options.learning_rate
     generator = torch.Generator().manual_seed(options.seed)
-    begun = f"{identity} {tensors_digest(network.state_dict())}"
-    run = Trainee({"network": network}, optimizer, generator, digest=_digest(data, options, begun))
+    # of weights and images only where a file is to be told from another's
+    begun = "" if checkpoint is None else f"{identity} {tensors_digest(network.state_dict())}"
+    run = Trainee({"network": network}, optimizer, generator, digest=begun and _digest(data, options, begun))
     run.more = {_MEAN + name: value.clone() for name, value in _floats(network).items()}
     if checkpoint is not None and run.restore(checkpoint):
         clock.go_on(run.more.get(KEY))
