@@ -68,14 +68,14 @@ lint: setup
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-# Tests that meet no clock take all cores; those that do mostly wait, and three at a time leave each other room.
+# Tests that meet no clock take all cores; those that do mostly wait, and two at a time leave each other room.
 unit: debian-test setup
 	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile
-	@$(PYTHON) -m pytest -rs -m timed -n 3 --dist loadfile
+	@$(PYTHON) -m pytest -rs -m timed -n 2 --dist loadfile
 
 test: debian-test lint
 	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
-	@$(PYTHON) -m pytest -rs -m timed -n 3 --dist loadfile --cov --cov-append --cov-report=term:skip-covered
+	@$(PYTHON) -m pytest -rs -m timed -n 2 --dist loadfile --cov --cov-append --cov-report=term:skip-covered
 
 lock:
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv

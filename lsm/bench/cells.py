@@ -4,7 +4,6 @@ Run as a program with a number of cells and a folder it builds the stack alone a
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lsm.bench.machine import Limit, Machine, measure_limit, this_machine
+from lsm.bench.memory import highest_mib
 from lsm.bench.promises import Promise
 from lsm.bench.timing import Effort, Job, in_turns, threads
 from lsm.errors import LsmError
@@ -182,9 +182,7 @@ def _build(cells: int, folder: Path) -> Mapping[str, float]:
     started = time.perf_counter()
     build_cell_stack(crops, CONFIG, folder)
     seconds = time.perf_counter() - started
-    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {"seconds": seconds, "gib": highest * unit / 2**30, "threads": torch.get_num_threads()}
+    return {"seconds": seconds, "gib": highest_mib() / 1024, "threads": torch.get_num_threads()}
 
 
 def _reads(stack: CellStack, effort: Effort) -> tuple[Read, ...]:

@@ -46,7 +46,7 @@ def _measure(side: int, sample_px: int, batch: int) -> Peak:
     before_mib = _start()
     started = time.perf_counter()
     stack = led_stack(case.sample, case.board, case.system)
-    seconds, added_mib = time.perf_counter() - started, _highest_mib() - before_mib
+    seconds, added_mib = time.perf_counter() - started, highest_mib() - before_mib
     output_mib = stack.nbytes / MIB
     return Peak(side**2, batch, sample_px, output_mib, added_mib, 2 * output_mib + SPARE_MIB, seconds)
 
@@ -54,12 +54,13 @@ def _measure(side: int, sample_px: int, batch: int) -> Peak:
 def _start() -> float:
     """Memory held now, MiB; from here on the highest is noted anew where the system allows it."""
     if not STATUS.is_file():
-        return _highest_mib()
+        return highest_mib()
     CLEAR.write_text("5", encoding="ascii")
     return _status_mib("VmRSS")
 
 
-def _highest_mib() -> float:
+def highest_mib() -> float:
+    """The most memory that this process held, without what its parent held before it began."""
     if STATUS.is_file():
         return _status_mib("VmHWM")
     # bytes on macOS, else KiB
