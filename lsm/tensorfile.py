@@ -1,6 +1,5 @@
 """Tensors and words about them in one safetensors file; nothing in it is ever executed."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,18 +10,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lsm.errors import FileMissing, WrongFormat
+from lsm.wholefile import whole_file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write the file and its folder; the old file stays until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     held = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
-    try:
+    with whole_file(path) as part:
         save_file(held, part, metadata=dict(metadata))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, *, hint: str, what: str = "model") -> tuple[dict[str, str], dict[str, Tensor]]:

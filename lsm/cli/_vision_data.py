@@ -15,10 +15,10 @@ from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
 from lsm.tensorfile import read_words
 from lsm.vision.data import AnnotatedSet, Finding, Format, blocks, read_annotations
-from lsm.vision.data.wholefile import write_whole
 from lsm.vision.detect import MODELS, Detector, measure
 from lsm.vision.detect.detector import FORMAT
 from lsm.vision.detect.pretrained import coco_detector, start_from
+from lsm.wholefile import write_whole
 
 IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
 

@@ -28,10 +28,10 @@ from lsm.vision.data import (
     read_pixels,
 )
 from lsm.vision.data import split as split_set
-from lsm.vision.data.wholefile import whole_file, write_whole
 from lsm.vision.detect import Detections, DetectionScores, Detector, FitRecord, score
 from lsm.vision.detect.folds import category_over_folds, interval
 from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, save_png, write_page
+from lsm.wholefile import whole_file, write_whole
 
 SCORES_FILE = "scores.json"
 FOUND_FILE = "found.json"

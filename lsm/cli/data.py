@@ -75,7 +75,11 @@ Categories = Annotated[
 ]
 Category = Annotated[
     str | None,
-    typer.Option(help="What objects are that have no name.", show_default="object", rich_help_panel=ANNOTATIONS),
+    typer.Option(
+        help="Name for objects that have none, as in points and instance labels.",
+        show_default="object",
+        rich_help_panel=ANNOTATIONS,
+    ),
 ]
 SidePx = Annotated[
     float | None, typer.Option(help="Points: side of an object's box, in pixels.", rich_help_panel=ANNOTATIONS)

@@ -15,7 +15,7 @@ from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
 from lsm.vision.data.outlines import Outline, box_of_outlines, mask_of_outlines
 from lsm.vision.data.rle import mask_from_runs, runs_from_mask, runs_from_text, text_from_runs
-from lsm.vision.data.wholefile import write_whole
+from lsm.wholefile import write_whole
 
 Identity = int | str
 

@@ -14,7 +14,7 @@ from lsm.vision.data.formats._files import ImageFinder, folder_beside, place_ima
 from lsm.vision.data.formats._json import Node, load
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet, Mask
 from lsm.vision.data.pixels import read_shape, read_stored
-from lsm.vision.data.wholefile import write_whole
+from lsm.wholefile import write_whole
 
 
 def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
