@@ -23,6 +23,7 @@ from lsm.vision.detect.device import device_of, targets_on
 from lsm.vision.detect.facts import DataFacts, measure
 from lsm.vision.detect.fitting import FitConfig, FitRecord
 from lsm.vision.detect.learning import learn
+from lsm.vision.detect.levels import Normal
 from lsm.vision.detect.matching import counted
 from lsm.vision.detect.model import ModelConfig
 from lsm.vision.detect.models import MODELS
@@ -48,8 +49,7 @@ class Detector:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = model.build(facts).eval()
-        self._mean = torch.tensor(facts.mean)[:, None, None]
-        self._std = torch.tensor(facts.std)[:, None, None]
+        self._levels = Normal(facts, model.levels)
 
     @classmethod
     def of(cls, model: ModelConfig | str, data: AnnotatedSet | DataFacts, *, seed: int = 0) -> "Detector":
@@ -68,7 +68,7 @@ class Detector:
         """
         self.device = device_of(device)
         self.network.to(self.device)
-        self._mean, self._std = self._mean.to(self.device), self._std.to(self.device)
+        self._levels.to(self.device)
         return self
 
     def fit(
@@ -125,7 +125,7 @@ class Detector:
         """
         self.network.eval()
         seen = (torch.from_numpy(as_channels(pixels, "The image")) for pixels in images)
-        return [self._detections(self.network([self._normal(pixels)])[0]) for pixels in seen]
+        return [self._detections(self.network([self._normal(pixels, pixels)])[0]) for pixels in seen]
 
     def evaluate(self, data: AnnotatedSet, *, progress: Reporter | None = None) -> DetectionScores:
         """Scores on images with known objects. Raises InputError for an empty set, ModelMismatch for another kind."""
@@ -174,13 +174,13 @@ class Detector:
                 hint="give the set the same categories in the same order, or train on it",
             )
 
-    def _normal(self, pixels: Tensor) -> Tensor:
-        if len(pixels) != self.facts.channels:
+    def _normal(self, view: Tensor, whole: Tensor) -> Tensor:
+        if len(view) != self.facts.channels:
             raise WrongFormat(
-                f"The image has {len(pixels)} channels, the detector was made for {self.facts.channels}.",
+                f"The image has {len(view)} channels, the detector was made for {self.facts.channels}.",
                 hint="give images of the kind it learnt from",
             )
-        return (pixels.to(self.device) - self._mean) / self._std
+        return self._levels(view, whole)
 
     def _detections(self, found: Mapping[str, Tensor]) -> Detections:
         score = found["scores"].cpu().double().numpy()

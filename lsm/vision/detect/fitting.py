@@ -43,6 +43,8 @@ class FitConfig(Config):
     """How a detector learns: AdamW, the rate up and down once along a cosine.
 
     average: the weights that are kept are a running mean over about 1 / (1 - average) steps; 0 keeps the last ones.
+    by_area: power of an image's area to which its chance of being drawn is proportional; 0 draws all alike, 1 shows
+    every square of all images alike, where squares are cut out of images of unlike size.
     clip: largest norm of a step's gradient.
     count_share: part of the images that is not learnt from; on these the thresholds are set, so that there are as many
     detections as objects. With 0, or fewer than ten groups of images, they are set on the images learnt from, which
@@ -55,6 +57,7 @@ class FitConfig(Config):
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 1e-4
     average: Annotated[float, Ge(0), Lt(1)] = 0.99
+    by_area: Annotated[float, Ge(0), Le(1)] = 0.0
     clip: Annotated[float, Gt(0)] = 10.0
     count_share: Annotated[float, Ge(0), Lt(1)] = 0.1
     checkpoint_every: Annotated[int, Gt(0)] = 100

@@ -1,10 +1,12 @@
 """The steps in which a detection network learns, and how a broken run goes on."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from lsm.errors import LsmError
@@ -15,9 +17,9 @@ from lsm.sensing.progress import Stage
 from lsm.sensing.schedule import one_cycle, set_rates
 from lsm.vision.data import AnnotatedSet
 from lsm.vision.detect.fitting import FitConfig
-from lsm.vision.detect.views import Target, augment, example
+from lsm.vision.detect.views import Target, random_view
 
-Normal = Callable[[Tensor], Tensor]
+Normal = Callable[[Tensor, Tensor], Tensor]
 TENTHS = 10
 _MEAN, _TOLD = "mean.", "told."
 
@@ -35,8 +37,8 @@ def learn(
 ) -> tuple[dict[str, float], ...]:
     """Mean losses over each tenth of the run; the network then has the weights to keep.
 
-    normal: pixels as the network wants them. identity: of the network; a checkpoint of another, or of one that began
-    with other weights, is refused. clock: told of the time before a checkpoint.
+    normal: of a view and its image, the view as the network wants it. identity: of the network; a checkpoint of
+    another, or of one that began with other weights, is refused. clock: told of the time before a checkpoint.
     Raises LsmError where the losses are no longer finite.
     """
     groups = [{"params": [each for each in network.parameters() if each.requires_grad]}]
@@ -46,6 +48,7 @@ def learn(
     # of weights and images only where a file is to be told from another's
     begun = "" if checkpoint is None else f"{identity} {tensors_digest(network.state_dict())}"
     run = Trainee({"network": network}, optimizer, generator, digest=begun and _digest(data, options, begun))
+    chances = torch.tensor([math.prod(image.size) for image in data.images]).double() ** options.by_area
     run.more = {_MEAN + name: value.clone() for name, value in _floats(network).items()}
     if checkpoint is not None and run.restore(checkpoint):
         clock.go_on(run.more.get(KEY))
@@ -57,7 +60,7 @@ def learn(
             # what a network draws by itself hangs on the step alone, so that a continued run draws the same
             torch.manual_seed(options.seed * 1_000_003 + run.step)
             set_rates(optimizer, one_cycle(run.step, options.steps, warm_up=0.1))
-            losses = _step(network, data, options, optimizer, generator, normal)
+            losses = _step(network, data, chances, options, optimizer, generator, normal)
             _tell(run.more, run.step * TENTHS // options.steps, losses)
             run.step += 1
             _average(run.more, network, options.average, run.step)
@@ -74,6 +77,7 @@ def learn(
 def _step(
     network: nn.Module,
     data: AnnotatedSet,
+    chances: Float64[Tensor, " image"],
     options: FitConfig,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
@@ -82,9 +86,11 @@ def _step(
     """One step on random views of random images; the losses by name."""
     images: list[Tensor] = []
     targets: list[Target] = []
-    for number in torch.randint(len(data), (options.images_per_step,), generator=generator).tolist():
-        pixels, target = augment(*example(data.images[number], masks=data.has_masks), options.augmentation, generator)
-        images.append(normal(pixels))
+    for number in torch.multinomial(chances, options.images_per_step, replacement=True, generator=generator).tolist():
+        image = data.images[number]
+        pixels = torch.from_numpy(image.pixels())
+        view, target = random_view(image, pixels, options.augmentation, generator, masks=data.has_masks)
+        images.append(normal(view, pixels))
         targets.append(target)
     losses: dict[str, Tensor] = network(images, targets)
     total = torch.stack(list(losses.values())).sum()

@@ -6,20 +6,24 @@ from torch import nn
 
 from lsm.config import Config
 from lsm.vision.detect.facts import DataFacts
+from lsm.vision.detect.levels import Levels
 
 
 class ModelConfig(Config, ABC):
     """Options of one kind of network; each kind has its own subclass.
 
-    A network follows torchvision's convention. It takes a list of images [channel, y, x] of any size, normalised with
-    the mean and spread of the facts. In training it also takes, for each image, `boxes` float [object, 4], `labels`
-    int64 [object] from 1 and, where it learns masks, `masks` uint8 [object, y, x], and returns its losses by name.
-    Otherwise it returns for each image `boxes`, `labels`, `scores` strongest first and, where it has masks,
-    `mask_boxes` int64 [object, 4], the whole pixels around each box, and `mask_pixels` bool [pixel], which of them are
-    the object's: row by row in each box, one object after the other. See `lsm.vision.detect.pieces`.
+    A network follows torchvision's convention. It takes a list of images [channel, y, x] of any size, normalised as
+    `levels` says. In training it also takes, for each image, `boxes` float [object, 4], `labels` int64 [object] from 1
+    and, where it learns masks, `masks` uint8 [object, y, x], and returns its losses by name. Otherwise it returns for
+    each image `boxes`, `labels`, `scores` strongest first and, where it has masks, `mask_boxes` int64 [object, 4], the
+    whole pixels around each box, and `mask_pixels` bool [pixel], which of them are the object's: row by row in each
+    box, one object after the other. See `lsm.vision.detect.pieces`.
+
+    levels: what pixels are measured against, see `lsm.vision.detect.levels`.
     """
 
     kind: str
+    levels: Levels = "set"
 
     @abstractmethod
     def build(self, facts: DataFacts) -> nn.Module:

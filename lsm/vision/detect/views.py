@@ -2,62 +2,81 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional as tv
+from torch.nn import functional as F
 
-from lsm.vision.data import AnnotatedImage
+from lsm.vision.data import AnnotatedImage, Mask, Objects
 from lsm.vision.detect.fitting import Augmentation
-from lsm.vision.detect.scores import whole_masks
 
 Target = dict[str, Tensor]
 Draw = Callable[[float, float], float]
-Moved = Callable[[Tensor], Tensor]
 
 
-def example(image: AnnotatedImage, *, masks: bool) -> tuple[Tensor, Target]:
-    """Pixels [channel, y, x] and the objects of one image in torchvision's form: labels from 1, none to ignore."""
-    objects = image.objects.where(~image.objects.ignore)
-    target = {
-        "boxes": torch.from_numpy(objects.box_px).float().reshape(-1, 4),
-        "labels": torch.from_numpy(objects.category).long() + 1,
-    }
-    if masks:
-        target["masks"] = whole_masks(objects, image.size).to(torch.uint8)
-    return torch.from_numpy(image.pixels()), target
+class View(NamedTuple):
+    """Part of an image, and its objects in torchvision's form: labels from 1, none to ignore."""
+
+    pixels: Float[Tensor, "channel v u"]
+    target: Target
 
 
-def augment(
-    pixels: Float[Tensor, "channel y x"], target: Target, options: Augmentation, generator: torch.Generator
-) -> tuple[Float[Tensor, "channel v u"], Target]:
-    """A random view of an image and its objects, in the form of `example`."""
+class _Window(NamedTuple):
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def example(image: AnnotatedImage, *, masks: bool) -> View:
+    """A whole image."""
+    window = _Window(0, 0, *image.size)
+    target = _target(_learnt(image), window, image.size, least_visible=0.0, masks=masks)
+    return View(torch.from_numpy(image.pixels()), target)
+
+
+def random_view(
+    image: AnnotatedImage,
+    pixels: Float[Tensor, "channel y x"],
+    options: Augmentation,
+    generator: torch.Generator,
+    *,
+    masks: bool,
+) -> View:
+    """A random view of an image. pixels: the image's, which takes time to read.
+
+    What the view does not show is left out first, and outlines are drawn once, at their last size: 200 outlines of a
+    megapixel would take seconds.
+    """
 
     def drawn(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     factor = math.exp(drawn(math.log(options.scale[0]), math.log(options.scale[1])))
-    if options.scale != (1.0, 1.0):
-        size = [max(1, round(side * factor)) for side in pixels.shape[1:]]
-        pixels, target = _moved(pixels, target, lambda held: tv.resize(held, size, antialias=True))
+    window = _Window(0, 0, *image.size)
+    least_visible = 0.0
     if options.crop_px is not None:
-        before = areas(target["boxes"])
-        top, left, height, width = _window(pixels, options.crop_px, drawn)
-        pixels, target = _moved(pixels, target, lambda held: tv.crop(held, top, left, height, width))
-        after = areas(target["boxes"])
-        target = kept(target, (after > 0) & (after >= options.least_visible * before))
+        window = _window(image.size, max(1, round(options.crop_px / factor)), drawn)
+        least_visible = options.least_visible
+    size = _size(window, factor, options.crop_px)
+    target = _target(_learnt(image), window, size, least_visible=least_visible, masks=masks)
+    top, left, height, width = window
+    view = pixels[:, top : top + height, left : left + width]
+    if size != (height, width):
+        view = F.interpolate(view[None], size=size, mode="bilinear", antialias=True)[0]
     if options.mirrored and drawn(0, 1) < 0.5:
-        pixels, target = _moved(pixels, target, tv.horizontal_flip)
+        view, target = _mirrored(view, target)
     if options.turned:
-        pixels, target = turned(pixels, target, int(drawn(0, 4)))
-    if "masks" in target:
+        view, target = turned(view, target, int(drawn(0, 4)))
+    if masks:
         target = kept(target, (target["masks"] > 0).flatten(1).any(dim=1))
-    return _relit(pixels, options, drawn), target
+    return View(_relit(view, options, drawn), target)
 
 
-def turned(pixels: Float[Tensor, "channel y x"], target: Target, quarters: int) -> tuple[Tensor, Target]:
+def turned(pixels: Float[Tensor, "channel y x"], target: Target, quarters: int) -> View:
     """Image and objects turned by so many quarters of a circle, as torch.rot90 turns."""
     for _ in range(quarters):
         width = pixels.shape[2]
@@ -66,7 +85,7 @@ def turned(pixels: Float[Tensor, "channel y x"], target: Target, quarters: int) 
         if "masks" in target:
             target["masks"] = torch.rot90(target["masks"], dims=(1, 2))
         pixels = torch.rot90(pixels, dims=(1, 2))
-    return pixels.contiguous(), target
+    return View(pixels.contiguous(), target)
 
 
 def kept(target: Target, chosen: Bool[Tensor, " object"]) -> Target:
@@ -79,20 +98,60 @@ def areas(boxes: Float[Tensor, "object 4"]) -> Float[Tensor, " object"]:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def _moved(pixels: Tensor, target: Target, move: Moved) -> tuple[Tensor, Target]:
-    """Image, boxes and masks moved by a function of torchvision, which asks each what it is."""
-    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=pixels.shape[1:])
-    found = {"boxes": move(boxes), "labels": target["labels"]}
-    if "masks" in target:
-        found["masks"] = move(tv_tensors.Mask(target["masks"]))
-    image = move(tv_tensors.Image(pixels))
-    return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in found.items()}
+def _learnt(image: AnnotatedImage) -> Objects:
+    return image.objects.where(~image.objects.ignore)
 
 
-def _window(pixels: Tensor, side_px: int, drawn: Draw) -> tuple[int, int, int, int]:
-    height, width = pixels.shape[1:]
+def _window(size: tuple[int, int], side_px: int, drawn: Draw) -> _Window:
+    height, width = size
     top, left = int(drawn(0, max(height - side_px, 0) + 1)), int(drawn(0, max(width - side_px, 0) + 1))
-    return top, left, min(side_px, height), min(side_px, width)
+    return _Window(top, left, min(side_px, height), min(side_px, width))
+
+
+def _target(objects: Objects, window: _Window, size: tuple[int, int], *, least_visible: float, masks: bool) -> Target:
+    """The objects in the window as it is resized, but for those of which less than least_visible is in it."""
+    top, left, height, width = window
+    whole = torch.from_numpy(objects.box_px).float().reshape(-1, 4)
+    last = torch.tensor([width, height, width, height], dtype=torch.float32)
+    boxes = torch.minimum((whole - torch.tensor([left, top, left, top])).clamp(min=0), last)
+    inside = (areas(boxes) > 0) & (areas(boxes) >= least_visible * areas(whole))
+    ratio = torch.tensor([size[1] / width, size[0] / height]).repeat(2)
+    target = {
+        "boxes": boxes[inside] * ratio,
+        "labels": torch.from_numpy(objects.category).long()[inside] + 1,
+    }
+    if masks:
+        target["masks"] = _drawn(objects.where(inside.numpy()).masks or (), window, size)
+    return target
+
+
+def _drawn(pieces: tuple[Mask, ...], window: _Window, size: tuple[int, int]) -> UInt8[Tensor, "object v u"]:
+    """The outlines in the window as it is resized: every pixel is that of the nearest one."""
+    rows = window.top + ((np.arange(size[0]) + 0.5) * window.height / size[0]).astype(np.int64)
+    columns = window.left + ((np.arange(size[1]) + 0.5) * window.width / size[1]).astype(np.int64)
+    drawn = np.zeros((len(pieces), *size), dtype=np.uint8)
+    for mask, whole in zip(pieces, drawn, strict=True):
+        height, width = mask.inside.shape
+        v = slice(*np.searchsorted(rows, [mask.top, mask.top + height]))
+        u = slice(*np.searchsorted(columns, [mask.left, mask.left + width]))
+        whole[v, u] = mask.inside[np.ix_(rows[v] - mask.top, columns[u] - mask.left)]
+    return torch.from_numpy(drawn)
+
+
+def _size(window: _Window, factor: float, crop_px: int | None) -> tuple[int, int]:
+    """Of the window after it is enlarged; a whole square has the side that was asked for."""
+    if crop_px is not None:
+        factor = crop_px / max(1, round(crop_px / factor))
+    return max(1, round(window.height * factor)), max(1, round(window.width * factor))
+
+
+def _mirrored(view: Float[Tensor, "channel y x"], target: Target) -> View:
+    x0, y0, x1, y1 = target["boxes"].T
+    width = view.shape[2]
+    target = target | {"boxes": torch.stack([width - x1, y0, width - x0, y1], dim=1)}
+    if "masks" in target:
+        target["masks"] = target["masks"].flip(2)
+    return View(view.flip(2), target)
 
 
 def _relit(pixels: Float[Tensor, "channel y x"], options: Augmentation, drawn: Draw) -> Float[Tensor, "channel y x"]:

@@ -67,6 +67,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         (CONFIG.model_copy(update={"shrink": 3, "stride": 2}), 3),
         (CONFIG.model_copy(update={"stride": 8, "depth": 2}), 40),
         (CONFIG.model_copy(update={"shrink": 2, "depth": 0}), 1),
+        (CONFIG.model_copy(update={"shrink": 2, "levels": "image"}), 3),
     ],
 )
 def test_every_point_sees_the_same_in_every_program(backend: str, config: GridConfig, channels: int, tmp_path: Path):

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsm.vision.data import AnnotatedImage, Mask, Objects
+from lsm.vision.data import NO_OBJECTS, AnnotatedImage, Mask, Objects
 from lsm.vision.detect.fitting import NO_AUGMENTATION, Augmentation
-from lsm.vision.detect.views import augment, example, turned
+from lsm.vision.detect.views import View, example, random_view, turned
 
 STILL = NO_AUGMENTATION.model_dump()
 
@@ -21,6 +21,11 @@ def a_square(left: int = 5, top: int = 9, size: int = 8) -> AnnotatedImage:
     return AnnotatedImage.of("square", pixels, Objects(box, np.array([2]), (Mask.of(pixels[0] > 0),)))
 
 
+def seen(image: AnnotatedImage, options: Augmentation, seed: int, *, masks: bool = True) -> View:
+    generator = torch.Generator().manual_seed(seed)
+    return random_view(image, torch.from_numpy(image.pixels()), options, generator, masks=masks)
+
+
 def box_of(bright: torch.Tensor) -> list[float]:
     rows, columns = torch.nonzero(bright, as_tuple=True)
     return [float(columns.min()), float(rows.min()), float(columns.max()) + 1, float(rows.max()) + 1]
@@ -30,7 +35,7 @@ def box_of(bright: torch.Tensor) -> list[float]:
 @settings(max_examples=60, deadline=None)
 def test_box_mask_and_pixels_stay_together(seed: int, crop_px: int | None):
     options = Augmentation.model_validate(STILL | {"mirrored": True, "turned": True, "crop_px": crop_px})
-    pixels, target = augment(*example(a_square(), masks=True), options, torch.Generator().manual_seed(seed))
+    pixels, target = seen(a_square(), options, seed)
     assert target["labels"].tolist() == [3]
     assert target["boxes"][0].tolist() == box_of(pixels[0] > 0.5)
     assert torch.equal(target["masks"][0] > 0, pixels[0] > 0.5)
@@ -40,7 +45,7 @@ def test_box_mask_and_pixels_stay_together(seed: int, crop_px: int | None):
 @settings(max_examples=30, deadline=None)
 def test_scaled_boxes_stay_on_their_pixels(seed: int):
     options = Augmentation.model_validate(STILL | {"scale": (0.5, 2.0)})
-    pixels, target = augment(*example(a_square(), masks=True), options, torch.Generator().manual_seed(seed))
+    pixels, target = seen(a_square(), options, seed)
     # an edge lies within one pixel of where the interpolated image crosses one half
     assert target["boxes"][0].tolist() == pytest.approx(box_of(pixels[0] > 0.5), abs=1.0)
     assert box_of(target["masks"][0]) == pytest.approx(box_of(pixels[0] > 0.5), abs=1.0)
@@ -55,30 +60,28 @@ def test_four_quarters_are_none():
 
 def test_an_object_cut_off_too_far_is_left_out():
     image = a_square(left=0, top=0, size=10)
-    pixels, target = example(image, masks=True)
-    seen = set()
+    numbers = set()
     for seed in range(200):
         options = Augmentation.model_validate(STILL | {"crop_px": 26, "least_visible": 0.5})
-        _, found = augment(pixels, target, options, torch.Generator().manual_seed(seed))
-        seen.add(len(found["boxes"]))
+        _, found = seen(image, options, seed)
+        numbers.add(len(found["boxes"]))
         for box in found["boxes"]:
             assert (box[2] - box[0]) * (box[3] - box[1]) >= 50
-    assert seen == {0, 1}
+    assert numbers == {0, 1}
 
 
 def test_nothing_is_changed_where_nothing_is_asked():
-    pixels, target = example(a_square(), masks=False)
-    same, found = augment(pixels, target, NO_AUGMENTATION, torch.Generator().manual_seed(0))
-    assert torch.equal(same, pixels)
+    same, found = seen(a_square(), NO_AUGMENTATION, 0, masks=False)
+    assert torch.equal(same, torch.from_numpy(a_square().pixels()))
     assert "masks" not in found
 
 
 def test_light_changes_stay_within_their_range():
-    pixels, target = torch.full((3, 8, 8), 0.5), example(a_square(), masks=False)[1]
+    image = AnnotatedImage.of("even", np.full((3, 8, 8), 0.5, dtype=np.float32), NO_OBJECTS)
     options = Augmentation.model_validate(STILL | {"brightness": 0.2, "tint": 0.1})
     factors = []
     for seed in range(100):
-        relit, _ = augment(pixels, target, options, torch.Generator().manual_seed(seed))
+        relit, _ = seen(image, options, seed, masks=False)
         factors.append(relit[:, 0, 0] / 0.5)
     logs = torch.stack(factors).log()
     assert logs.abs().max() <= 0.3

@@ -34,7 +34,7 @@ def export_onnx(detector: Detector, path: Path) -> LiveCard:
     Raises InputError for any but a grid detector, and ToolMissing without the package onnx.
     """
     card = card_of(detector)
-    model = onnx_graph(grid_of(detector), detector.facts)
+    model = onnx_graph(grid_of(detector), detector.facts, detector.model.levels)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD, card.model_dump_json()
     _replace(path, model.SerializeToString(deterministic=True))
@@ -50,7 +50,7 @@ def export_openvino(detector: Detector, path: Path) -> LiveCard:
         raise InputError(f"OpenVINO's form cannot be written to {path.name}.", hint="name a file that ends in .xml")
     openvino = package("openvino")
     card = card_of(detector)
-    written = onnx_graph(grid_of(detector), detector.facts).SerializeToString(deterministic=True)
+    written = onnx_graph(grid_of(detector), detector.facts, detector.model.levels).SerializeToString(deterministic=True)
     model = openvino.Core().read_model(written)
     model.set_rt_info(card.model_dump_json(), [CARD])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from lsm.vision.detect.facts import DataFacts
 from lsm.vision.detect.grid import FARTHEST, GridNetwork
 from lsm.vision.detect.grid.layers import Block
+from lsm.vision.detect.levels import LEAST_SPREAD, Levels
 from lsm.vision.detect.live.packages import package
 
 IMAGE, BOXES, SCORES = "image", "boxes", "scores"
@@ -20,13 +21,13 @@ OPSET: Final = 17
 _IR_VERSION: Final = 8
 
 
-def onnx_graph(network: GridNetwork, facts: DataFacts) -> Any:
+def onnx_graph(network: GridNetwork, facts: DataFacts, levels: Levels) -> Any:
     """A model proto: `image` float32 [1, channel, y, x], pixels as `AnnotatedImage.pixels` gives them, of any size;
     `boxes` [point, category, 4] in pixels and `scores` [point, category].
     """
     onnx = package("onnx")
     writer = _Writer(onnx)
-    _outputs(writer, network, _pyramid(writer, network, _normal(writer, network, facts)))
+    _outputs(writer, network, _pyramid(writer, network, _normal(writer, network, facts, levels)))
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         writer.nodes,
@@ -88,13 +89,23 @@ class _Writer:
         return self.node("Relu", self.node("Add", source, wide))
 
 
-def _normal(writer: _Writer, network: GridNetwork, facts: DataFacts) -> str:
+def _normal(writer: _Writer, network: GridNetwork, facts: DataFacts, levels: Levels) -> str:
     """Shrunk before it is normalised, which is the same and less work."""
+    mean, std = (writer.constant(np.array(each)[None, :, None, None]) for each in (facts.mean, facts.std))
+    if levels == "image":
+        mean, std = _of_image(writer, writer.constant(LEAST_SPREAD), std)
     image = IMAGE
     if (shrink := network.shape.shrink) > 1:
         image = writer.node("AveragePool", image, kernel_shape=[shrink, shrink], strides=[shrink, shrink])
-    mean, std = (np.array(each)[None, :, None, None] for each in (facts.mean, facts.std))
-    return writer.node("Div", writer.node("Sub", image, writer.constant(mean)), writer.constant(std))
+    return writer.node("Div", writer.node("Sub", image, mean), std)
+
+
+def _of_image(writer: _Writer, least: str, set_std: str) -> tuple[str, str]:
+    """Mean and spread of every channel of the image."""
+    mean = writer.node("ReduceMean", IMAGE, axes=[2, 3], keepdims=1)
+    apart = writer.node("Sub", IMAGE, mean)
+    spread = writer.node("Sqrt", writer.node("ReduceMean", writer.node("Mul", apart, apart), axes=[2, 3], keepdims=1))
+    return mean, writer.node("Max", spread, writer.node("Mul", least, set_std))
 
 
 def _pyramid(writer: _Writer, network: GridNetwork, image: str) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from lsm.errors import FileMissing, InputError, WrongFormat
 from lsm.vision.data import Pixels
 from lsm.vision.detect.detector import Detector
+from lsm.vision.detect.levels import Normal
 from lsm.vision.detect.live.card import CARD, LiveCard
 from lsm.vision.detect.live.export import card_of, grid_of
 from lsm.vision.detect.live.graph import BOXES, IMAGE, SCORES
@@ -43,12 +44,12 @@ class TorchRuntime:
     def __init__(self, detector: Detector) -> None:
         self.card = card_of(detector)
         self._network = grid_of(detector)
-        facts = detector.facts
-        self._mean, self._std = (torch.tensor(each)[:, None, None] for each in (facts.mean, facts.std))
+        self._normal = Normal(detector.facts, detector.model.levels)
 
     @torch.inference_mode()
     def run(self, pixels: Pixels) -> Seen:
-        seen = self._network.rasters(((torch.from_numpy(pixels) - self._mean) / self._std)[None])
+        image = torch.from_numpy(pixels)
+        seen = self._network.rasters(self._normal(image, image)[None])
         return seen.boxes[0].numpy(), torch.sigmoid(seen.odds[0]).numpy()
 
 

@@ -31,7 +31,12 @@ def sheet(card: LiveCard) -> dict[str, Any]:
             "shape": [1, facts.channels, "height", "width"],
             "least_side_px": 2 * model.shape(facts).shrink,
             "values": "pixels of 8 and 16 bits divided by 255 and 65535; others as in the images it learnt from",
-            "normalisation": {"inside_the_file": True, "mean": list(facts.mean), "std": list(facts.std)},
+            "normalisation": {
+                "inside_the_file": True,
+                "levels": model.levels,
+                "mean": list(facts.mean),
+                "std": list(facts.std),
+            },
         },
         "outputs": {
             BOXES: {

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList
@@ -90,9 +90,14 @@ class Frame(nn.Module):
         if self.coordinates == "centred":
             moved["boxes"] = moved["boxes"] - _HALF_PX
         if "masks" in target and before != after:
-            whole = target["masks"][:, None].float()
-            moved["masks"] = F.interpolate(whole, size=list(after), mode="nearest-exact")[:, 0].to(torch.uint8)
+            moved["masks"] = _nearest(_nearest(target["masks"], 1, after[0]), 2, after[1])
         return moved
+
+
+def _nearest(masks: UInt8[Tensor, "object y x"], axis: int, entries: int) -> UInt8[Tensor, "object v u"]:
+    """The nearest of so many entries along one axis."""
+    at = (torch.arange(entries, device=masks.device) + 0.5) * (masks.shape[axis] / entries)
+    return masks.index_select(axis, at.long())
 
 
 def _ratio(before: tuple[int, int], after: tuple[int, int], like: Tensor) -> Float[Tensor, " 4"]:
