@@ -15,13 +15,16 @@ class Augmentation(Config):
     """Random views of an image; its objects move with it.
 
     scale: least and largest enlargement. crop_px: side of a random square that is cut out after that; None takes the
-    whole image. least_visible: objects of which less is in the square are left out of it.
+    whole image. around: chance that the square is laid around one of the objects, its category drawn first, so that
+    rare ones are seen as often as common ones; it is laid anywhere otherwise.
+    least_visible: objects of which less is in the square are left out of it.
     mirrored, turned: by every second chance; turns are quarters of a circle.
     brightness, contrast, tint: natural logarithm of the largest factor, of all channels or (tint) of each alone.
     """
 
     scale: tuple[Ratio, Ratio] = (0.8, 1.25)
     crop_px: Annotated[int, Gt(0)] | None = None
+    around: Annotated[float, Ge(0), Le(1)] = 0.0
     least_visible: Annotated[float, Gt(0), Le(1)] = 0.4
     mirrored: bool = True
     turned: bool = True

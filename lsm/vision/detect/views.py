@@ -56,13 +56,13 @@ def random_view(
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     factor = math.exp(drawn(math.log(options.scale[0]), math.log(options.scale[1])))
-    window = _Window(0, 0, *image.size)
-    least_visible = 0.0
+    objects, window, least_visible = _learnt(image), _Window(0, 0, *image.size), 0.0
     if options.crop_px is not None:
-        window = _window(image.size, max(1, round(options.crop_px / factor)), drawn)
+        about = _centre(objects, drawn) if drawn(0, 1) < options.around else None
+        window = _window(image.size, max(1, round(options.crop_px / factor)), about, drawn)
         least_visible = options.least_visible
     size = _size(window, factor, options.crop_px)
-    target = _target(_learnt(image), window, size, least_visible=least_visible, masks=masks)
+    target = _target(objects, window, size, least_visible=least_visible, masks=masks)
     top, left, height, width = window
     view = pixels[:, top : top + height, left : left + width]
     if size != (height, width):
@@ -102,10 +102,26 @@ def _learnt(image: AnnotatedImage) -> Objects:
     return image.objects.where(~image.objects.ignore)
 
 
-def _window(size: tuple[int, int], side_px: int, drawn: Draw) -> _Window:
-    height, width = size
-    top, left = int(drawn(0, max(height - side_px, 0) + 1)), int(drawn(0, max(width - side_px, 0) + 1))
-    return _Window(top, left, min(side_px, height), min(side_px, width))
+def _centre(objects: Objects, drawn: Draw) -> tuple[float, float] | None:
+    """Row and column of the centre of an object of a category drawn at random; None where there is none."""
+    if len(objects) == 0:
+        return None
+    there = np.unique(objects.category)
+    rows = np.flatnonzero(objects.category == there[int(drawn(0, len(there)))])
+    x0, y0, x1, y1 = objects.box_px[rows[int(drawn(0, len(rows)))]]
+    return (y0 + y1) / 2, (x0 + x1) / 2
+
+
+def _window(size: tuple[int, int], side_px: int, about: tuple[float, float] | None, drawn: Draw) -> _Window:
+    """A square in the image: anywhere, or anywhere around a point."""
+    first = []
+    for axis in (0, 1):
+        last = max(size[axis] - side_px, 0)
+        if about is None:
+            first.append(int(drawn(0, last + 1)))
+        else:
+            first.append(min(max(int(drawn(about[axis] - side_px, about[axis])), 0), last))
+    return _Window(*first, min(side_px, size[0]), min(side_px, size[1]))
 
 
 def _target(objects: Objects, window: _Window, size: tuple[int, int], *, least_visible: float, masks: bool) -> Target:

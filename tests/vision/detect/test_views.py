@@ -94,3 +94,19 @@ def test_objects_to_ignore_are_not_learnt():
     objects = Objects(image.objects.box_px, image.objects.category, ignore=np.array([True]))
     _, target = example(AnnotatedImage.of("ignored", image.pixels(), objects), masks=False)
     assert target["boxes"].shape == (0, 4)
+
+
+def test_squares_around_objects_show_rare_ones_as_often_as_common_ones():
+    """One object of one kind and nine of another in an image of 20 squares' area."""
+    boxes = np.array([[10.0 * k, 4.0, 10.0 * k + 6, 10.0] for k in range(9)] + [[150.0, 100.0, 156.0, 106.0]])
+    objects = Objects(boxes, np.array([0] * 9 + [1]))
+    image = AnnotatedImage.of("rare", np.zeros((1, 120, 160), dtype=np.float32), objects)
+    shares = []
+    for around in (0.0, 1.0):
+        options = Augmentation.model_validate(STILL | {"crop_px": 32, "around": around, "least_visible": 0.5})
+        views = [seen(image, options, seed, masks=False).target["labels"].tolist() for seed in range(300)]
+        shares.append(np.mean([2 in labels for labels in views]))
+        assert all(labels for labels in views) or around == 0
+    # half of the squares are laid around it; by chance it is in fewer than one of ten
+    assert shares[0] < 0.1
+    assert 0.4 < shares[1] < 0.6
