@@ -73,8 +73,7 @@ def place_images(data: AnnotatedSet, annotations: Path) -> list[Path]:
     Images in memory are written into a new folder beside them: uint8 as PNG, other numbers as NPY, which this
     project's readers know. Raises InputError where there is no folder for the annotations, or the new one exists.
     """
-    if not annotations.absolute().parent.is_dir():
-        raise InputError(f"There is no folder for {annotations}.", hint="make the folder first")
+    _check_folder(annotations)
     if all(isinstance(image.source, Path) for image in data.images):
         return [image.source for image in data.images if isinstance(image.source, Path)]
     folder = folder_beside(annotations, "images")
@@ -83,7 +82,11 @@ def place_images(data: AnnotatedSet, annotations: Path) -> list[Path]:
 
 
 def folder_beside(annotations: Path, what: str) -> Path:
-    """The name of a folder for what belongs to annotations. Raises InputError where there is one already."""
+    """The name of a folder for what belongs to annotations.
+
+    Raises InputError where there is one already, or no folder for the annotations.
+    """
+    _check_folder(annotations)
     folder = annotations.absolute().parent / f"{annotations.stem}_{what}"
     if folder.exists():
         raise InputError(f"{folder} exists.", hint="give the annotations another name; nothing was changed")
@@ -94,6 +97,11 @@ def written_name(file: Path, annotations: Path) -> str:
     """How annotations name a file: from their own folder where it is below it, else by its whole path."""
     here, there = annotations.absolute().parent.resolve(), file.absolute().resolve()
     return there.relative_to(here).as_posix() if there.is_relative_to(here) else there.as_posix()
+
+
+def _check_folder(annotations: Path) -> None:
+    if not annotations.absolute().parent.is_dir():
+        raise InputError(f"There is no folder for {annotations}.", hint="make the folder first")
 
 
 def _placed(image: AnnotatedImage, number: int, folder: Path, part: Path) -> Path:

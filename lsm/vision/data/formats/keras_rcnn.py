@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from lsm.errors import WrongFormat
+from lsm.sensing.wholefolder import whole_folder
 from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, Shape, assemble
 from lsm.vision.data.formats._files import ImageFinder, folder_beside, place_images, written_name
 from lsm.vision.data.formats._json import Node, load
@@ -45,12 +47,14 @@ def write(data: AnnotatedSet, path: Path) -> None:
     Whole edges are written as whole numbers. checksum is the MD5 sum of the image file.
     Raises InputError where there is no folder for the file, or the new one exists.
     """
-    if any(image.objects.masks for image in data.images):
-        folder_beside(path, "masks")
-    files = place_images(data, path)
+    masked = any(image.objects.masks for image in data.images)
+    masks = folder_beside(path, "masks") if masked else path
+    with whole_folder(masks) if masked else nullcontext(masks) as part:
+        objects = [_objects(image, k, data.categories, masks, part) for k, image in enumerate(data.images)]
+        files = place_images(data, path)
     entries = [
-        {"image": _image_entry(image, file, path), "objects": _objects(image, number, data.categories, path)}
-        for number, (image, file) in enumerate(zip(data.images, files, strict=True))
+        {"image": _image_entry(image, file, path), "objects": held}
+        for image, file, held in zip(data.images, files, objects, strict=True)
     ]
     write_whole(path, json.dumps(entries))
 
@@ -67,7 +71,10 @@ def _image_entry(image: AnnotatedImage, file: Path, path: Path) -> dict[str, Any
     return entry | name | ({"group": image.group} if image.group else {})
 
 
-def _objects(image: AnnotatedImage, number: int, categories: Sequence[str], path: Path) -> list[dict[str, Any]]:
+def _objects(
+    image: AnnotatedImage, number: int, categories: Sequence[str], masks: Path, part: Path
+) -> list[dict[str, Any]]:
+    """The objects of an image, whose masks are in the folder `masks` once it is no longer called `part`."""
     found, objects = [], image.objects
     for k in range(len(objects)):
         x0, y0, x1, y1 = (int(edge) if edge == int(edge) else float(edge) for edge in objects.box_px[k])
@@ -77,10 +84,9 @@ def _objects(image: AnnotatedImage, number: int, categories: Sequence[str], path
             "mask": None,
         }
         if objects.masks is not None:
-            file = path.absolute().parent / f"{path.stem}_masks" / f"{number:05d}_{k:04d}.png"
-            file.parent.mkdir(exist_ok=True)
-            Image.fromarray(objects.masks[k].whole(*image.size)).save(file)
-            entry["mask"] = {"checksum": _checksum(file), "pathname": written_name(file, path)}
+            name = f"{number:05d}_{k:04d}.png"
+            Image.fromarray(objects.masks[k].whole(*image.size)).save(part / name)
+            entry["mask"] = {"checksum": _checksum(part / name), "pathname": f"{masks.name}/{name}"}
         found.append(entry | ({"ignore": True} if objects.ignore[k] else {}))
     return found
 
