@@ -24,6 +24,8 @@ Stored = Shaped[np.ndarray, "..."]
 
 _TIFF = frozenset({".tif", ".tiff"})
 _MOST_CHANNELS_LAST = 4
+_WIDE = 4
+"""An image whose last axis is this often smaller than both others would be a strip with more channels than columns."""
 _MOST_SAMPLES = 2**31
 """A header that promises more is damaged, or the image would not fit in memory as float32."""
 
@@ -68,7 +70,7 @@ def read_pixels(path: Path) -> Float32[np.ndarray, "channel y x"]:
     """All channels of a PNG, JPEG, BMP, TIFF or NPY file; 8 and 16 bits become 0..1, floats stay as they are.
 
     PNG and JPEG are turned as their EXIF says, as viewers show them. TIFF and NPY hold [y, x] or [channel, y, x];
-    [y, x, channel] is understood for up to four channels.
+    [y, x, channel] is understood for up to four channels, and refused by name for more where the shape shows it.
     Raises FileMissing, or WrongFormat for what is damaged, not finite or no image.
     """
     return as_channels(read_stored(path), str(path))
@@ -144,6 +146,11 @@ def _channels_first(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
         shape = (shape[2], *shape[:2])
     if len(shape) != 3 or 0 in shape:
         raise WrongFormat(f"{name} has the shape {shape}.", hint="an image is [y, x] or [channel, y, x] and not empty")
+    if _WIDE * shape[2] <= min(shape[:2]) and shape[2] > _MOST_CHANNELS_LAST:
+        raise WrongFormat(
+            f"{name} has the shape {shape}, which seems to be [y, x, channel].",
+            hint="store it as [channel, y, x]: numpy.moveaxis(pixels, 2, 0)",
+        )
     return shape[0], shape[1], shape[2]
 
 

@@ -135,3 +135,17 @@ def test_channels_that_come_last_are_named_in_the_hint(tmp_path: Path):
     with pytest.raises(WrongFormat) as error:
         read_annotations(tmp_path / "coco.json")
     assert "[y, x, channel]" in error.value.hint
+
+
+@pytest.mark.parametrize("shape", [(480, 640, 40), (480, 640, 5), (64, 64, 16)])
+def test_many_channels_that_come_last_are_refused_where_no_size_is_known(tmp_path: Path, shape: tuple[int, int, int]):
+    np.save(tmp_path / "a.npy", np.zeros(shape, dtype=np.uint8))
+    for refused in (read_pixels, read_shape, lambda file: as_channels(np.load(file), "The frame")):
+        with pytest.raises(WrongFormat, match=r"seems to be \[y, x, channel\]") as error:
+            refused(tmp_path / "a.npy")
+        assert "[channel, y, x]: numpy.moveaxis" in error.value.hint
+
+
+@pytest.mark.parametrize("shape", [(40, 480, 640), (225, 50, 50), (225, 50, 13), (40, 640, 12), (300, 32, 32)])
+def test_many_channels_that_come_first_are_taken(shape: tuple[int, int, int]):
+    assert as_channels(np.zeros(shape, dtype=np.uint8), "a").shape == shape
