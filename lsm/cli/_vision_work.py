@@ -195,14 +195,15 @@ def cross_validate(
 
 
 def fold_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the folds with their 95 % intervals, boxes and masks; for each category its counts over all images."""
+    """Means over the folds with their 95 % intervals, boxes and masks; for each category its counts over all images.
+
+    `mar_100` is there where no fold was kept without it.
+    """
     scores = [row["scores"] for row in rows]
     outlines = [each["masks"] for each in scores]
     return {
-        "boxes": {key: interval([each[key] for each in scores]) for key in ("map", "map_50", "map_75", "mar")},
-        "masks": {key: interval([each[key] for each in outlines]) for key in ("map", "map_50", "mar")}
-        if all(outlines)
-        else None,
+        "boxes": _intervals(scores, ("map", "map_50", "map_75", "mar", "mar_100")),
+        "masks": _intervals(outlines, ("map", "map_50", "mar", "mar_100")) if all(outlines) else None,
         "categories": {
             name: category_over_folds(
                 [each["categories"][name] for each in scores], [each["images"] for each in scores]
@@ -212,6 +213,11 @@ def fold_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "learning_s": round(sum(row["learning_s"] for row in rows), 1),
         "searching_s": round(sum(row["searching_s"] for row in rows), 1),
     }
+
+
+def _intervals(scores: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
+    told = [key for key in keys if all(each.get(key) is not None for each in scores)]
+    return {key: interval([each[key] for each in scores]) for key in told}
 
 
 def _fold(

@@ -454,19 +454,25 @@ def _tell_counts(told: Mapping[str, Predicted], categories: Sequence[str]) -> No
 
 
 def _tell_folds(facts: Mapping[str, Any]) -> None:
-    heads = [f"masks: {name}" for name in ("mAP@0.5", "mAP", "mAR")] if facts["masks"] else []
-    table = Table("boxes: mAP@0.5", "mAP", "mAR", *heads)
-    keys = ("map_50", "map", "mar")
-    outlines = [_interval(facts["masks"][key]) for key in keys] if facts["masks"] else []
-    table.add_row(*(_interval(facts["boxes"][key]) for key in keys), *outlines)
+    heads = {"map_50": "mAP@0.5", "map": "mAP", "mar": "mAR", "mar_100": "mAR of 100"}
+    table = Table("", *heads.values())
+    for part in ("boxes", "masks"):
+        if facts[part]:
+            table.add_row(part, *(_interval(facts[part][key]) if key in facts[part] else "-" for key in heads))
     Console().print(table)
-    by_category = Table("category", "AP@0.5", "labelled", "counted", "of the labelled, found", "count MAE an image")
+    by_category = Table(
+        "category", "AP@0.5", "labelled", "counted", "by fold", "of the labelled, found", "count MAE an image"
+    )
     for name, row in facts["categories"].items():
-        shares = ["-" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent")]
+        share, hit = ("-" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent"))
+        ends = "-" if row["counted_range"] is None else "{:.1f} to {:.1f} %".format(*row["counted_range"])
         precise = "-" if row["ap_50"] is None else _interval(row["ap_50"])
-        by_category.add_row(name, precise, str(row["labelled"]), *shares, f"{row['count_mae']:.2f}")
+        by_category.add_row(name, precise, str(row["labelled"]), share, ends, hit, f"{row['count_mae']:.2f}")
     Console().print(by_category, markup=False)
-    _say("Ranges are 95 % intervals over folds; folds share what they learnt from, which makes them too narrow.")
+    _say(
+        "Ranges are 95 % intervals over folds, too narrow since folds share what they learnt from; "
+        "'by fold' is the least and the largest. mAR is with at most 500 detections an image."
+    )
 
 
 def _interval(values: Sequence[float]) -> str:

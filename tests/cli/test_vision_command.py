@@ -211,6 +211,25 @@ def test_folds_are_kept_and_another_run_in_their_folder_is_refused(
     assert "holds the folds of other images" in capsys.readouterr().err
 
 
+def test_folds_are_told_with_recall_of_a_hundred_and_the_range_of_counts(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ("crossval", "--data", data, "--folds", "2", "--out", tmp_path, *QUICK)
+    facts = told(capsys, *words)
+    assert run(*words) == 0
+    table = capsys.readouterr().out
+    assert "mAR of 100" in table
+    assert "{:.3f} ({:.3f} to {:.3f})".format(*facts["boxes"]["mar_100"]) in table
+    for row in facts["categories"].values():
+        assert "{:.1f} to {:.1f} %".format(*row["counted_range"]) in table
+    kept = json.loads((tmp_path / "fold-1.json").read_text())
+    del kept["scores"]["mar_100"]
+    (tmp_path / "fold-1.json").write_text(json.dumps(kept))
+    assert "mar_100" not in told(capsys, *words)["boxes"]
+    assert run(*words) == 0
+
+
 def test_folds_are_of_their_pixels_masks_and_names():
     image = AnnotatedImage.of("a", np.zeros((4, 5)), Objects(np.array([[0.0, 0, 2, 2]]), np.array([0])))
     mask = Mask(0, 0, np.ones((2, 2), dtype=bool))
