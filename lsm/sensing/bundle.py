@@ -201,6 +201,11 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
+def contents_digest(tensors: Mapping[str, Tensor], *words: str) -> str:
+    """SHA-256 over the tensors' digest and what is said of them."""
+    return hashlib.sha256("|".join([tensors_digest(tensors), *words]).encode()).hexdigest()
+
+
 def _read_card(path: Path) -> BundleCard:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsm.config import Config
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
-from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.bundle import contents_digest
 from lsm.sensing.progress import Reporter
 from lsm.tensorfile import read_tensors, write_tensors
 from lsm.vision.classify.augment import COUNT_AUGMENT, CropAugmentConfig
@@ -180,17 +180,18 @@ class CropModel:
             raise InputError("The crops have no label that the model learnt.", hint="give classes or counts")
         return CropScores(named=named, counted=counted)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write one safetensors file with facts and configuration as JSON; the old one stays until it is complete."""
         tensors = self.network.state_dict()
         header = _Header(
             format=_FORMAT, facts=self.facts, network=self.config, contents=_contents(tensors, self.facts, self.config)
         )
-        write_tensors(path, tensors, {"lsm": header.model_dump_json()})
+        write_tensors(Path(path), tensors, {"lsm": header.model_dump_json()})
 
     @classmethod
-    def load(cls, path: Path) -> "CropModel":
+    def load(cls, path: str | Path) -> "CropModel":
         """Read a model; nothing in the file is executed. Raises FileMissing, WrongFormat, ModelMismatch."""
+        path = Path(path)
         metadata, tensors = read_tensors(path, hint="give a file that CropModel.save wrote")
         header = _read_header(path, metadata.get("lsm", ""))
         if header.contents != _contents(tensors, header.facts, header.network):
@@ -263,8 +264,7 @@ def _read_header(path: Path, text: str) -> _Header:
 
 
 def _contents(tensors: dict[str, Tensor], facts: CropFacts, config: CropNetworkConfig) -> str:
-    text = f"{tensors_digest(tensors)}|{facts.digest()}|{config.digest()}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    return contents_digest(tensors, facts.digest(), config.digest())
 
 
 def _digest(data: CropSet) -> str:

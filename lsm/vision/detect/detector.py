@@ -11,7 +11,7 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from lsm.errors import ConfigError, InputError, ModelMismatch, WrongFormat
-from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.bundle import contents_digest
 from lsm.sensing.clock import Clock
 from lsm.sensing.progress import Reporter, Silent
 from lsm.tensorfile import read_tensors, write_tensors
@@ -29,7 +29,7 @@ from lsm.vision.detect.model import ModelConfig
 from lsm.vision.detect.models import MODELS
 from lsm.vision.detect.scores import DetectionScores, score
 
-FORMAT: Final = "lsm detector 1"
+FORMAT: Final = "lsm detector 2"
 _FIRST_THRESHOLD: Final = 0.5
 _GROUPS_TO_DIVIDE: Final = 10
 
@@ -137,22 +137,21 @@ class Detector:
                 stage.advance()
         return score(found, data, thresholds=self.thresholds)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the detector as one safetensors file, whole or not at all."""
         tensors = self.network.state_dict()
-        metadata = {
+        words = {
             "format": FORMAT,
             "model": self.model.model_dump_json(),
             "facts": self.facts.model_dump_json(),
             "thresholds": json.dumps(self.thresholds.tolist()),
-            "digest": tensors_digest(tensors),
         }
-        write_tensors(path, tensors, metadata)
+        write_tensors(Path(path), tensors, words | {"digest": _digest(words, tensors)})
 
     @classmethod
-    def load(cls, path: Path) -> "Detector":
+    def load(cls, path: str | Path) -> "Detector":
         """The detector of a file that `save` wrote; no code in it is run. Raises FileMissing or WrongFormat."""
-        metadata, tensors = _read(path)
+        metadata, tensors = _read(Path(path))
         try:
             table = json.loads(metadata["model"])
             detector = cls(model_of(table), DataFacts.from_table(json.loads(metadata["facts"]), source=str(path)))
@@ -225,10 +224,19 @@ def _apart(data: AnnotatedSet, options: FitConfig) -> tuple[AnnotatedSet, Annota
     return data.where(np.flatnonzero(~aside)), data.where(np.flatnonzero(aside))
 
 
+def _digest(words: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    return contents_digest(tensors, json.dumps(dict(words), sort_keys=True))
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     metadata, tensors = read_tensors(path, hint="give a file that Detector.save wrote")
-    if metadata.get("format") != FORMAT:
+    known = metadata.get("format", "")
+    if known.startswith("lsm detector ") and known != FORMAT:
+        hint = "train the detector anew, or use the version of lsm that wrote it"
+        raise WrongFormat(f"{path} has the format '{known}', not '{FORMAT}'.", hint=hint)
+    if known != FORMAT:
         raise WrongFormat(f"{path} holds no detector of lsm.", hint="give a file that `save` wrote")
-    if metadata.get("digest") != tensors_digest(tensors):
-        raise WrongFormat(f"{path} is damaged: its weights are not those that were saved.", hint="save it again")
+    words = {key: value for key, value in metadata.items() if key != "digest"}
+    if metadata.get("digest") != _digest(words, tensors):
+        raise WrongFormat(f"{path} is damaged: its contents are not those that were saved.", hint="save it again")
     return metadata, tensors

@@ -102,9 +102,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path):
     data = shapes(48, channels=3, counted=True)
     model = CropModel.of(data, SMALL.model_copy(update={"sharpen": "square"}))
     model.fit(data, fit=SHORT)
-    model.save(tmp_path / "new" / "model.safetensors")
+    model.save(str(tmp_path / "new" / "model.safetensors"))
     state = torch.random.get_rng_state()
-    loaded = CropModel.load(tmp_path / "new" / "model.safetensors")
+    loaded = CropModel.load(str(tmp_path / "new" / "model.safetensors"))
     assert torch.equal(state, torch.random.get_rng_state())
     assert loaded.facts == model.facts
     assert loaded.config == model.config

@@ -13,6 +13,7 @@ from faster_coco_eval.core import mask as coco_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from PIL import Image
 
 from lsm.errors import InputError, WrongFormat
 from lsm.vision.data import WRITERS, AnnotatedImage, AnnotatedSet, Format, Mask, Objects, read_annotations
@@ -66,7 +67,7 @@ def same(one: AnnotatedSet, other: AnnotatedSet) -> None:
 def test_what_is_written_is_read_again(tmp_path: Path, format_: Format, masked: bool):
     data = small_set(tmp_path, masked=masked)
     WRITERS[format_](data, tmp_path / "out.json")
-    again = read_annotations(tmp_path / "out.json", categories=data.categories, repair=True)
+    again = read_annotations(str(tmp_path / "out.json"), categories=data.categories, repair=True)
     # an object of one pixel is a click where it has no mask
     if masked:
         same(data, again)
@@ -90,6 +91,27 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, format_: Format, monkeypa
         WRITERS[format_](data, out)
     assert out.read_text() == "old"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_failure_leaves_no_masks_and_another_attempt_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data = small_set(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    saved, pictures = Image.Image.save, 0
+
+    def full(image: Image.Image, *place: Any, **options: Any) -> None:
+        nonlocal pictures
+        pictures += 1
+        if pictures == 3:
+            raise OSError("no space")
+        saved(image, *place, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        WRITERS[Format.KERAS_RCNN](data, tmp_path / "out.json")
+    assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.setattr(Image.Image, "save", saved)
+    WRITERS[Format.KERAS_RCNN](data, tmp_path / "out.json")
+    assert len(list((tmp_path / "out_masks").glob("*.png"))) >= 3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from lsm.errors import ConfigError, FileMissing, InputError, LsmError, ModelMismatch, WrongFormat
 from lsm.sensing import clock
+from lsm.sensing.bundle import contents_digest
 from lsm.sensing.progress import Silent
 from lsm.vision.data import NO_OBJECTS, AnnotatedImage, AnnotatedSet, Mask, Objects
 from lsm.vision.detect import Detections, Detector, FitConfig, learning, model_of
@@ -123,8 +124,8 @@ def test_pixels_that_are_not_finite_are_refused(taught: Detector, value: float):
 
 
 def test_a_file_gives_the_same_detections(taught: Detector, tmp_path: Path):
-    taught.save(tmp_path / "deep" / "model.safetensors")
-    again = Detector.load(tmp_path / "deep" / "model.safetensors")
+    taught.save(str(tmp_path / "deep" / "model.safetensors"))
+    again = Detector.load(str(tmp_path / "deep" / "model.safetensors"))
     image = squares(1, seed=3).images[0].pixels()
     one, other = taught.predict([image])[0], again.predict([image])[0]
     assert np.array_equal(one.box_px, other.box_px)
@@ -266,7 +267,7 @@ def test_files_that_are_no_detector_are_refused(taught: Detector, tmp_path: Path
     tensors = load_file(path)
     next(iter(tensors.values())).add_(1)
     save_file(tensors, path, metadata=_metadata(path))
-    with pytest.raises(WrongFormat, match="not those that were saved"):
+    with pytest.raises(WrongFormat, match="contents are not those that were saved"):
         Detector.load(path)
 
 
@@ -280,8 +281,31 @@ def _metadata(path: Path) -> dict[str, str]:
 def test_metadata_that_was_changed_is_refused(taught: Detector, tmp_path: Path):
     path = tmp_path / "model.safetensors"
     taught.save(path)
-    tensors, metadata = load_file(path), _metadata(path)
+    tensors, words = load_file(path), _metadata(path)
+    facts = taught.facts.model_copy(update={"mean": (0.5,)}).model_dump_json()
+    assert facts != words["facts"]
+    for key, value in (("thresholds", "[0.1, 0.1]"), ("facts", facts), ("model", words["model"] + " "), ("new", "")):
+        save_file(tensors, path, metadata=words | {key: value})
+        with pytest.raises(WrongFormat, match="contents are not those that were saved"):
+            Detector.load(path)
+
+
+def test_metadata_that_fits_no_detector_is_refused_where_its_digest_is_right(taught: Detector, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    taught.save(path)
+    tensors, words = load_file(path), _metadata(path)
+    del words["digest"]
     for key, value in (("model", '{"kind": "grid", "width": 12}'), ("thresholds", "[0.5]"), ("facts", "{}")):
-        save_file(tensors, path, metadata=metadata | {key: value})
+        changed = words | {key: value}
+        digest = contents_digest(tensors, json.dumps(changed, sort_keys=True))
+        save_file(tensors, path, metadata=changed | {"digest": digest})
         with pytest.raises(WrongFormat, match="damaged detector"):
             Detector.load(path)
+
+
+def test_a_file_of_the_first_format_is_told_from_other_files(taught: Detector, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    taught.save(path)
+    save_file(load_file(path), path, metadata=_metadata(path) | {"format": "lsm detector 1"})
+    with pytest.raises(WrongFormat, match="has the format 'lsm detector 1', not 'lsm detector 2'"):
+        Detector.load(path)

@@ -101,7 +101,7 @@ def test_detections_are_those_that_the_trained_detector_counts(files: dict[str, 
     detector = Detector.load(files["torch"])
     every = detector.predict([frame.astype(np.float32) / np.float32(255)])[0]
     counted = every.above(detector.thresholds)
-    live = LiveDetector.load(files["torch"]).predict(frame)
+    live = LiveDetector.load(str(files["torch"])).predict(frame)
     assert 0 < len(counted) < len(every)
     np.testing.assert_array_equal(live.box_px, counted.box_px)
     np.testing.assert_array_equal(live.score, counted.score)

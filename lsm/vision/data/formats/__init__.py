@@ -28,7 +28,7 @@ WRITERS: Final[Mapping[Format, Callable[[AnnotatedSet, Path], None]]] = {
 }
 
 
-def read_annotations(path: Path, kind: Format | str = AUTO, **options: Any) -> AnnotatedSet:
+def read_annotations(path: str | Path, kind: Format | str = AUTO, **options: Any) -> AnnotatedSet:
     """The annotated images of a file or folder, whose format shows by its contents.
 
     kind: one of `Format`, where the contents do not tell. options: those of `ReadOptions`, such as repair=True, which
@@ -36,6 +36,7 @@ def read_annotations(path: Path, kind: Format | str = AUTO, **options: Any) -> A
     Raises FileMissing, WrongFormat or InputError at the first fault; with repair only where nothing can be mended.
     """
     how = ReadOptions(**options)
+    path = Path(path)
     format_, place = recognise(path) if kind == AUTO else (Format(kind), path)
     return READERS[format_](place, how)
 

@@ -30,7 +30,7 @@ class LiveDetector:
     @classmethod
     def load(
         cls,
-        path: Path,
+        path: str | Path,
         *,
         backend: Backend | None = None,
         threads: int = 1,
@@ -47,7 +47,7 @@ class LiveDetector:
         """
         if threads < 1:
             raise InputError(f"A detector cannot run on {threads} cores.", hint="give at least 1")
-        return cls(open_runtime(path, backend, threads, precision), weak=weak)
+        return cls(open_runtime(Path(path), backend, threads, precision), weak=weak)
 
     @property
     def card(self) -> LiveCard:
