@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from lsm.bench.machine import this_machine
 from lsm.commit import source_commit
 from lsm.config import shipped_config
 from lsm.errors import InputError
+from lsm.experiments.jobs import commits_used
 from lsm.sensing.progress import Reporter, Silent
+from lsm.wholefile import write_whole
 
 
 @runtime_checkable
@@ -87,7 +88,8 @@ def run_experiment(
 ) -> dict[str, Any]:
     """The results, which also lie in `out`/results.json with commit, date and machine.
 
-    out: folder of its tables and figures; a run that was interrupted goes on from it. quick: minutes instead of
+    out: folder of its tables and figures; a run that was interrupted goes on from it, with a warning where the source
+    has changed since; `commits` in the results are those of all rows used. quick: minutes instead of
     hours, for the direction alone. seeds: in place of the configuration's. workers: processes, one thread each.
     Raises InputError for an unknown name, a single seed, a folder that cannot be made and a short form where results
     of the whole one lie, FileMissing without the data, ConfigError, ModelMismatch for a folder of other settings.
@@ -105,14 +107,12 @@ def run_experiment(
         raise InputError(f"The folder {out} cannot be made: {error.strerror}.", hint="name another") from error
     if quick:
         _check_no_whole_form(out)
-    results = run(
-        config or experiment_config(name), out, quick=quick, seeds=seeds, workers=workers, progress=progress or Silent()
-    )
+    chosen, reporter = config or experiment_config(name), progress or Silent()
+    with commits_used() as commits:
+        results = run(chosen, out, quick=quick, seeds=seeds, workers=workers, progress=reporter)
     machine = asdict(this_machine())
-    whole = {"experiment": name, "quick": quick, "machine": machine} | dict(results)
-    part = out / f".results.{os.getpid()}"
-    part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, out / "results.json")
+    whole = {"experiment": name, "quick": quick, "machine": machine, "commits": sorted(commits)} | dict(results)
+    write_whole(out / "results.json", json.dumps(whole, indent=1) + "\n")
     return whole
 
 

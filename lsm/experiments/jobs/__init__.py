@@ -11,7 +11,7 @@ in a script these lines stand under `if __name__ == "__main__":`.
 from lsm.experiments.jobs.call import Call, Row, attempt
 from lsm.experiments.jobs.cluster import Ray
 from lsm.experiments.jobs.executor import Executor, Job, Progress, Serial, Step
-from lsm.experiments.jobs.finish import finish
+from lsm.experiments.jobs.finish import commits_used, finish
 from lsm.experiments.jobs.processes import Processes
 from lsm.experiments.jobs.table import JobTable, read_rows
 
@@ -27,6 +27,7 @@ __all__ = [
     "Serial",
     "Step",
     "attempt",
+    "commits_used",
     "finish",
     "read_rows",
 ]

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from lsm.commit import source_commit
 from lsm.config import Config
 from lsm.errors import ConfigError, LsmError, WrongFormat
 
@@ -45,7 +46,7 @@ class Row(Config):
     """What became of one job: its result, or in `error` why there is none.
 
     arguments_digest: of the Call. seconds: of the attempt that counted. host, pid: where it ran. attempts: how many
-    workers were given the job.
+    workers were given the job. commit: of the source that ran; None in rows that were kept without it.
     """
 
     key: str
@@ -56,6 +57,13 @@ class Row(Config):
     host: str
     pid: int
     attempts: Annotated[int, Field(ge=1)] = 1
+    commit: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The commit that the row or its result tells, else 'unknown'."""
+        told = (self.result or {}).get("commit")
+        return self.commit or (told if isinstance(told, str) else "unknown")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "Row":
@@ -69,6 +77,8 @@ def attempt(call: Call) -> Row:
 
     What the function prints goes to standard error, so that a command's own output stays clean.
     """
+    # before anything is imported: what git says later may be of files that did not run
+    commit = source_commit()
     started = time.monotonic()
     result: dict[str, Any] | None = None
     error: str | None = None
@@ -85,6 +95,7 @@ def attempt(call: Call) -> Row:
         seconds=round(time.monotonic() - started, 3),
         host=socket.gethostname(),
         pid=os.getpid(),
+        commit=commit,
     )
 
 
