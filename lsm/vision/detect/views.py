@@ -114,14 +114,12 @@ def _centre(objects: Objects, drawn: Draw) -> tuple[float, float] | None:
 
 def _window(size: tuple[int, int], side_px: int, about: tuple[float, float] | None, drawn: Draw) -> _Window:
     """A square in the image: anywhere, or anywhere around a point."""
-    first = []
-    for axis in (0, 1):
-        last = max(size[axis] - side_px, 0)
-        if about is None:
-            first.append(int(drawn(0, last + 1)))
-        else:
-            first.append(min(max(int(drawn(about[axis] - side_px, about[axis])), 0), last))
-    return _Window(*first, min(side_px, size[0]), min(side_px, size[1]))
+    rest = [max(side - side_px, 0) for side in size]
+    if about is None:
+        top, left = (int(drawn(0, most + 1)) for most in rest)
+    else:
+        top, left = (min(max(int(drawn(at - side_px, at)), 0), most) for at, most in zip(about, rest, strict=True))
+    return _Window(top, left, min(side_px, size[0]), min(side_px, size[1]))
 
 
 def _target(objects: Objects, window: _Window, size: tuple[int, int], *, least_visible: float, masks: bool) -> Target:
