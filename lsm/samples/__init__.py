@@ -2,6 +2,7 @@
 
 from lsm.samples._absorbing import Grey
 from lsm.samples.crops import CellCrops
+from lsm.samples.film import InfectionConfig
 from lsm.samples.images import CellImageSmear
 from lsm.samples.procedural import ProceduralSmear
 from lsm.samples.single import single_cells
@@ -15,6 +16,7 @@ __all__ = [
     "CellImageSmear",
     "CellTable",
     "Grey",
+    "InfectionConfig",
     "Kind",
     "ProceduralSmear",
     "Smear",

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial import cKDTree
 
+from lsm.samples.film import UNIFORM, InfectionConfig, density_profile, infected_fractions, slow_noise
 from lsm.samples.smear import SmearConfig
 from lsm.samples.table import ROW, CellTable, Kind, Stage
 
@@ -38,11 +39,13 @@ class Layout:
     thickness_factor: float
 
 
-def lay_out(config: SmearConfig, seed: int) -> Layout:
-    """The same objects for the same configuration and seed."""
+def lay_out(config: SmearConfig, seed: int, infection: InfectionConfig = UNIFORM) -> Layout:
+    """The same objects for the same configuration and seed; `infection` only changes which cells are infected."""
     rng = np.random.default_rng([seed, 0])
-    red = _separate(_scatter(config, rng), 2 * config.radius_um, config)
-    rows = [_red_cells(red, config, rng), *_others(len(red), config, rng)]
+    points, thick_first = _scatter(config, rng)
+    red = _separate(points, 2 * config.radius_um, config)
+    chance = _chances(red, thick_first, config, infection, np.random.default_rng([seed, 3]))
+    rows = [_red_cells(red, chance, config, rng), *_others(len(red), config, rng)]
     table = np.concatenate(rows)
     n_red, n_all = len(red), len(table)
     odd = rng.random(n_red)
@@ -71,37 +74,37 @@ def _extend(values: PerCell, n: int) -> Float[np.ndarray, " object"]:
     return extended
 
 
-def _scatter(config: SmearConfig, rng: np.random.Generator) -> Float[np.ndarray, "kept 2"]:
-    """Random points whose density falls from the thick end to the feathered edge."""
+def _scatter(config: SmearConfig, rng: np.random.Generator) -> tuple[Float[np.ndarray, "kept 2"], bool]:
+    """Random points whose density falls from the thick end to the feathered edge; whether x = 0 is the thick end."""
     size = np.array([config.width_um, config.height_um])
     peak = config.thick_factor * np.exp(2.5 * config.density_spread)
     expected = config.monolayer_per_mm2 * peak * size.prod() * 1e-6
     points = rng.random((rng.poisson(expected), 2)) * size
     along = points[:, 0] / config.width_um
-    if rng.random() < 0.5:
+    thick_first = rng.random() >= 0.5
+    if not thick_first:
         along = 1 - along
-    relative = _profile(along, config.thick_factor) * np.exp(_slow_noise(points, config, rng))
+    relative = density_profile(along, config.thick_factor) * np.exp(slow_noise(points, config.density_spread, rng))
     keep = rng.random(len(points)) * peak < relative
     keep &= ~_in_hole(points, config, rng)
     kept: Float[np.ndarray, "kept 2"] = points[keep]
-    return kept
+    return kept, thick_first
 
 
-def _profile(along: PerCell, thick: float) -> PerCell:
-    """Density relative to the monolayer: thick, level over the middle, then thinning out."""
-    density: PerCell = np.interp(along, [0.0, 0.12, 0.35, 0.75, 0.92, 1.0], [thick, thick, 1.0, 0.9, 0.3, 0.05])
-    return density
-
-
-def _slow_noise(points: Points, config: SmearConfig, rng: np.random.Generator) -> PerCell:
-    """A smooth random field of standard deviation `density_spread` with features of 150 to 600 um."""
-    waves = 24
-    angle, period_um = rng.uniform(0, 2 * np.pi, waves), rng.uniform(150, 600, waves)
-    direction = np.stack([np.cos(angle), np.sin(angle)]) * 2 * np.pi / period_um
-    phase = points @ direction + rng.uniform(0, 2 * np.pi, waves)
-    noise: PerCell = config.density_spread * np.sqrt(2 / waves) * np.cos(phase).sum(axis=1)
-    clipped: PerCell = np.clip(noise, None, 2.5 * config.density_spread)
-    return clipped
+def _chances(
+    points: Points, thick_first: bool, config: SmearConfig, infection: InfectionConfig, rng: np.random.Generator
+) -> PerCell:
+    """Probability of infection of every red cell."""
+    along = points[:, 0] / config.width_um
+    return infected_fractions(
+        points,
+        along if thick_first else 1 - along,
+        np.ones(len(points)),
+        height_um=config.height_um,
+        parasitaemia=config.parasitaemia,
+        config=infection,
+        rng=rng,
+    )
 
 
 def _in_hole(points: Points, config: SmearConfig, rng: np.random.Generator) -> Bool[np.ndarray, " cell"]:
@@ -132,13 +135,13 @@ def _separate(points: Points, distance_um: float, config: SmearConfig) -> Points
     return inside
 
 
-def _red_cells(points: Points, config: SmearConfig, rng: np.random.Generator) -> np.ndarray:
+def _red_cells(points: Points, chance: PerCell, config: SmearConfig, rng: np.random.Generator) -> np.ndarray:
     rows = np.zeros(len(points), dtype=ROW)
     rows["x_um"], rows["y_um"] = points.T
     scale = np.clip(rng.normal(1.0, config.radius_spread, len(points)), 0.75, 1.25)
     rows["radius_um"] = config.radius_um * scale
     rows["kind"] = Kind.RED_CELL
-    rows["infected"] = rng.random(len(points)) < config.parasitaemia
+    rows["infected"] = rng.random(len(points)) < chance
     weights = np.array(config.stage_weights) / sum(config.stage_weights)
     stages = rng.choice([Stage.RING, Stage.TROPHOZOITE, Stage.SCHIZONT, Stage.GAMETOCYTE], len(points), p=weights)
     rows["stage"] = np.where(rows["infected"], stages, Stage.NONE)

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from lsm.samples._bodies import paint_platelet, paint_precipitate, paint_white_cell
 from lsm.samples._canvas import Canvas
 from lsm.samples._layout import Layout, lay_out
+from lsm.samples.film import UNIFORM, InfectionConfig
 from lsm.samples.smear import SmearConfig
 from lsm.samples.table import CellTable, Kind
 from lsm.types import Transmission
@@ -28,10 +29,10 @@ _BODIES: dict[int, _Painter] = {
 class PlacedSmear(ABC):
     """A Smear whose red cells a subclass paints; windows agree wherever they overlap."""
 
-    def __init__(self, config: SmearConfig, seed: int) -> None:
+    def __init__(self, config: SmearConfig, seed: int, infection: InfectionConfig = UNIFORM) -> None:
         self.config = config
         self.seed = seed
-        self._layout: Layout = lay_out(config, seed)
+        self._layout: Layout = lay_out(config, seed, infection)
 
     @property
     def extent_um(self) -> tuple[float, float]:

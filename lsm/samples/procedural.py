@@ -8,8 +8,9 @@ from lsm.samples.table import Stage
 
 
 class ProceduralSmear(PlacedSmear):
-    """A Smear of Evans-Fung red cells, parasites and look-alikes, from (config, seed).
+    """A Smear of Evans-Fung red cells, parasites and look-alikes, from (config, seed, infection).
 
+    infection: how uneven infection is over the slide; every red cell has the same chance by default.
     The same configuration and seed give the same slide, and any window of it the same bytes.
     """
 
