@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lsm.agent.evidence import EvidenceModel
 from lsm.agent.rules import SearchRules
-from lsm.agent.state import Reading, SearchState, View, after_action, start, view
+from lsm.agent.state import Reading, SearchState, View, after_action, merged, start, view
 from lsm.agent.tables import SlideTables
+from lsm.agent.trainable import Trainable
 
 
 class Step(NamedTuple):
@@ -21,7 +22,7 @@ class Step(NamedTuple):
     done: Bool[Tensor, " search"]
 
 
-class BatchSlideEnv:
+class BatchSlideEnv(Trainable):
     """n searches over `tables`, in step; deterministic from the generator given to `reset`.
 
     Every search runs on one slide, drawn at random and flipped at random in x and y, which the reader does
@@ -63,14 +64,29 @@ class BatchSlideEnv:
         self.view = view(self.state, self.rules, self.model)
         return self.view
 
-    def step(self, action: Int[Tensor, " search"]) -> Step:
-        """Take one allowed action per search; the actions of searches that are over are ignored."""
-        over = self.done
-        action = torch.where(over, self.rules.stop, action)
+    def restart(self, rows: Bool[Tensor, " search"], slides: Int[Tensor, " search"]) -> View:
+        """Begin the searches in `rows` anew on their slides, as they lie; the others and their slides stay."""
+        self.slide = torch.where(rows, slides, self.slide)
+        self._flip = torch.where(rows, 0, self._flip)
+        self.state = merged(rows, start(self.rules, len(rows)), self.state)
+        self.done = self.done & ~rows
+        self._error = torch.where(rows, self.rules.reward.cap, self._error)
+        self.view = view(self.state, self.rules, self.model)
+        return self.view
+
+    def step(self, action: Int[Tensor, " search"], hold: Bool[Tensor, " search"] | None = None) -> Step:
+        """Take one allowed action per search; the actions of searches that are over are ignored.
+
+        hold: searches that stay as they are and are paid nothing.
+        """
+        idle = self.done if hold is None else self.done | hold
+        action = torch.where(idle, self.rules.stop, action)
         after = after_action(self.state, action, self._read(action), self.rules)
+        if hold is not None:
+            after = merged(hold, self.state, after)
         seen = view(after, self.rules, self.model)
-        done = over | (action == self.rules.stop)
-        reward = self._reward(after, seen, done) * ~over
+        done = self.done | ((action == self.rules.stop) & ~idle)
+        reward = self._reward(after, seen, done, idle) * ~idle
         self.state, self.view, self.done = after, seen, done
         return Step(seen, reward.float(), done)
 
@@ -90,11 +106,13 @@ class BatchSlideEnv:
         place = self._flips[self._flip, self.state.field]
         return Reading(self._hists[self.slide, place, mask].float(), self._quality[self.slide, place, mask])
 
-    def _reward(self, after: SearchState, seen: View, done: Bool[Tensor, " search"]) -> Float[Tensor, " search"]:
+    def _reward(
+        self, after: SearchState, seen: View, done: Bool[Tensor, " search"], idle: Bool[Tensor, " search"]
+    ) -> Float[Tensor, " search"]:
         settings = self.rules.reward
         error = log_error(seen.prevalence, self._truth[self.slide], self.rules)
         gain = self._error - error if settings.shaped else -error * done
-        self._error = torch.where(self.done, self._error, error)
+        self._error = torch.where(idle, self._error, error)
         return gain - step_cost(self.state, after, self.rules)
 
 

@@ -1,5 +1,6 @@
 """What decides: the Protocol that every policy answers, and the recurrent network that learns to."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
@@ -58,7 +59,24 @@ class NetworkConfig(Config):
     head_gain: Annotated[float, Gt(0)] = 0.01
 
 
-class SearchNetwork(nn.Module):
+class ActorCritic(nn.Module, ABC):
+    """A network that `lsm.agent.ppo` trains and `TrainedPolicy` follows. units: size of its memory."""
+
+    @property
+    @abstractmethod
+    def units(self) -> int: ...
+
+    @abstractmethod
+    def forward(
+        self,
+        observation: Float[Tensor, "step search entry"],
+        allowed: Bool[Tensor, "step search action"],
+        memory: Memory,
+    ) -> tuple[Float[Tensor, "step search action"], Float[Tensor, "step search"], Memory]:
+        """Log-probabilities (-inf where not allowed), values and the last memory of whole sequences."""
+
+
+class SearchNetwork(ActorCritic):
     """A recurrent masked actor-critic: encoder, GRU (Cho et al., EMNLP 2014), one head each for policy and value."""
 
     def __init__(self, rules: SearchRules, config: NetworkConfig, generator: torch.Generator | None = None) -> None:
@@ -93,7 +111,7 @@ class TrainedPolicy:
     """
 
     def __init__(
-        self, network: SearchNetwork, *, generator: torch.Generator | None = None, name: str = "trained"
+        self, network: ActorCritic, *, generator: torch.Generator | None = None, name: str = "trained"
     ) -> None:
         self.network, self.generator, self.name = network.eval(), generator, name
 

@@ -14,8 +14,9 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lsm.agent.batch_env import BatchSlideEnv
-from lsm.agent.policy import NetworkConfig, SearchNetwork
+from lsm.agent.policy import ActorCritic, NetworkConfig, SearchNetwork
+from lsm.agent.rules import SearchRules
+from lsm.agent.trainable import Trainable
 from lsm.config import Config
 from lsm.errors import WrongFormat
 from lsm.sensing.bundle import tensors_digest
@@ -74,17 +75,18 @@ class Rollout(NamedTuple):
 class Ppo:
     """A training run: network, optimiser, generator and the number of updates done.
 
+    network: what is trained; without one a SearchNetwork of the configuration, for an environment with SearchRules.
     The same environment, configuration and seed give the same weights, also across `save` and `load`.
     """
 
-    def __init__(self, env: BatchSlideEnv, config: PpoConfig, *, seed: int) -> None:
+    def __init__(self, env: Trainable, config: PpoConfig, *, seed: int, network: ActorCritic | None = None) -> None:
         self.env, self.config = env, config
         self.generator = torch.Generator().manual_seed(seed)
-        self.network = SearchNetwork(env.rules, config.network, self.generator)
+        self.network = network or _recurrent(env.rules, config.network, self.generator)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
         self.update, self.steps = 0, 0
 
-    def train(self, progress: Callable[[Progress], None] | None = None) -> SearchNetwork:
+    def train(self, progress: Callable[[Progress], None] | None = None) -> ActorCritic:
         """Do the updates that are left and return the network."""
         while self.update < self.config.updates:
             report = self.train_once()
@@ -195,6 +197,10 @@ class Ppo:
     def _identity(self, tensors: Mapping[str, Tensor]) -> dict[str, str]:
         contents = tensors_digest(tensors)
         return {"config": self.config.digest(), "rules": self.env.rules.digest(), "contents": contents}
+
+
+def _recurrent(rules: SearchRules, config: NetworkConfig, generator: torch.Generator) -> ActorCritic:
+    return SearchNetwork(rules, config, generator)
 
 
 def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step search"]:

@@ -12,4 +12,8 @@ def register_envs() -> None:
     `gymnasium.make("lsm.agent:lsm/SlideSearch-v0")`.
     """
     if SLIDE_SEARCH not in gym.registry:
-        gym.register(SLIDE_SEARCH, entry_point="lsm.agent.env:SlideSearchEnv")
+        gym.register(
+            SLIDE_SEARCH,
+            entry_point="lsm.agent.env:SlideSearchEnv",
+            vector_entry_point="lsm.agent.vector_env:SlideSearchVectorEnv",
+        )

@@ -30,7 +30,7 @@ slide; leaving a field that was not captured; stopping before the first capture;
 field was visited; anything but stopping when a budget is used up.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
@@ -111,6 +111,15 @@ def start(rules: SearchRules, n: int, *, field: int = 0) -> SearchState:
         travel_um=amount,
         last_action=count + NO_ACTION,
     )
+
+
+def merged(rows: Bool[Tensor, " search"], these: SearchState, others: SearchState) -> SearchState:
+    """`these` where `rows` is True, `others` elsewhere."""
+    columns = {}
+    for each in fields(SearchState):
+        first, second = getattr(these, each.name), getattr(others, each.name)
+        columns[each.name] = torch.where(rows.reshape(-1, *[1] * (first.ndim - 1)), first, second)
+    return SearchState(**columns)
 
 
 def evidence(state: SearchState, rules: SearchRules) -> Float[Tensor, "search mask bin"]:
