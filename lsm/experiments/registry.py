@@ -57,6 +57,9 @@ EXPERIMENTS = (
     ),
     Experiment("hung2020", "Detectors of blood cells and nuclei, by folds", "detections:run", 3, (_BCCD, _DSB)),
     Experiment("pfeil2022", "Outlines of blood cells by four networks, by folds", "detections:run", 4, ()),
+    Experiment(
+        "find_first", "Fields until the first infected cell, by how infection clusters", "find_first:run", 0.1, ()
+    ),
     Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2, ()),
 )
 
