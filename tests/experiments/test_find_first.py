@@ -15,6 +15,7 @@ from lsm.experiments.registry import experiment_config, run_experiment
 CONFIG = experiment_config("find_first")
 
 
+@pytest.mark.timeout(400)  # some ten seconds of one core for each run, where nobody else works
 def test_the_short_form_shows_the_direction(tmp_path: Path):
     results = run_experiment("find_first", tmp_path, quick=True)
     assert results == json.loads((tmp_path / "results.json").read_text())
@@ -39,7 +40,7 @@ def test_names_that_are_not_there_are_refused():
     assert isinstance(whole.rates, ReaderRates)
     assert set(whole.short().conditions) == {whole.clustered, whole.uniform}
     with pytest.raises(ConfigError, match="different grids"):
-        FindFirstConfig.from_file(CONFIG, rules={"field_budget": 10})
+        FindFirstConfig.from_file(CONFIG, rules={"grid": {"columns": 5, "rows": 12}})
 
 
 def _rows(rng: np.random.Generator, spread: float) -> list[dict[str, str]]:

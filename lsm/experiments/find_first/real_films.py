@@ -14,7 +14,8 @@ from lsm.agent.find_first.trial import RESAMPLES
 from lsm.errors import WrongFormat
 
 FEWEST_PHOTOGRAPHS = 5
-Counts = Int[np.ndarray, " photograph"]
+Counts = Int[np.ndarray, "_"]
+"""Infected crops of each photograph of one slide."""
 
 
 def photograph_counts(manifest: Path) -> list[Counts]:
