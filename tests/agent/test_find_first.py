@@ -21,6 +21,7 @@ from lsm.agent.find_first import (
     coarse_first,
     draw_films,
     ratio_of_means,
+    read_cells,
     serpentine,
     try_search,
     with_the_map,
@@ -30,6 +31,8 @@ from lsm.agent.find_first.trial import step_search
 from lsm.agent.rules import ScanGrid
 from lsm.errors import ConfigError, WrongFormat
 from lsm.samples import InfectionConfig
+from lsm.sensing import Bundle
+from lsm.stats import auc
 
 GRID = ScanGrid(columns=6, rows=4)
 RULES = FindFirstRules(grid=GRID, field_budget=24)
@@ -196,3 +199,15 @@ def test_a_search_learns_to_leave_cold_places():
 
 def _planner(beliefs: list[FilmConfig]) -> BayesPlanner:
     return BayesPlanner(beliefs, RATES, RULES, films=300, seed=0)
+
+
+def test_cells_of_rendered_fields_are_read_and_matched():
+    grid = ScanGrid(columns=2, rows=1, corner_um=(1000.0, 600.0))
+    cells = read_cells(Bundle.shipped("procedural"), slides=1, grid=grid)
+    assert cells.slide.tolist() == [0, 0]
+    assert np.bincount(cells.field) == pytest.approx(cells.per_mm2 * (grid.pitch_um * 1e-3) ** 2)
+    assert cells.infected.mean() == pytest.approx(0.2, abs=0.08)
+    found = np.isfinite(cells.p_infected)
+    # the card of the model says 0.99 and 0.95 for single fields of held-out smears
+    assert found.mean() > 0.95
+    assert auc(cells.p_infected[found], cells.infected[found]) > 0.85
