@@ -1,6 +1,8 @@
 """A set looked through for what would make its results wrong: bad boxes, doubles, leaks between parts."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,7 +36,7 @@ def check(
     A picture is known again in other bytes, when it was encoded anew or resized, not when it was turned or cut.
     Every image is read once.
     """
-    parts = [data, *others]
+    parts = _named([data, *others])
     found = [finding for part in parts for finding in _own(part)]
     found += [*_categories(parts), *_groups(parts)]
     images = [(which, image) for which, part in enumerate(parts) for image in part.images]
@@ -53,6 +55,15 @@ def check(
         found.append(_twice([seen[k] for k in members], parts))
         found += _labels([seen[k][1] for k in members], parts)
     return found
+
+
+def _named(parts: Sequence[AnnotatedSet]) -> list[AnnotatedSet]:
+    """The parts with names that differ: train/cells.json and test/cells.json are both called cells.json."""
+    names = Counter(part.origin for part in parts)
+    return [
+        replace(part, origin=f"{_origin(part)} (set {number})") if names[part.origin] > 1 else part
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 def _own(data: AnnotatedSet) -> Iterator[Finding]:

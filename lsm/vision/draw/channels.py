@@ -47,7 +47,7 @@ def how_shown(channels: int) -> str:
     return {
         1: "One channel, shown in grey, stretched between its 0.5 and 99.5 percentile.",
         2: "Two channels: the first in green, the second in magenta, each stretched.",
-        3: "Three channels, shown as red, green and blue.",
+        3: "Three channels, shown as red, green and blue; images darker than half of their range are stretched.",
     }.get(
         channels,
         f"{channels} channels: the mean of the first third in red, of the middle third in green, of the last in blue.",

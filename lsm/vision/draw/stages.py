@@ -1,6 +1,7 @@
 """Counts of categories over time, such as the stages of a parasite."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,17 +83,16 @@ class StageCounts:
         if not lines or TIME_COLUMN not in lines[0] or len(lines[0]) < 2:
             raise WrongFormat(
                 f"{path} has no column {TIME_COLUMN} and counts below it.",
-                hint="its first line is time_h,ring,schizont",
+                hint=f"add a column {TIME_COLUMN}; its first line is then such as {TIME_COLUMN},ring,schizont",
             )
         rows = []
         for number, line in enumerate(lines, 2):
-            try:
-                counts = {name: int(line[name]) for name in line if name not in (TIME_COLUMN, IMAGE_COLUMN)}
-                rows.append((float(line[TIME_COLUMN]), counts))
-            except (TypeError, ValueError) as error:
-                raise WrongFormat(
-                    f"Line {number} of {path} is not a time and counts.", hint="fill every column with a number"
-                ) from error
+            counts = {
+                name: int(_number(line, name, path, number, whole=True))
+                for name in line
+                if name not in (TIME_COLUMN, IMAGE_COLUMN)
+            }
+            rows.append((_number(line, TIME_COLUMN, path, number, whole=False), counts))
         return cls.of(rows)
 
     def without(self, left_out: Sequence[str]) -> "StageCounts":
@@ -124,3 +124,16 @@ class StageCounts:
             [[wilson(int(k), int(n)) for k in row] for row, n in zip(self.counts, totals, strict=True)],
             dtype=np.float64,
         )
+
+
+def _number(line: Mapping[str, str | None], column: str, path: Path, row: int, *, whole: bool) -> float:
+    """A finite number from a column of a table; a whole one, not below 0, where counts are meant."""
+    text = line[column] or ""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (whole and (value < 0 or value != int(value))):
+        wanted = "a whole number, 0 or more" if whole else "a number"
+        raise WrongFormat(f"Line {row} of {path} has '{text}' as {column}.", hint=f"write {wanted}")
+    return value

@@ -109,6 +109,8 @@ def test_a_picture_encoded_anew_is_known_in_its_set_and_across_parts(quality: in
     across = check(a_set(*train, origin="train"), others=[a_set(*val, copy, origin="val")])
     assert kinds(across) == [("error", "duplicate-across")]
     assert "train and val: 3.png, copy.jpg" in across[0].message
+    across = check(a_set(*train, origin="cells.json"), others=[a_set(*val, copy, origin="cells.json")])
+    assert "cells.json (set 1) and cells.json (set 2)" in across[0].message
 
 
 def test_pictures_of_one_bit_less_light_are_not_called_the_same():

@@ -59,10 +59,11 @@ def test_tables_are_read_and_faults_name_their_line(tmp_path: Path):
     assert (stages.categories, stages.counts.tolist()) == (("ring", "schizont"), [[10, 2], [7, 5]])
     for text, said in [
         ("time_h,ring\n0,10\n4,many\n", "Line 3"),
-        ("time_h,ring\n0\n", "Line 2"),
+        ("time_h,ring\n0\n", "Line 2 .* has '' as ring"),
         ("hour,ring\n0,1\n", "no column time_h"),
         ("", "no column time_h"),
-        ("time_h,ring\n0,-2\n", "-2 ring"),
+        ("time_h,ring\n0,-2\n", "'-2' as ring"),
+        ("time_h,ring\n0,1.5\n", "'1.5' as ring"),
         ("time_h,ring\nnan,2\n", "nan"),
     ]:
         path.write_text(text, encoding="utf-8")
