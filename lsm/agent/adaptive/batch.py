@@ -18,8 +18,8 @@ from lsm.agent.adaptive.state import (
     after_decision,
     after_reading,
     allowed_kinds,
+    equal_budgets,
     facts,
-    full_budgets,
     is_allowed,
     reward,
     start,
@@ -96,17 +96,18 @@ class BatchAdaptiveEnv:
         seed: int | Int[Tensor, " episode"],
         *,
         rows: Int[Tensor, " episode"] | None = None,
+        among: Int[Tensor, " some"] | None = None,
         budgets: Budgets | None = None,
     ) -> View:
         """Start the first episode at each of n places.
 
         seed: of the first place, the others have the following ones; or one for each. rows: the cells, in place of
-        those drawn. budgets: in place of those of the rules.
+        those drawn. among: cells to draw from, each as often, in place of all. budgets: in place of the rules'.
         """
         places = torch.arange(n, device=self._device)
         self._seed = places + seed if isinstance(seed, int) else seed.to(self._device)
         self._episode = torch.zeros_like(places)
-        self._begin(rows, budgets)
+        self._begin(rows, among, budgets)
         return self.view
 
     def renew(
@@ -114,12 +115,13 @@ class BatchAdaptiveEnv:
         which: Bool[Tensor, " episode"],
         *,
         rows: Int[Tensor, " episode"] | None = None,
+        among: Int[Tensor, " some"] | None = None,
         budgets: Budgets | None = None,
     ) -> View:
-        """Start the next episode at the places that are marked; rows and budgets as for `reset`, for all places."""
+        """Start the next episode at the places that are marked; the rest as for `reset`, given for all places."""
         held = self.state, self.row, self._key, self.truncated
         self._episode = self._episode + which.long()
-        self._begin(rows, budgets)
+        self._begin(rows, among, budgets)
         self.state = _chosen(which, self.state, held[0])
         self.row = torch.where(which, self.row, held[1])
         self._key = torch.where(which[:, None], self._key, held[2])
@@ -141,7 +143,7 @@ class BatchAdaptiveEnv:
         rows = (after.captures > before.captures).nonzero()[:, 0]
         if len(rows):
             after = self._look(after, rows, decision)
-        paid = reward(before, after, self.infected, allowed, self.rules) * ~over
+        paid = torch.where(over, 0.0, reward(before, after, self.infected, allowed, self.rules))
         self.state = after
         self.truncated = self.truncated | ((after.steps >= self.rules.steps_max) & ~self.terminated & ~over)
         self.view = self._seen()
@@ -157,18 +159,27 @@ class BatchAdaptiveEnv:
         """Where the episode is over."""
         return self.terminated | self.truncated
 
-    def _begin(self, rows: Int[Tensor, " episode"] | None, budgets: Budgets | None) -> None:
+    def _begin(
+        self,
+        rows: Int[Tensor, " episode"] | None,
+        among: Int[Tensor, " some"] | None,
+        budgets: Budgets | None,
+    ) -> None:
         world, n = self.world, len(self._seed)
         zero = torch.zeros_like(self._episode)
         counter = torch.stack([self._episode & _WORD, self._episode >> 32, zero + EPISODE, zero], 1)
         words = philox(counter, torch.stack([self._seed & _WORD, (self._seed >> 32) & _WORD], 1))
         self._key = words[:, :2]
-        drawn = world.source.drawn(words[:, 2], words[:, 3], self.rules.infected_share)
+        drawn = (
+            world.source.drawn(words[:, 2], words[:, 3], self.rules.infected_share)
+            if among is None
+            else among.to(self._device)[(words[:, 3] * len(among)) >> 32]
+        )
         self.row = drawn if rows is None else rows.to(self._device)
         self.infected = world.source.infected[self.row]
         self.state = start(
             self.rules,
-            full_budgets(self.rules, n, self._device) if budgets is None else budgets,
+            equal_budgets(self.rules.budget, n, self._device) if budgets is None else budgets,
             n_features=world.reader.n_features,
             n_units=world.reader.n_units,
         )

@@ -19,6 +19,7 @@ from lsm.sensing.cells.light import Kind, Lamps
 
 SIDE_PX: Final = 16
 KINDS: Final[tuple[Kind, ...]] = ("centre", "all LEDs", "dark field", "PC +/-")
+NAMES: Final = ("centre", "all LEDs", "dark field", "from the right", "from the left")
 OBJECTIVE_NA: Final = 0.07
 FLUX_E_PER_MS: Final = 100.0
 SPOT: Final = 0.35
@@ -56,7 +57,7 @@ def invented_world(
     source, camera = CellSource(stack), Camera()
     budget = PhotonBudget(electrons=1500.0, flux_e_per_ms=FLUX_E_PER_MS)
     meter = Meter.of(stack, lamps, budget, camera)
-    light = meter if free else meter.book(named_lights(lamps, KINDS, seed=seed))
+    light = meter if free else meter.book(named_lights(lamps, KINDS, seed=seed), NAMES)
     per_duty = torch.from_numpy((lamps.irradiance * FLUX_E_PER_MS).astype(np.float32))
     facts: dict[str, Any] = {"irradiance": lamps.irradiance.astype(np.float32), "flux_e_per_ms": FLUX_E_PER_MS}
     reader = fit_naive_reader(source, light, camera, per_duty, seed=seed)
@@ -76,4 +77,4 @@ def _cell(infected: bool, lamps: Lamps, rng: np.random.Generator) -> Float[np.nd
             images.append(1 - 0.3 * disc * tilt - 0.4 * spot)
         else:
             images.append(0.002 + 0.02 * disc * rng.uniform(0.8, 1.2) + 0.05 * spot)
-    return np.clip(np.stack(images), 0, None)
+    return np.asarray(np.clip(np.stack(images), 0, None))

@@ -73,8 +73,8 @@ class NaiveReader:
 
     def to(self, device: torch.device) -> "NaiveReader":
         """The same reader on another device."""
-        parts = (part.to(device) for part in (self.templates, self.slope, self.offset))
-        return NaiveReader(*parts, full_adu=self.full_adu)
+        templates, slope, offset = (part.to(device) for part in (self.templates, self.slope, self.offset))
+        return NaiveReader(templates, slope, offset, self.full_adu)
 
 
 def scores(
@@ -87,7 +87,7 @@ def scores(
     # of whole numbers, so that nothing cancels
     spread = torch.sqrt((flat.square().sum(1) * pixels - flat.sum(1).square()).clamp_min(0)) / pixels
     product = torch.zeros_like(mean)
-    for each in pattern.unique().tolist():
+    for each in set(pattern.tolist()):
         rows = (pattern == each).nonzero()[:, 0]
         product[rows] = flat[rows] @ templates[each]
     return product / TEMPLATE_LEVELS / (spread + FLOOR_ADU), mean, spread
@@ -121,8 +121,8 @@ def fit_naive_reader(
         templates.append(template)
         slopes.append(slope)
         offsets.append(offset)
-    calibration = (torch.tensor(numbers, dtype=torch.float64) for numbers in (slopes, offsets))
-    reader = NaiveReader(torch.stack(templates), *calibration, full_adu=float(2**camera.bits - 1))
+    slope_of, offset_of = (torch.tensor(numbers, dtype=torch.float64) for numbers in (slopes, offsets))
+    reader = NaiveReader(torch.stack(templates), slope_of, offset_of, float(2**camera.bits - 1))
     return reader.to(source.device)
 
 
@@ -132,7 +132,8 @@ def _halves(source: CellSource, seed: int) -> tuple[Int[Tensor, " learn"], Int[T
     chosen = np.isin(member, first)
     halves = [torch.from_numpy(np.flatnonzero(half)) for half in (chosen, ~chosen)]
     for half in halves:
-        if len(source.infected[half].unique()) != 2:
+        labels = source.infected[half]
+        if bool(labels.all()) or not bool(labels.any()):
             raise InputError(
                 f"Half of the patients of {source.stack.source} have cells of one kind only.",
                 hint="give more patients, or another seed",

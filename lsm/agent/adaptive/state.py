@@ -32,7 +32,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor
 
 from lsm.agent.adaptive.reader import ODDS_LIMIT, Capture, Reading, in_nats, log_belief, odds_step, probability
-from lsm.agent.adaptive.rules import DECLARATIONS, HEALTHY, INFECTED, REFER, AdaptiveRules
+from lsm.agent.adaptive.rules import DECLARATIONS, HEALTHY, INFECTED, REFER, AdaptiveRules, CellBudget
 
 NOTHING: Final = -1
 ROUNDING: Final = 1e-9
@@ -92,9 +92,8 @@ def n_facts(rules: AdaptiveRules, n_features: int) -> int:
     return 2 * rules.n_uses + 7 + n_features
 
 
-def full_budgets(rules: AdaptiveRules, n: int, device: torch.device | None = None) -> Budgets:
-    """The budgets that the rules give to each of n cells."""
-    budget = rules.budget
+def equal_budgets(budget: CellBudget, n: int, device: torch.device | None = None) -> Budgets:
+    """The same budget for each of n cells."""
 
     def amounts(limit: float | None) -> Float[Tensor, " episode"]:
         return torch.full((n,), torch.inf if limit is None else limit, dtype=torch.float64, device=device)
@@ -234,7 +233,7 @@ def reward(
         + worth.refused * ~allowed
     )
     if not worth.log_score:
-        return -price.double()
+        return 0 - price.double()
     now = score(after, infected, rules)
     return (now - score(before, infected, rules) if worth.shaped else now * ends) - price
 
