@@ -7,8 +7,10 @@ from typing import Any, Final
 import gymnasium as gym
 import numpy as np
 import torch
+from jaxtyping import Bool
 from rich.console import Group
 from rich.table import Table
+from torch import Tensor
 
 from lsm.agent.adaptive import AdaptiveConfig, AdaptiveWorld, BatchAdaptiveEnv, CellBudget, CellSource, Meter
 from lsm.agent.adaptive.env import AdaptiveIlluminationEnv
@@ -29,6 +31,10 @@ SIDE_PX: Final = 16
 BOARD: Final = GridBoardConfig(rows=9, columns=9, pitch_mm=4.0)
 OBJECTIVE_NA: Final = 0.10
 PATTERNS: Final = 24
+STRIDE: Final = 7
+CAPTURES: Final = 5
+"""Of each episode; its sixth step is a declaration, which reads no image."""
+
 THREADS: Final = 2
 BYTES_PER_PIXEL: Final = 2
 BATCH, LIGHT, NOISE, GYMNASIUM, PLAIN = (
@@ -121,11 +127,12 @@ def compare_agent(
         on_step("reading memory")
         read_gb_s = _read_gb_s(world.source.stack, effort)
     image_gb = world.source.stack.n_lamps * SIDE_PX**2 * BYTES_PER_PIXEL / 1e9
+    captures = {LIGHT: 1.0, NOISE: 0.0}
     rates = []
     for job in jobs:
         steps_s = 1 / float(np.median(seconds[job.name]))
-        at_once = episodes if job.name in (BATCH, LIGHT, NOISE) else 1
-        rates.append(Rate(job.name, at_once, steps_s, 0.0 if job.name == NOISE else steps_s * image_gb))
+        read_gb = image_gb * captures.get(job.name, CAPTURES / (CAPTURES + 1))
+        rates.append(Rate(job.name, job.units, steps_s, steps_s * read_gb))
     return AgentComparison(
         machine=this_machine(),
         limit=measure_limit(THREADS, effort),
@@ -188,18 +195,7 @@ def bench_world(cells: int, seed: int) -> AdaptiveWorld:
 
 
 def _jobs(world: AdaptiveWorld, episodes: int, seed: int) -> Sequence[Job]:
-    batch = BatchAdaptiveEnv(world)
-    batch.reset(episodes, seed)
     actions = torch.Generator().manual_seed(seed)
-    declare = world.rules.first_declaration
-    # every sixth action ends an episode, and another begins
-    odds = torch.tensor([5.0 / PATTERNS] * PATTERNS + [1.0])
-
-    def step() -> None:
-        batch.renew(batch.done)
-        allowed = batch.view.allowed[:, : declare + 1]
-        batch.step(torch.multinomial(odds * allowed, 1, generator=actions)[:, 0])
-
     rows = torch.randint(len(world.source.stack), (episodes,), generator=actions)
     weights = torch.rand(episodes, world.source.stack.n_lamps, generator=actions)
     rate = world.source.rate(rows, weights)
@@ -207,12 +203,30 @@ def _jobs(world: AdaptiveWorld, episodes: int, seed: int) -> Sequence[Job]:
     exposure_ms = torch.ones(episodes)
     single = AdaptiveIlluminationEnv(world)
     return (
-        Job(BATCH, step, episodes),
+        Job(BATCH, _together(world, episodes, seed), episodes),
         Job(LIGHT, lambda: world.source.rate(rows, weights), episodes),
         Job(NOISE, lambda: expose_rows(rate, exposure_ms, world.camera, key, number), episodes),
         Job(GYMNASIUM, _one_by_one(single, seed), 1),
         Job(PLAIN, _one_by_one(PlainEnv(world), seed), 1),
     )
+
+
+def _together(world: AdaptiveWorld, episodes: int, seed: int) -> Callable[[], object]:
+    """A step of every episode, each by a list of its own; those that are over begin anew first."""
+    batch = BatchAdaptiveEnv(world)
+    batch.reset(episodes, seed)
+    place = torch.arange(episodes)
+
+    def step(ends: Bool[Tensor, " episode"] | None = None) -> None:
+        batch.renew(batch.done)
+        captures = batch.state.captures
+        over = captures == CAPTURES if ends is None else ends
+        batch.step(torch.where(over, world.rules.first_declaration, (place + STRIDE * captures) % PATTERNS))
+
+    # from now on every step ends as many episodes
+    for phase in range(CAPTURES + 1):
+        step(place % (CAPTURES + 1) == phase)
+    return step
 
 
 def _one_by_one(env: gym.Env[Any, Any], seed: int) -> Callable[[], object]:
@@ -221,7 +235,8 @@ def _one_by_one(env: gym.Env[Any, Any], seed: int) -> Callable[[], object]:
 
     def step() -> None:
         allowed = np.flatnonzero(state["mask"][:PATTERNS])
-        action = PATTERNS if len(allowed) == 0 or rng.random() < 1 / 6 else allowed[rng.integers(len(allowed))]
+        ends = len(allowed) <= PATTERNS - CAPTURES
+        action = PATTERNS if ends else allowed[rng.integers(len(allowed))]
         *_, terminated, _, info = env.step(action)
         state["mask"] = env.reset()[1]["action_mask"] if terminated else info["action_mask"]
 

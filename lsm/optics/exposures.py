@@ -127,7 +127,7 @@ def _normals(
     blocks = torch.arange(-(-pixels // _PIXELS_PER_BLOCK), device=key.device)
     zero = torch.zeros_like(number[:, None] + blocks)
     counter = torch.stack([zero + blocks, zero + number[:, None], zero + NOISE, zero], -1)
-    words = philox(counter, key[:, None]).flatten(1)[:, :pixels]
+    words = philox(counter, key[:, None].expand(-1, len(blocks), -1)).flatten(1)[:, :pixels]
     return quantiles().to(key.device)[(words >> half) & 0xFFFF]
 
 

@@ -61,6 +61,14 @@ class Step(NamedTuple):
     refused: Bool[Tensor, " episode"]
 
 
+class _Start(NamedTuple):
+    """Key, cell and state of episodes that begin."""
+
+    key: Int[Tensor, "some 2"]
+    row: Int[Tensor, " some"]
+    state: CellState
+
+
 class BatchAdaptiveEnv:
     """n episodes of `lsm/AdaptiveIllumination-v0` at once; see AdaptiveIlluminationEnv for what one is.
 
@@ -107,7 +115,10 @@ class BatchAdaptiveEnv:
         places = torch.arange(n, device=self._device)
         self._seed = places + seed if isinstance(seed, int) else seed.to(self._device)
         self._episode = torch.zeros_like(places)
-        self._begin(rows, among, budgets)
+        self._key, self.row, self.state = self._started(places, rows, among, budgets)
+        self.truncated = torch.zeros(n, dtype=torch.bool, device=self._device)
+        self.infected = self.world.source.infected[self.row]
+        self.view = self._seen()
         return self.view
 
     def renew(
@@ -119,15 +130,16 @@ class BatchAdaptiveEnv:
         budgets: Budgets | None = None,
     ) -> View:
         """Start the next episode at the places that are marked; the rest as for `reset`, given for all places."""
-        held = self.state, self.row, self._key, self.truncated
-        self._episode = self._episode + which.long()
-        self._begin(rows, among, budgets)
-        self.state = _chosen(which, self.state, held[0])
-        self.row = torch.where(which, self.row, held[1])
-        self._key = torch.where(which[:, None], self._key, held[2])
-        self.truncated = held[3] & ~which
-        self.infected = self.world.source.infected[self.row]
-        self.view = self._seen()
+        places = which.nonzero()[:, 0]
+        if len(places):
+            self._episode = self._episode + which.long()
+            fresh = self._started(places, rows, among, budgets)
+            self._key = self._key.index_put((places,), fresh.key)
+            self.row = self.row.index_put((places,), fresh.row)
+            self.state = _put(self.state, places, fresh.state)
+            self.truncated = self.truncated & ~which
+            self.infected = self.world.source.infected[self.row]
+            self.view = self._seen()
         return self.view
 
     @torch.no_grad()
@@ -137,7 +149,7 @@ class BatchAdaptiveEnv:
             raise InputError("The environment has no episodes yet.", hint="call reset() first")
         over = self.done
         decision = self._decide(action)
-        allowed = is_allowed(self.state, decision, self.rules)
+        allowed = is_allowed(self.state, decision, self.view.allowed, self.rules)
         before = self.state
         after = after_decision(before, decision, allowed & ~over, self.rules)
         rows = (after.captures > before.captures).nonzero()[:, 0]
@@ -159,32 +171,32 @@ class BatchAdaptiveEnv:
         """Where the episode is over."""
         return self.terminated | self.truncated
 
-    def _begin(
+    def _started(
         self,
+        places: Int[Tensor, " some"],
         rows: Int[Tensor, " episode"] | None,
-        among: Int[Tensor, " some"] | None,
+        among: Int[Tensor, " cell"] | None,
         budgets: Budgets | None,
-    ) -> None:
-        world, n = self.world, len(self._seed)
-        zero = torch.zeros_like(self._episode)
-        counter = torch.stack([self._episode & _WORD, self._episode >> 32, zero + EPISODE, zero], 1)
-        words = philox(counter, torch.stack([self._seed & _WORD, (self._seed >> 32) & _WORD], 1))
-        self._key = words[:, :2]
-        drawn = (
-            world.source.drawn(words[:, 2], words[:, 3], self.rules.infected_share)
-            if among is None
-            else among.to(self._device)[(words[:, 3] * len(among)) >> 32]
+    ) -> "_Start":
+        """The present episode of these places, at its beginning."""
+        world, seed, episode = self.world, self._seed[places], self._episode[places]
+        zero = torch.zeros_like(episode)
+        counter = torch.stack([episode & _WORD, episode >> 32, zero + EPISODE, zero], 1)
+        words = philox(counter, torch.stack([seed & _WORD, (seed >> 32) & _WORD], 1))
+        if rows is not None:
+            row = rows.to(self._device)[places]
+        elif among is not None:
+            row = among.to(self._device)[(words[:, 3] * len(among)) >> 32]
+        else:
+            row = world.source.drawn(words[:, 2], words[:, 3], self.rules.infected_share)
+        held = (
+            equal_budgets(self.rules.budget, len(places), self._device)
+            if budgets is None
+            else Budgets(budgets.captures[places], budgets.light_led_s[places], budgets.time_s[places])
         )
-        self.row = drawn if rows is None else rows.to(self._device)
-        self.infected = world.source.infected[self.row]
-        self.state = start(
-            self.rules,
-            equal_budgets(self.rules.budget, n, self._device) if budgets is None else budgets,
-            n_features=world.reader.n_features,
-            n_units=world.reader.n_units,
-        )
-        self.truncated = torch.zeros(n, dtype=torch.bool, device=self._device)
-        self.view = self._seen()
+        reader = world.reader
+        state = start(self.rules, held, n_features=reader.n_features, n_units=reader.n_units)
+        return _Start(words[:, :2], row, state)
 
     def _decide(self, action: Tensor) -> Decision:
         if isinstance(self._light, Lights):
@@ -210,13 +222,11 @@ class BatchAdaptiveEnv:
         )
 
 
-def _chosen(which: Bool[Tensor, " episode"], new: _PartT, old: _PartT) -> _PartT:
-    """The new part where it is chosen, else the old one."""
+def _put(held: _PartT, places: Int[Tensor, " some"], fresh: _PartT) -> _PartT:
+    """The held part with the fresh one at some places."""
     parts = {}
-    for field in fields(new):
-        fresh, held = getattr(new, field.name), getattr(old, field.name)
-        if isinstance(fresh, Budgets):
-            parts[field.name] = _chosen(which, fresh, held)
-        else:
-            parts[field.name] = torch.where(which.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, held)
-    return type(new)(**parts)
+    for field in fields(held):
+        old, new = getattr(held, field.name), getattr(fresh, field.name)
+        both = isinstance(old, Budgets)
+        parts[field.name] = _put(old, places, new) if both else old.index_put((places,), new)
+    return type(held)(**parts)

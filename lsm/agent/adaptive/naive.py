@@ -83,13 +83,11 @@ def scores(
     """Score, mean and spread of every frame under its pattern's template, float64."""
     flat = frame.flatten(1).double()
     pixels = flat.shape[1]
-    mean = flat.sum(1) / pixels
+    total = flat.sum(1)
+    mean = total / pixels
     # of whole numbers, so that nothing cancels
-    spread = torch.sqrt((flat.square().sum(1) * pixels - flat.sum(1).square()).clamp_min(0)) / pixels
-    product = torch.zeros_like(mean)
-    for each in set(pattern.tolist()):
-        rows = (pattern == each).nonzero()[:, 0]
-        product[rows] = flat[rows] @ templates[each]
+    spread = torch.sqrt((torch.linalg.vecdot(flat, flat) * pixels - total.square()).clamp_min(0)) / pixels
+    product = torch.linalg.vecdot(flat, templates[pattern])
     return product / TEMPLATE_LEVELS / (spread + FLOOR_ADU), mean, spread
 
 

@@ -143,9 +143,14 @@ def allowed_kinds(state: CellState, rules: AdaptiveRules) -> Bool[Tensor, "episo
     return torch.cat([captures, enough.expand(-1, len(DECLARATIONS))], 1)
 
 
-def is_allowed(state: CellState, decision: Decision, rules: AdaptiveRules) -> Bool[Tensor, " episode"]:
-    """Whether each decision may be carried out; free weights that shine on nothing or exceed a budget may not."""
-    allowed = allowed_kinds(state, rules).gather(1, decision.kind[:, None])[:, 0]
+def is_allowed(
+    state: CellState, decision: Decision, kinds: Bool[Tensor, "episode kind"], rules: AdaptiveRules
+) -> Bool[Tensor, " episode"]:
+    """Whether each decision may be carried out; free weights that shine on nothing or exceed a budget may not.
+
+    kinds: what `allowed_kinds` says of this state.
+    """
+    allowed = kinds.gather(1, decision.kind[:, None])[:, 0]
     if not rules.free:
         return allowed
     fits = _fits(state, decision.light_led_s[:, None], decision.time_s[:, None])[:, 0]

@@ -97,7 +97,7 @@ class AdaptiveIlluminationVectorEnv(gym.vector.VectorEnv[ObservationArrays, Any,
 
     def _info(self, refused: Tensor) -> dict[str, Any]:
         arrays: dict[str, Any] = information(self.batch, refused)
-        arrays["declared"] = np.array([declaration(number) for number in arrays["declared"]], dtype=object)
+        arrays["declared"] = np.array([declaration(number) for number in arrays["declared"].tolist()], dtype=object)
         everywhere = np.ones(self.num_envs, dtype=bool)
         return arrays | {f"_{name}": everywhere.copy() for name in list(arrays)}
 

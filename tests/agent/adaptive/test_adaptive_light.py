@@ -13,7 +13,7 @@ from lsm.agent.adaptive.naive import TEMPLATE_LEVELS, scores
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.errors import ConfigError, InputError
 from lsm.illum import Pattern, annulus, single_led
-from lsm.optics import Camera, ImagingSystem, led_stack
+from lsm.optics import Camera, ImagingSystem, _native, led_stack
 from lsm.optics.exposures import expose_rows
 from lsm.samples import ProceduralSmear, SmearConfig
 from lsm.sensing.cells import CellStack
@@ -80,6 +80,18 @@ def test_light_is_what_the_twin_computes():
     theirs = FieldRenderer(smear, lamps, config).rate(pattern.levels, (150.0, 100.0), 0.0)
     # images kept in half precision are off by at most 2^-11 each, and so is their sum
     torch.testing.assert_close(ours, theirs, rtol=2.0**-11, atol=1e-4)
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["kernel", "torch"])
+def test_light_is_the_same_alone_and_in_a_batch(world: AdaptiveWorld, native: bool, monkeypatch: pytest.MonkeyPatch):
+    if not native:
+        monkeypatch.setattr(_native, "library", lambda: None)
+    rows = torch.randint(96, (50,), generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(50, 9, generator=torch.Generator().manual_seed(1))
+    whole = world.source.rate(rows, weights)
+    for place in (0, 7, 8, 49):
+        one = slice(place, place + 1)
+        assert torch.equal(world.source.rate(rows[one], weights[one]), whole[one])
 
 
 def test_books_come_from_patterns_and_go_back(world: AdaptiveWorld):

@@ -7,6 +7,7 @@ from lsm.agent.adaptive import AdaptiveConfig, BatchAdaptiveEnv, CellBudget, Cel
 from lsm.agent.adaptive.invented import invented_world
 from lsm.agent.adaptive.reader import in_nats, log_belief, odds_step, probability
 from lsm.agent.adaptive.world import AdaptiveWorld
+from lsm.config import shipped_config
 from lsm.errors import ConfigError, InputError, WrongFormat
 
 INFECTED, HEALTHY, REFER = 5, 6, 7
@@ -204,6 +205,10 @@ def test_beliefs_are_looked_up_on_their_scale():
     assert odds.tolist() == [-4096, -256, 0, 0, 1, 4096]
     assert probability(odds).tolist() == pytest.approx(torch.sigmoid(in_nats(odds)).tolist())
     assert log_belief(odds).tolist() == pytest.approx(torch.nn.functional.logsigmoid(in_nats(odds)).tolist())
+
+
+def test_the_shipped_rules_are_the_defaults():
+    assert AdaptiveConfig.from_file(shipped_config("agent/adaptive.toml")) == AdaptiveConfig()
 
 
 def test_rules_that_cannot_end_are_refused():
