@@ -236,7 +236,7 @@ def _one_by_one(env: gym.Env[Any, Any], seed: int) -> Callable[[], object]:
     def step() -> None:
         allowed = np.flatnonzero(state["mask"][:PATTERNS])
         ends = len(allowed) <= PATTERNS - CAPTURES
-        action = PATTERNS if ends else allowed[rng.integers(len(allowed))]
+        action = np.int64(PATTERNS if ends else allowed[rng.integers(len(allowed))])
         *_, terminated, _, info = env.step(action)
         state["mask"] = env.reset()[1]["action_mask"] if terminated else info["action_mask"]
 

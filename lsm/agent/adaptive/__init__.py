@@ -1,6 +1,7 @@
 """One cell, light by light: choose what to light it with, stop, and declare what it is."""
 
 from lsm.agent.adaptive.batch import BatchAdaptiveEnv, Step, View
+from lsm.agent.adaptive.build import build_world
 from lsm.agent.adaptive.light import LightBook, Meter, named_lights
 from lsm.agent.adaptive.naive import NaiveReader, fit_naive_reader
 from lsm.agent.adaptive.reader import Capture, Reader, Reading
@@ -27,6 +28,7 @@ __all__ = [
     "Reading",
     "Step",
     "View",
+    "build_world",
     "fit_naive_reader",
     "named_lights",
 ]

@@ -106,7 +106,7 @@ class AdaptiveIlluminationEnv(gym.Env[ObservationArray, Any]):
         allowed: AllowedArray = self.batch.view.allowed[0].cpu().numpy()
         return allowed
 
-    def render(self) -> UInt8[np.ndarray, "y x 3"] | None:  # type: ignore[override]
+    def render(self) -> UInt8[np.ndarray, "y x 3"] | None:
         """The present moment as a picture; None without a render mode."""
         if self.render_mode is None:
             return None

@@ -1,18 +1,15 @@
 """Invented cells under a 3 x 3 board, for tests and examples; no result rests on them."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from lsm.agent.adaptive.light import Meter, named_lights
-from lsm.agent.adaptive.naive import fit_naive_reader
+from lsm.agent.adaptive.build import build_world
+from lsm.agent.adaptive.light import named_lights
 from lsm.agent.adaptive.rules import AdaptiveConfig
-from lsm.agent.adaptive.source import CellSource
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.illum import LedBoard
-from lsm.optics import Camera
 from lsm.sensing.cells import CellStack
 from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.sensing.cells.light import Kind, Lamps
@@ -54,14 +51,9 @@ def invented_world(
 ) -> AdaptiveWorld:
     """A world of invented cells with five patterns, or with free weights."""
     stack, lamps = invented_stack(cells, seed=seed)
-    source, camera = CellSource(stack), Camera()
+    duty = None if free else named_lights(lamps, KINDS, seed=seed)
     budget = PhotonBudget(electrons=1500.0, flux_e_per_ms=FLUX_E_PER_MS)
-    meter = Meter.of(stack, lamps, budget, camera)
-    light = meter if free else meter.book(named_lights(lamps, KINDS, seed=seed), NAMES)
-    per_duty = torch.from_numpy((lamps.irradiance * FLUX_E_PER_MS).astype(np.float32))
-    facts: dict[str, Any] = {"irradiance": lamps.irradiance.astype(np.float32), "flux_e_per_ms": FLUX_E_PER_MS}
-    reader = fit_naive_reader(source, light, camera, per_duty, seed=seed)
-    return AdaptiveWorld(source, light, reader, config=config or AdaptiveConfig(), camera=camera, **facts)
+    return build_world(stack, lamps, duty=duty, names=NAMES, config=config, budget=budget, seed=seed)
 
 
 def _cell(infected: bool, lamps: Lamps, rng: np.random.Generator) -> Float[np.ndarray, "lamp y x"]:

@@ -53,7 +53,7 @@ class AdaptiveIlluminationVectorEnv(gym.vector.VectorEnv[ObservationArrays, Any,
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._started = False
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[ObservationArrays, dict[str, Any]]:
         """The first episode of each seed; without seeds the next one everywhere."""

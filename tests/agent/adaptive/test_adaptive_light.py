@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsm.agent.adaptive import BatchAdaptiveEnv, Capture, CellSource, LightBook, Reader, named_lights
+from lsm.agent.adaptive import BatchAdaptiveEnv, Capture, CellSource, LightBook, Reader, build_world, named_lights
 from lsm.agent.adaptive.invented import FLUX_E_PER_MS, invented_stack, invented_world
 from lsm.agent.adaptive.light import lamps_of_stack
 from lsm.agent.adaptive.naive import TEMPLATE_LEVELS, scores
@@ -133,6 +133,20 @@ def test_parts_that_do_not_belong_together_are_refused(world: AdaptiveWorld):
         CellSource(healthy)
     with pytest.raises(ConfigError, match="board or optics"):
         lamps_of_stack(world.source.stack)
+
+
+def test_exposures_and_reader_come_from_other_patients():
+    stack, lamps = invented_stack(64)
+    mine = np.isin(stack.patient, ["P0", "P1"])
+    duty = named_lights(lamps, ("centre", "dark field"))
+    whole = build_world(stack.where(mine), lamps, learn_from=stack.where(~mine), duty=duty)
+    assert whole.source.stack.patients().tolist() == ["P0", "P1"]
+    assert whole.rules.n_patterns == 2
+    apart = build_world(stack.where(~mine), lamps, duty=duty)
+    assert whole.digest == apart.digest
+    assert whole.digest != build_world(stack, lamps, duty=duty).digest
+    with pytest.raises(InputError, match="trained on and tested"):
+        build_world(stack, lamps, learn_from=stack.where(mine), duty=duty)
 
 
 def test_the_reader_adds_what_single_frames_say(world: AdaptiveWorld):
