@@ -70,7 +70,9 @@ class AdaptiveWorld:
     @cached_property
     def digest(self) -> str:
         """Identity of what a policy is trained for: rules, lights, camera, flux and reader; not of the cells."""
+        board = hashlib.sha256(np.ascontiguousarray(self.irradiance).tobytes()).hexdigest()
         parts = (
+            board,
             self.rules.digest(),
             self.light.digest,
             self.camera.digest(),
