@@ -2,6 +2,12 @@
 
 from lsm.agent.adaptive.policies.bound import OracleBound
 from lsm.agent.adaptive.policies.checkpoint import load_policy, rig_digest, save_policy
+from lsm.agent.adaptive.policies.differentiable import (
+    DifferentiablePolicy,
+    GlimpseConfig,
+    GlimpseNetwork,
+    train_differentiable,
+)
 from lsm.agent.adaptive.policies.fixed import AdaptiveStop, FixedSequence, RandomLight, SequentialTest, Thresholds
 from lsm.agent.adaptive.policies.greedy import EvidenceModel, GreedyInformation, fit_evidence
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig, TrainedPolicy
@@ -15,8 +21,11 @@ __all__ = [
     "CellPpo",
     "CellPpoConfig",
     "Choice",
+    "DifferentiablePolicy",
     "EvidenceModel",
     "FixedSequence",
+    "GlimpseConfig",
+    "GlimpseNetwork",
     "GreedyInformation",
     "Memory",
     "OracleBound",
@@ -30,4 +39,5 @@ __all__ = [
     "load_policy",
     "rig_digest",
     "save_policy",
+    "train_differentiable",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lsm.agent.adaptive.policies.differentiable import DifferentiablePolicy, GlimpseConfig, GlimpseNetwork
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig, TrainedPolicy
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.errors import ModelMismatch, WrongFormat
@@ -16,6 +17,8 @@ from lsm.sensing.bundle import tensors_digest
 from lsm.tensorfile import read_tensors, under, write_tensors
 
 NETWORK: Final = "network."
+CHOOSING: Final = "chooses patterns"
+PAINTING: Final = "paints patterns"
 _HINT: Final = "train a policy for it with 'lsm train-policy'"
 
 
@@ -53,20 +56,33 @@ def read_checked(path: Path, world: AdaptiveWorld) -> tuple[dict[str, str], dict
     return words, tensors
 
 
-def save_policy(path: Path, network: CellNetwork, world: AdaptiveWorld) -> None:
+def save_policy(path: Path, network: CellNetwork | GlimpseNetwork, world: AdaptiveWorld) -> None:
     """Write the network as a policy for this world; the old file stays until the new one is complete."""
     tensors = {f"{NETWORK}{key}": value for key, value in network.state_dict().items()}
-    write_tensors(path, tensors, identity(world, tensors, ("network", network.config.model_dump_json())))
+    kind = CHOOSING if isinstance(network, CellNetwork) else PAINTING
+    words = ("kind", kind), ("network", network.config.model_dump_json())
+    write_tensors(path, tensors, identity(world, tensors, *words))
 
 
 def load_policy(
     path: Path, world: AdaptiveWorld, *, generator: torch.Generator | None = None, name: str = "trained"
-) -> TrainedPolicy:
-    """The policy in a file of `save_policy`, or in a training's checkpoint. Raises as `read_checked`."""
+) -> TrainedPolicy | DifferentiablePolicy:
+    """The policy in a file of `save_policy`, or in the checkpoint of a training by PPO.
+
+    generator: draws the actions of a policy that chooses patterns; without one the likeliest is taken.
+    Raises as `read_checked`.
+    """
     words, tensors = read_checked(path, world)
+    network: CellNetwork | GlimpseNetwork
     try:
-        network = CellNetwork(world, CellNetworkConfig.model_validate_json(words["network"]))
+        if words["kind"] == PAINTING:
+            network = GlimpseNetwork(world, GlimpseConfig.model_validate_json(words["network"]))
+        else:
+            network = CellNetwork(world, CellNetworkConfig.model_validate_json(words["network"]))
         network.load_state_dict(under(tensors, NETWORK))
     except (KeyError, RuntimeError, ValueError) as error:
         raise WrongFormat(f"{path} is not a policy: {error}.", hint="name the file that a training wrote") from error
-    return TrainedPolicy(network.to(world.source.device), generator=generator, name=name)
+    network.to(world.source.device)
+    if isinstance(network, GlimpseNetwork):
+        return DifferentiablePolicy(network, world.rules, name=name)
+    return TrainedPolicy(network, generator=generator, name=name)

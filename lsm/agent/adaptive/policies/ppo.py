@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor, nn
 
 from lsm.agent.adaptive.batch import BatchAdaptiveEnv
-from lsm.agent.adaptive.policies.checkpoint import NETWORK, identity, read_checked
+from lsm.agent.adaptive.policies.checkpoint import CHOOSING, NETWORK, identity, read_checked
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
 from lsm.config import Config
 from lsm.errors import WrongFormat
@@ -190,7 +190,8 @@ class CellPpo:
             tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
-        words = ("config", self.config.digest()), ("network", self.config.network.model_dump_json())
+        network = self.config.network.model_dump_json()
+        words = ("config", self.config.digest()), ("kind", CHOOSING), ("network", network)
         write_tensors(path, tensors, identity(self.env.world, tensors, *words))
 
     def load(self, path: Path) -> None:

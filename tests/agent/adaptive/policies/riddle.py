@@ -24,8 +24,9 @@ from lsm.agent.adaptive import (
     CellReward,
     CellSource,
     LightBook,
+    Meter,
 )
-from lsm.agent.adaptive.reader import Capture, Reading
+from lsm.agent.adaptive.reader import Capture, Reader, Reading
 from lsm.illum import LedBoard
 from lsm.optics import Camera
 from lsm.sensing.cells import CellStack
@@ -52,6 +53,17 @@ class RiddleReader:
         chances = [_chance(memory, infected) for infected in (1.0, -1.0)]
         evidence = chances[0].log() - chances[1].log()
         return Reading(evidence.double(), torch.stack([sign, capture.pattern.float() / 2], 1), memory)
+
+
+class BlindReader:
+    """No evidence, whatever was captured."""
+
+    n_features = 1
+    n_units = 1
+    digest = "blind"
+
+    def read(self, capture: Capture, memory: Float32[Tensor, "episode unit"]) -> Reading:
+        return Reading(memory[:, 0].double(), memory, memory)
 
 
 class BalanceReader:
@@ -83,10 +95,11 @@ def balance_score(frame: Tensor) -> Float32[Tensor, " episode"]:
     return frame[:, :, : SIDE_PX // 2].mean((1, 2)) - frame[:, :, SIDE_PX // 2 :].mean((1, 2))
 
 
-def riddle(config: AdaptiveConfig | None = None, *, cells: int = 512) -> World:
-    """The riddle with two captures, or by another configuration."""
+def riddle(config: AdaptiveConfig | None = None, *, cells: int = 512, free: bool = False) -> World:
+    """The riddle with two captures, or by another configuration; with free weights its reader knows nothing."""
     config = config or AdaptiveConfig(budget=CellBudget(captures=2), reward=NEVER_REFER)
-    worlds = [_world(_riddle_signs(cells, seed), config, RiddleReader(), contrast=0.5) for seed in (0, 1)]
+    reader = BlindReader() if free else RiddleReader()
+    worlds = [_world(_riddle_signs(cells, seed), config, reader, contrast=0.5, free=free) for seed in (0, 1)]
     return World(*worlds)
 
 
@@ -129,9 +142,10 @@ def _chance(signs: Float[Tensor, "episode 3"], infected: float) -> Float[Tensor,
 def _world(
     made: tuple[np.ndarray, np.ndarray],
     config: AdaptiveConfig,
-    reader: RiddleReader | BalanceReader,
+    reader: Reader,
     *,
     contrast: float,
+    free: bool = False,
 ) -> AdaptiveWorld:
     infected, signs = made
     cells, lamps = signs.shape
@@ -149,9 +163,11 @@ def _world(
         source="a riddle",
     )
     book = LightBook(np.eye(lamps, dtype=np.float32), np.full(lamps, 10.0))
+    rates = np.full(lamps, 50.0)
+    meter = Meter(rates, rates * (1 + contrast), electrons=2000.0, saturation_e=9000.0, exposure_max_ms=1000.0)
     return AdaptiveWorld(
         CellSource(stack),
-        book,
+        meter if free else book,
         reader,
         irradiance=np.ones(lamps, dtype=np.float32),
         config=config,
