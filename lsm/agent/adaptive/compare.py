@@ -19,8 +19,8 @@ class Saving:
     """Share of spending that is saved at equal quality, with its 95 % interval.
 
     spent, needed: mean spending of the one, and of the other at the quality of the one. reached: share of the
-    resamples in which the other reached that quality at all; elsewhere its largest spending stands for what it
-    would need, so that the saving is a lower bound.
+    resamples in which the other reached that quality at all. Elsewhere the spending at its best quality stands for
+    what it would need, so that the saving is a lower bound; where `reached` is small, compare qualities instead.
     """
 
     saved: float
@@ -170,7 +170,7 @@ def _needed(
     """Spending at which a curve has the wanted quality, and whether it gets there."""
     hull = upper_hull(spent, quality)
     if wanted > quality[hull[-1]]:
-        return float(spent.max()), False
+        return float(spent[hull[-1]]), False
     return float(np.interp(wanted, quality[hull], spent[hull])), True
 
 

@@ -129,6 +129,15 @@ def test_savings_are_shares_of_what_the_other_needs():
     assert beyond.saved == pytest.approx(0.5, abs=0.02)
 
 
+def test_no_saving_is_claimed_over_captures_that_only_harm():
+    curve = _curve([(0.7, 1.0), (0.6, 5.0)])
+    saving = saving_at_equal_quality(_ours(0.75, 1.0), curve, rng=np.random.default_rng(0))
+    # mean captures have a spread of 0.1 over 240 cells
+    assert saving.saved == pytest.approx(0.0, abs=0.03)
+    assert saving.needed == pytest.approx(1.0, abs=0.03)
+    assert saving.reached < 0.05
+
+
 def test_one_setting_is_a_curve_too():
     curve = _curve([(0.6, 1.0)])
     assert float(curve.at(5.0, 2).mean()) == pytest.approx(0.6)
