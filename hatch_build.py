@@ -64,6 +64,10 @@ def build(root: Path, compiler: str) -> None:
             macros = [f"-DLANES={width // 4}", f"-DSUFFIX=_{name}"]
             objects.append(f"{folder}/lamps_{name}.o")
             jobs.append([*FLAGS, *flags, *macros, "-c", str(root / FOLDER / "lamps.c"), "-o", objects[-1]])
+            objects.append(f"{folder}/expose_{name}.o")
+            # a sum that is fused in one place and not in another would differ from torch's
+            exact = ["-ffp-contract=off", f"-DSUFFIX=_{name}"]
+            jobs.append([*FLAGS, *flags, *exact, "-c", str(root / FOLDER / "expose.c"), "-o", objects[-1]])
         objects.append(f"{folder}/dispatch.o")
         choice = ["-DLSM_X86"] if x86 else []
         jobs.append([*FLAGS, *choice, "-c", str(root / FOLDER / "dispatch.c"), "-o", objects[-1]])

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from lsm.bench import compare_led, compare_optics, show, show_led
+from lsm.bench.agent import compare_agent, show_agent
 from lsm.bench.cells import compare_cells, show_cells
 from lsm.bench.record import compare_record, show_record
 from lsm.bench.scope import compare_scope, show_scope
@@ -151,6 +152,26 @@ def cells(json_file: JsonFile = None, quick: Quick = False) -> None:
         comparison = compare_cells(quick=quick, on_step=lambda name: bars.update(task, description=name))
         bars.update(task, description="done", completed=1, total=1)
     _report(show_cells(comparison), comparison.plain(), json_file)
+
+
+@app.command("agent")
+def agent(
+    seed: Annotated[int, typer.Option(help="Of the cells, of the episodes and of the actions.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Count the steps a second of adaptive illumination, in a batch and one by one, beside the memory's own speed.
+
+    Takes about a minute. Run it on an idle machine.
+
+    Example: lsm bench agent --quick
+    """
+    _check(json_file)
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        comparison = compare_agent(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_agent(comparison), comparison.plain(), json_file)
 
 
 @app.command("vision")

@@ -132,7 +132,7 @@ class Camera(Config):
 
     def _pattern(self, like: Rate) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
         rows, columns = like.shape[-2:]
-        response, dark = _fixed_pattern(self.fixed_pattern_seed, rows, columns)
+        response, dark = fixed_pattern(self.fixed_pattern_seed, rows, columns)
         return response.to(like), dark.to(like)
 
 
@@ -159,7 +159,8 @@ def _normal(like: Rate, generator: torch.Generator) -> Rate:
 
 
 @lru_cache(maxsize=8)
-def _fixed_pattern(seed: int, rows: int, columns: int) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
+def fixed_pattern(seed: int, rows: int, columns: int) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
+    """Deviations of the pixels' response and of their dark signal, in standard deviations, float64."""
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(rows, columns, dtype=torch.float64, generator=generator),

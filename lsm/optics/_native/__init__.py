@@ -1,4 +1,4 @@
-"""The compiled kernel, where it was built: led_images.h and lamps.h say what it computes.
+"""The compiled kernel, where it was built: led_images.h, lamps.h and expose.h say what it computes.
 
 It is called through ctypes, which releases the interpreter's lock: the images of one call are shared
 out over as many threads as torch uses. `LSM_NATIVE=0` in the environment turns it off.
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 LIBRARY = "led_images.so"
-ABI = 2
+ABI = 3
 RADICES = (8, 7, 5, 3, 4, 2)
 _MAX_STAGES = 16
 
@@ -41,6 +41,17 @@ class Lamps(ctypes.Structure):
     )
 
 
+class Exposure(ctypes.Structure):
+    """lsm_exposure in expose.h."""
+
+    _fields_ = (
+        ("pixels", ctypes.c_int64),
+        *((name, ctypes.c_float) for name in ("dark_e_per_ms", "full_well_e", "read_noise_e")),
+        *((name, ctypes.c_float) for name in ("gain_e_per_adu", "offset_adu", "most_adu")),
+        *((name, ctypes.c_void_p) for name in ("response", "dark_e", "normal", "exposure_ms", "key", "number")),
+    )
+
+
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The kernel, or None where it was not built, is of another version or is turned off."""
@@ -61,6 +72,8 @@ def library() -> ctypes.CDLL | None:
     for function, arrays in ((loaded.lsm_mix, 2), (loaded.lsm_mix_back, 2), (loaded.lsm_widen, 1)):
         function.argtypes = [ctypes.POINTER(Lamps), *[pointer] * arrays, count, count]
         function.restype = None
+    loaded.lsm_expose.argtypes = [ctypes.POINTER(Exposure), pointer, pointer, count, count]
+    loaded.lsm_expose.restype = None
     return loaded
 
 

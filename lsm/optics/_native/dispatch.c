@@ -1,5 +1,6 @@
 /* Picks the widest instruction set that this processor has. */
 #define _DEFAULT_SOURCE
+#include "expose.h"
 #include "lamps.h"
 #include "led_images.h"
 
@@ -12,7 +13,8 @@
     lsm_backward_fn lsm_backward_f32_##set, lsm_backward_f64_##set;                                                  \
     lsm_mix_fn lsm_mix_##set;                                                                                        \
     lsm_mix_back_fn lsm_mix_back_##set;                                                                              \
-    lsm_widen_fn lsm_widen_##set;
+    lsm_widen_fn lsm_widen_##set;                                                                                    \
+    lsm_expose_fn lsm_expose_##set;
 
 typedef struct {
     const char *name;
@@ -21,12 +23,13 @@ typedef struct {
     lsm_mix_fn *mix;
     lsm_mix_back_fn *mix_back;
     lsm_widen_fn *widen;
+    lsm_expose_fn *expose;
 } variant;
 
 #define ENTRIES(set)                                                                                                 \
     {                                                                                                                \
         #set, {lsm_forward_f32_##set, lsm_forward_f64_##set}, {lsm_backward_f32_##set, lsm_backward_f64_##set},      \
-            lsm_mix_##set, lsm_mix_back_##set, lsm_widen_##set                                                       \
+            lsm_mix_##set, lsm_mix_back_##set, lsm_widen_##set, lsm_expose_##set                                     \
     }
 
 VARIANT(generic)
@@ -78,6 +81,11 @@ void lsm_mix_back(const lsm_lamps *g, const float *grad_mixed, float *grad_weigh
 void lsm_widen(const lsm_lamps *g, float *wide, int64_t first_row, int64_t end_row)
 {
     chosen()->widen(g, wide, first_row, end_row);
+}
+
+void lsm_expose(const lsm_exposure *g, const float *rate, int32_t *adu, int64_t first_row, int64_t end_row)
+{
+    chosen()->expose(g, rate, adu, first_row, end_row);
 }
 
 /* Fresh memory is four times faster to fill in pages of 2 MB than in pages of 4 kB, which is half the

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define LSM_ABI 2
+#define LSM_ABI 3
 #define LSM_MAX_STAGES 16
 
 /* Real numbers are float or double after the function's suffix; complex ones are interleaved. */

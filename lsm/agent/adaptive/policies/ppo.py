@@ -1,0 +1,254 @@
+"""Recurrent proximal policy optimisation with action masks, over whole episodes at single cells.
+
+Schulman et al., arXiv 1707.06347 (2017), with generalised advantage estimation (arXiv 1506.02438).
+A rollout is one complete episode per place of the batch: the memory begins at zero, back-propagation runs through
+whole episodes, and no value stands in for a cut-off end, since a masked policy always comes to declare. Episodes
+are kept sorted by length, so that nothing is computed for steps that nobody took.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Bool, Float, Float32, Int, Int32
+from torch import Tensor, nn
+
+from lsm.agent.adaptive.batch import BatchAdaptiveEnv
+from lsm.agent.adaptive.policies.checkpoint import CHOOSING, NETWORK, identity, read_checked
+from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
+from lsm.config import Config
+from lsm.errors import WrongFormat
+from lsm.tensorfile import under, write_tensors
+
+SEED_BITS = 62
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+
+
+class CellPpoConfig(Config):
+    """How the policy learns.
+
+    updates: rollouts, each of `episodes` complete episodes. minibatches: parts of a rollout, by episode.
+    learning_rate falls linearly to `final_rate` of itself, the entropy bonus (cost units per nat) to `final_entropy`
+    of itself.
+    """
+
+    updates: Annotated[int, Ge(1)] = 200
+    episodes: Annotated[int, Ge(1)] = 1024
+    epochs: Annotated[int, Ge(1)] = 4
+    minibatches: Annotated[int, Ge(1)] = 4
+    learning_rate: Positive = 2e-3
+    final_rate: Fraction = 0.05
+    discount: Fraction = 1.0
+    trace: Fraction = 0.95
+    clip: Positive = 0.2
+    entropy: Annotated[float, Ge(0)] = 0.02
+    final_entropy: Fraction = 0.0
+    value_weight: Positive = 0.5
+    max_gradient: Positive = 0.5
+    network: CellNetworkConfig = CellNetworkConfig()
+
+
+class Progress(NamedTuple):
+    """State of training after one update: means over the rollout's episodes, and steps taken since the start.
+
+    correct: share of episodes that declared what the cell is.
+    """
+
+    update: int
+    updates: int
+    steps: int
+    reward: float
+    correct: float
+    captures: float
+    entropy: float
+
+
+class Rollout(NamedTuple):
+    """Complete episodes, padded after their ends where `valid` is False. frame: None where nobody looks at it."""
+
+    facts: Float32[Tensor, "moment episode fact"]
+    allowed: Bool[Tensor, "moment episode kind"]
+    action: Int[Tensor, "moment episode"]
+    log_probability: Float32[Tensor, "moment episode"]
+    value: Float32[Tensor, "moment episode"]
+    reward: Float32[Tensor, "moment episode"]
+    valid: Bool[Tensor, "moment episode"]
+    frame: Int32[Tensor, "moment episode y x"] | None = None
+
+
+class Steps(NamedTuple):
+    """The steps of some episodes that were taken, moment after moment, episodes by falling length."""
+
+    facts: Float32[Tensor, "step fact"]
+    allowed: Bool[Tensor, "step kind"]
+    action: Int[Tensor, " step"]
+    log_probability: Float32[Tensor, " step"]
+    advantage: Float32[Tensor, " step"]
+    target: Float32[Tensor, " step"]
+    alive: Int[Tensor, " moment"]
+    frame: Int32[Tensor, "step y x"] | None
+
+
+class CellPpo:
+    """A training run: network, optimiser, generator and the number of updates done.
+
+    The same world, configuration and seed give the same weights, also across `save` and `load`.
+    Raises ConfigError where weights are free.
+    """
+
+    def __init__(self, env: BatchAdaptiveEnv, config: CellPpoConfig, *, seed: int) -> None:
+        self.env, self.config = env, config
+        device = env.world.source.device
+        first = torch.Generator().manual_seed(seed)
+        self.network = CellNetwork(env.world, config.network, first).to(device)
+        self.generator = torch.Generator(device).manual_seed(_draw(first))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
+        self.update, self.steps = 0, 0
+
+    def train(self, progress: Callable[[Progress], None] | None = None) -> CellNetwork:
+        """Do the updates that are left and return the network."""
+        while self.update < self.config.updates:
+            report = self.train_once()
+            if progress is not None:
+                progress(report)
+        return self.network.eval()
+
+    def train_once(self) -> Progress:
+        """One rollout and the epochs over it."""
+        config, env = self.config, self.env
+        left = 1 - self.update / config.updates
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * (left + (1 - left) * config.final_rate)
+        rollout = self.collect()
+        entropy = self._learn(rollout, config.entropy * (left + (1 - left) * config.final_entropy))
+        self.update += 1
+        self.steps += int(rollout.valid.sum())
+        return Progress(
+            self.update,
+            config.updates,
+            self.steps,
+            float(rollout.reward.sum(0).mean()),
+            float((env.state.declared == (~env.infected).long()).double().mean()),
+            float(env.state.captures.double().mean()),
+            entropy,
+        )
+
+    @torch.no_grad()
+    def collect(self) -> Rollout:
+        """Complete episodes under the present policy."""
+        env, looks = self.env, self.network.frame is not None
+        view = env.reset(self.config.episodes, _draw(self.generator))
+        memory = torch.zeros(self.config.episodes, self.network.config.units, device=view.facts.device)
+        steps: list[tuple[Tensor, ...]] = []
+        frames: list[Tensor] = []
+        while not bool((done := env.done).all()):
+            scores, value, memory = self.network(view, memory)
+            action = torch.multinomial(scores.exp(), 1, generator=self.generator)
+            before, step = view, env.step(action[:, 0])
+            chosen = scores.gather(1, action)[:, 0]
+            steps.append((before.facts, before.allowed, action[:, 0], chosen, value, step.reward, ~done))
+            if looks:
+                frames.append(before.frame)
+            view = step.view
+        parts = [torch.stack(column) for column in zip(*steps, strict=True)]
+        return Rollout(*parts)._replace(frame=torch.stack(frames) if looks else None)
+
+    def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
+        advantage = advantages(rollout, self.config)
+        target = advantage + rollout.value
+        held = advantage[rollout.valid]
+        advantage = (advantage - held.mean()) / (held.std() + 1e-8)
+        entropies = []
+        for _ in range(self.config.epochs):
+            order = torch.randperm(self.config.episodes, generator=self.generator, device=advantage.device)
+            for part in order.chunk(self.config.minibatches):
+                loss, entropy = self._loss(taken_steps(rollout, advantage, target, part), entropy_weight)
+                self.optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient)
+                self.optimiser.step()
+                entropies.append(entropy.detach())
+        return float(torch.stack(entropies).mean())
+
+    def _loss(self, steps: Steps, entropy_weight: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        scores, value = self.network.whole(steps.facts, steps.frame, steps.allowed, steps.alive)
+        ratio = (scores.gather(1, steps.action[:, None])[:, 0] - steps.log_probability).exp()
+        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
+        policy_loss = -torch.minimum(ratio * steps.advantage, clipped * steps.advantage).mean()
+        value_loss = nn.functional.smooth_l1_loss(value, steps.target)
+        entropy = -(scores.exp() * scores.masked_fill(~steps.allowed, 0.0)).sum(1).mean()
+        return policy_loss + self.config.value_weight * value_loss - entropy_weight * entropy, entropy
+
+    def save(self, path: Path) -> None:
+        """Everything needed to go on, as safetensors; `load_policy` reads it too."""
+        tensors = {f"{NETWORK}{key}": value for key, value in self.network.state_dict().items()}
+        for index, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
+        tensors["generator"] = self.generator.get_state()
+        tensors["progress"] = torch.tensor([self.update, self.steps])
+        network = self.config.network.model_dump_json()
+        words = ("config", self.config.digest()), ("kind", CHOOSING), ("network", network)
+        write_tensors(path, tensors, identity(self.env.world, tensors, *words))
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote.
+
+        Raises FileMissing, WrongFormat for a damaged file or one of another configuration, ModelMismatch for one of
+        another rig or environment.
+        """
+        words, tensors = read_checked(path, self.env.world)
+        if words.get("config") != self.config.digest():
+            raise WrongFormat(f"{path} is of another training.", hint="delete it, or restore its configuration")
+        try:
+            self.network.load_state_dict(under(tensors, NETWORK))
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in under(tensors, "optimiser.").items():
+                index, name = key.split(".", 1)
+                slots.setdefault(int(index), {})[name] = value
+            groups = self.optimiser.state_dict()["param_groups"]
+            self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+            self.generator.set_state(tensors["generator"])
+            self.update, self.steps = (int(number) for number in tensors["progress"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
+
+
+def advantages(rollout: Rollout, config: CellPpoConfig) -> Float32[Tensor, "moment episode"]:
+    """Generalised advantage estimates; an episode's value after its last step is zero."""
+    result = torch.zeros_like(rollout.reward)
+    running = torch.zeros_like(rollout.reward[0])
+    following = torch.zeros_like(running)
+    for step in range(len(rollout.reward) - 1, -1, -1):
+        surprise = rollout.reward[step] + config.discount * following - rollout.value[step]
+        running = (surprise + config.discount * config.trace * running) * rollout.valid[step]
+        following = rollout.value[step] * rollout.valid[step]
+        result[step] = running
+    return result
+
+
+def taken_steps(
+    rollout: Rollout,
+    advantage: Float32[Tensor, "moment episode"],
+    target: Float32[Tensor, "moment episode"],
+    part: Int[Tensor, " some"],
+) -> Steps:
+    """The steps that these episodes took, in the order that the network wants."""
+    lengths = rollout.valid[:, part].sum(0)
+    # stable, so that the same weights come out wherever it runs
+    sorted_part = part[lengths.argsort(descending=True, stable=True)]
+    valid = rollout.valid[:, sorted_part]
+    moment, place = valid.nonzero(as_tuple=True)
+    episode = sorted_part[place]
+    columns = (rollout.facts, rollout.allowed, rollout.action, rollout.log_probability, advantage, target)
+    frame = None if rollout.frame is None else rollout.frame[moment, episode]
+    alive = valid.sum(1)
+    facts, allowed, action, log_probability, gain, wanted = (column[moment, episode] for column in columns)
+    return Steps(facts, allowed, action, log_probability, gain, wanted, alive[alive > 0].cpu(), frame)
+
+
+def _draw(generator: torch.Generator) -> int:
+    return int(torch.randint(1 << SEED_BITS, (1,), generator=generator, device=generator.device))

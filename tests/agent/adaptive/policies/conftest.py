@@ -1,0 +1,9 @@
+"""One thread, so that trainings repeat whatever else runs."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
