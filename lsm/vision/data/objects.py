@@ -96,6 +96,21 @@ class Objects:
 NO_OBJECTS = Objects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64))
 
 
+def with_channels(pixels: Pixels, channels: int, name: str) -> Float32[np.ndarray, "given y x"]:
+    """Pixels with as many channels: one is repeated, several are averaged to one. Raises WrongFormat for others."""
+    if len(pixels) == channels:
+        return pixels
+    if len(pixels) == 1:
+        return np.repeat(pixels, channels, axis=0)
+    if channels == 1:
+        grey: Pixels = pixels.mean(axis=0, keepdims=True)
+        return grey
+    raise WrongFormat(
+        f"The image {name} has {len(pixels)} channels, {channels} are asked for.",
+        hint="ask for 1, or for as many as there are",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class AnnotatedImage:
     """One image and its objects.
@@ -137,17 +152,7 @@ class AnnotatedImage:
                 if held.shape[:2] == self.size
                 else "annotate the image that is there, or resize both",
             )
-        if self.channels is None or self.channels == len(held):
-            return held
-        if len(held) == 1:
-            return np.repeat(held, self.channels, axis=0)
-        if self.channels == 1:
-            grey: Pixels = held.mean(axis=0, keepdims=True)
-            return grey
-        raise WrongFormat(
-            f"The image {self.name} has {len(held)} channels, {self.channels} are asked for.",
-            hint="ask for 1, or for as many as there are",
-        )
+        return held if self.channels is None else with_channels(held, self.channels, self.name)
 
 
 @dataclass(frozen=True, eq=False)

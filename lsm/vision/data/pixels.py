@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import tifffile
@@ -20,7 +20,7 @@ from lsm.errors import FileMissing, WrongFormat
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
 
 Stored = Shaped[np.ndarray, "..."]
-"""Pixels in the numbers, and the order of axes, of their file."""
+"""Pixels in the numbers of their file, and in the order of axes of TIFF and NPY files; else with channels first."""
 
 _TIFF = frozenset({".tif", ".tiff"})
 _MOST_CHANNELS_LAST = 4
@@ -86,8 +86,7 @@ def read_stored(path: Path, *, palette: bool = True) -> Stored:
         raise WrongFormat(f"{path} says it has {shape} pixels.", hint="it is damaged, or must be cut into pieces")
     with _damage_is_told(str(path)):
         if path.suffix.lower() == ".npy":
-            loaded: Stored = np.load(path, allow_pickle=False)
-            return loaded
+            return _numbers(path)
         if path.suffix.lower() in _TIFF:
             with tifffile.TiffFile(path) as file:
                 if file.pages.first.compression in _UNPACKED:
@@ -112,7 +111,7 @@ def read_shape(path: Path) -> tuple[int, int, int]:
         raise FileMissing(f"The image {path} does not exist.", hint="annotations name images beside or below them")
     with _damage_is_told(str(path)):
         if path.suffix.lower() == ".npy":
-            shape = np.load(path, allow_pickle=False, mmap_mode="r").shape
+            shape = _numbers(path, mmap_mode="r").shape
         elif path.suffix.lower() in _TIFF:
             with tifffile.TiffFile(path) as file:
                 shape = file.series[0].shape
@@ -154,6 +153,19 @@ def _channels_first(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def _numbers(path: Path, mmap_mode: Literal["r"] | None = None) -> Stored:
+    try:
+        held: Stored = np.load(path, allow_pickle=False, mmap_mode=mmap_mode)
+    except ValueError as error:
+        if "Python objects" not in str(error) and "Object arrays" not in str(error):
+            raise
+        raise WrongFormat(
+            f"{path} holds Python objects, which could run code; it was not read.",
+            hint="save an array of numbers: uint8, uint16 or float32",
+        ) from error
+    return held
+
+
 def _pages(path: Path) -> Stored:
     with warnings.catch_warnings():
         # Pillow warns of tags that it skips, in sound files too
@@ -180,14 +192,16 @@ def _turned(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image, *, palette: bool) -> Stored:
-    """Pixels in their own number of bits; palettes are resolved and transparency is dropped."""
+    """[y, x] or [channel, y, x] in their own number of bits; palettes are resolved and transparency is dropped."""
     if image.mode in ("P", "PA") and not palette:
         return np.asarray(image.getchannel(0))
     if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "PA", "RGBX"):
-        return np.asarray(image.convert("RGB"))
+        return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
     if image.mode in ("LA", "La"):
         return np.asarray(image.convert("L"))
     held = np.asarray(image)
+    if held.ndim == 3:
+        return np.moveaxis(held, 2, 0)
     # Pillow opens some 16-bit greys as 32-bit whole numbers
     return held.astype(np.uint16) if image.mode == "I" and held.min() >= 0 and held.max() <= 65535 else held
 

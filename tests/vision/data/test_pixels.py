@@ -109,7 +109,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path, held: np.ndarray, s
 
 def test_objects_and_programs_are_never_unpacked(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.array([[print, 1]], dtype=object), allow_pickle=True)
-    with pytest.raises(WrongFormat, match="cannot be read as an image"):
+    with pytest.raises(WrongFormat, match="holds Python objects"):
         read_pixels(tmp_path / "a.npy")
     with pytest.raises(WrongFormat, match="here cannot be read"):
         decode_stored(b"no picture", "here")
@@ -149,3 +149,14 @@ def test_many_channels_that_come_last_are_refused_where_no_size_is_known(tmp_pat
 @pytest.mark.parametrize("shape", [(40, 480, 640), (225, 50, 50), (225, 50, 13), (40, 640, 12), (300, 32, 32)])
 def test_many_channels_that_come_first_are_taken(shape: tuple[int, int, int]):
     assert as_channels(np.zeros(shape, dtype=np.uint8), "a").shape == shape
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (3, 9), (4, 9), (9, 1), (9, 4), (2, 2), (9, 3)])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp"])
+def test_narrow_pictures_keep_their_axes(tmp_path: Path, name: str, shape: tuple[int, int]):
+    held = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(held).save(tmp_path / name)
+    pixels = read_pixels(tmp_path / name)
+    assert read_shape(tmp_path / name) == pixels.shape == (3, *shape)
+    # one division in float32
+    np.testing.assert_allclose(pixels, np.moveaxis(held, 2, 0) / 255, rtol=2e-7)

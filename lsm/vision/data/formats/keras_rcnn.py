@@ -132,7 +132,7 @@ def _picture(node: Node, finder: ImageFinder) -> Shape:
         if file is None:
             raise WrongFormat(f"The picture {pathname} does not exist.", hint="see where the masks are")
         held = read_stored(file, palette=False)
-        inside = (held if held.ndim == 2 else held.any(axis=-1)) != 0
+        inside = (held if held.ndim == 2 else held.any(axis=0 if held.shape[1:] == (height, width) else -1)) != 0
         if inside.shape != (height, width):
             raise WrongFormat(f"{pathname} has {inside.shape} pixels.", hint=f"it must have {(height, width)}")
         return Mask.of(inside) if inside.any() else None

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lsm.errors import FileMissing, InputError, WrongFormat
 from lsm.vision.data.findings import error
 from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, Shape, assemble
@@ -71,8 +69,7 @@ def _decoded(node: Node) -> Stored:
         data = base64.b64decode(node.text(), validate=True)
     except (binascii.Error, ValueError) as fault:
         raise WrongFormat(f"{node.where} is no base64: {fault}.", hint="give the image as a file") from fault
-    held = decode_stored(data, node.where)
-    return np.moveaxis(held, 2, 0) if held.ndim == 3 else held
+    return decode_stored(data, node.where)
 
 
 def _mark(shapes: Sequence[Node], image: str, options: ReadOptions) -> Mark | None:
