@@ -1,7 +1,7 @@
 """One interface for every detector: it learns from annotated images, searches new ones, and is one file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ from lsm.vision.detect.scores import DetectionScores, score
 FORMAT: Final = "lsm detector 2"
 _FIRST_THRESHOLD: Final = 0.5
 _GROUPS_TO_DIVIDE: Final = 10
+_COPY: Final = "copy it again, or train again"
+_WHOSE: Final = "give a file that lsm vision train, or Detector.save in Python, wrote"
 
 
 class Detector:
@@ -98,12 +100,12 @@ class Detector:
                 learnt,
                 options,
                 stage,
-                normal=self._normal,
+                normal=self._levels,
                 identity=f"{self.model.digest()} {self.facts.digest()}",
                 checkpoint=checkpoint,
                 clock=clock,
             )
-        self._set_thresholds(aside)
+        on_learnt, not_set = self._set_thresholds(aside, learnt)
         return FitRecord(
             steps=options.steps,
             seconds=round(clock.wall_s, 1),
@@ -112,8 +114,14 @@ class Detector:
             thresholds=dict(zip(self.facts.categories, self.thresholds.tolist(), strict=True)),
             counted_on=len(aside),
             counted_on_learnt=aside is learnt,
+            set_on_learnt=on_learnt,
+            not_set=not_set,
             map_50=None if validate is None else self.evaluate(validate, progress=progress).map_50,
         )
+
+    def strange(self, pixels: Num[np.ndarray, "..."]) -> bool:
+        """Whether an image seems to be in other numbers than those learnt from; see `Normal.strange`."""
+        return self._levels.strange(torch.from_numpy(as_channels(pixels, "The image")))
 
     @torch.no_grad()
     def predict(self, images: Sequence[Num[np.ndarray, "..."]]) -> list[Detections]:
@@ -125,7 +133,7 @@ class Detector:
         """
         self.network.eval()
         seen = (torch.from_numpy(as_channels(pixels, "The image")) for pixels in images)
-        return [self._detections(self.network([self._normal(pixels, pixels)])[0]) for pixels in seen]
+        return [self._detections(self.network([self._levels(pixels, pixels)])[0]) for pixels in seen]
 
     def evaluate(self, data: AnnotatedSet, *, progress: Reporter | None = None) -> DetectionScores:
         """Scores on images with known objects. Raises InputError for an empty set, ModelMismatch for another kind."""
@@ -161,7 +169,7 @@ class Detector:
             detector.thresholds = thresholds
             detector.network.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-            raise WrongFormat(f"{path} is a damaged detector: {error}", hint="save it again") from error
+            raise WrongFormat(f"{path} is a damaged detector: {error}", hint=_COPY) from error
         return detector
 
     def _check(self, data: AnnotatedSet) -> None:
@@ -173,14 +181,6 @@ class Detector:
                 hint="give the set the same categories in the same order, or train on it",
             )
 
-    def _normal(self, view: Tensor, whole: Tensor) -> Tensor:
-        if len(view) != self.facts.channels:
-            raise WrongFormat(
-                f"The image has {len(view)} channels, the detector was made for {self.facts.channels}.",
-                hint="give images of the kind it learnt from",
-            )
-        return self._levels(view, whole)
-
     def _detections(self, found: Mapping[str, Tensor]) -> Detections:
         score = found["scores"].cpu().double().numpy()
         detections = Detections(
@@ -188,21 +188,30 @@ class Detector:
             found["labels"].cpu().long().numpy() - 1,
             score,
             pieces.masks(found) if pieces.WINDOWS in found else None,
+            cut_at=float(score.min()) if len(score) >= self.model.kept else None,
         )
         return detections.where(np.argsort(-score, kind="stable"))
 
-    def _set_thresholds(self, data: AnnotatedSet) -> None:
-        """For each category the score above which there are as many detections as objects."""
+    def _set_thresholds(self, aside: AnnotatedSet, learnt: AnnotatedSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """For each category the score above which there are as many detections as objects; see `FitRecord`."""
+        known = aside.counts()
+        rare = {name for name, objects in learnt.counts().items() if objects and not known[name]}
+        done = self._set_on(aside, set(self.facts.categories) - rare)
+        done |= self._set_on(learnt, rare) if rare else set()
+        names = self.facts.categories
+        return tuple(name for name in names if name in rare & done), tuple(name for name in names if name not in done)
+
+    def _set_on(self, data: AnnotatedSet, names: Set[str]) -> set[str]:
+        """The categories of these names whose thresholds could be set on the images."""
         found = [counted(self.predict([image.pixels()])[0], image.objects) for image in data.images]
-        labelled = list(data.counts().values())
-        for k, objects in enumerate(labelled):
+        done = set()
+        for k, (name, objects) in enumerate(data.counts().items()):
             scores = np.sort(np.concatenate([each.score[each.category == k] for each in found]))[::-1]
-            if objects == 0 or len(scores) == 0:
+            if name not in names or objects == 0 or len(scores) == 0:
                 continue
-            if objects >= len(scores):
-                self.thresholds[k] = scores[-1]
-            else:
-                self.thresholds[k] = (scores[objects - 1] + scores[objects]) / 2
+            self.thresholds[k] = scores[-1] if objects >= len(scores) else (scores[objects - 1] + scores[objects]) / 2
+            done.add(name)
+        return done
 
 
 def model_of(table: Mapping[str, Any]) -> ModelConfig:
@@ -229,14 +238,14 @@ def _digest(words: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    metadata, tensors = read_tensors(path, hint="give a file that Detector.save wrote")
+    metadata, tensors = read_tensors(path, hint=_WHOSE)
     known = metadata.get("format", "")
     if known.startswith("lsm detector ") and known != FORMAT:
         hint = "train the detector anew, or use the version of lsm that wrote it"
         raise WrongFormat(f"{path} has the format '{known}', not '{FORMAT}'.", hint=hint)
     if known != FORMAT:
-        raise WrongFormat(f"{path} holds no detector of lsm.", hint="give a file that `save` wrote")
+        raise WrongFormat(f"{path} holds no detector of lsm.", hint=_WHOSE)
     words = {key: value for key, value in metadata.items() if key != "digest"}
     if metadata.get("digest") != _digest(words, tensors):
-        raise WrongFormat(f"{path} is damaged: its contents are not those that were saved.", hint="save it again")
+        raise WrongFormat(f"{path} is damaged: its contents are not those that were saved.", hint=_COPY)
     return metadata, tensors

@@ -56,7 +56,7 @@ def measure(data: AnnotatedSet) -> DataFacts:
         if len(held) != channels:
             raise WrongFormat(
                 f"{image.name} has {len(held)} channels, {data.images[0].name} has {channels}.",
-                hint="learn from images of one kind",
+                hint="give all as many: --as-channels 1 or 3 of lsm vision, AnnotatedSet.with_channels in Python",
             )
         flat = held.reshape(channels, -1).astype(np.float64)
         total += flat.sum(axis=1)

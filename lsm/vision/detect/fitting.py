@@ -73,6 +73,8 @@ class FitRecord(Config):
 
     seconds, cpu_s: that passed, and of the processor, with those before a checkpoint from which the run went on.
     counted_on: images on which the thresholds were set, and whether they were learnt from as well.
+    set_on_learnt: categories of which none of those images has an object; their thresholds were set on the images
+    learnt from. not_set: categories whose thresholds stayed, since there was no object of theirs or nothing found.
     map_50: of the images to validate on, when some were given.
     """
 
@@ -83,4 +85,6 @@ class FitRecord(Config):
     thresholds: dict[str, float]
     counted_on: int
     counted_on_learnt: bool
+    set_on_learnt: tuple[str, ...] = ()
+    not_set: tuple[str, ...] = ()
     map_50: float | None = None

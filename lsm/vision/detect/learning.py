@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,10 +15,11 @@ from lsm.sensing.clock import KEY, Clock
 from lsm.sensing.progress import Stage
 from lsm.sensing.schedule import one_cycle, set_rates
 from lsm.vision.data import AnnotatedSet
+from lsm.vision.detect.decoded import Decoded
 from lsm.vision.detect.fitting import FitConfig
+from lsm.vision.detect.levels import Normal
 from lsm.vision.detect.views import Target, random_view
 
-Normal = Callable[[Tensor, Tensor], Tensor]
 TENTHS = 10
 _MEAN, _TOLD = "mean.", "told."
 
@@ -37,7 +37,7 @@ def learn(
 ) -> tuple[dict[str, float], ...]:
     """Mean losses over each tenth of the run; the network then has the weights to keep.
 
-    normal: of a view and its image, the view as the network wants it. identity: of the network; a checkpoint of
+    normal: of views, for the network. identity: of the network; a checkpoint of
     another, or of one that began with other weights, is refused. clock: told of the time before a checkpoint.
     Raises LsmError where the losses are no longer finite.
     """
@@ -54,13 +54,14 @@ def learn(
         clock.go_on(run.more.get(KEY))
         for _ in range(run.step):
             stage.advance()
+    images = Decoded(data, normal)
     network.train()
     with torch.random.fork_rng(devices=[]):
         while run.step < options.steps:
             # what a network draws by itself hangs on the step alone, so that a continued run draws the same
             torch.manual_seed(options.seed * 1_000_003 + run.step)
             set_rates(optimizer, one_cycle(run.step, options.steps, warm_up=0.1))
-            losses = _step(network, data, chances, options, optimizer, generator, normal)
+            losses = _step(network, data, chances, options, optimizer, generator, images)
             _tell(run.more, run.step * TENTHS // options.steps, losses)
             run.step += 1
             _average(run.more, network, options.average, run.step)
@@ -81,16 +82,15 @@ def _step(
     options: FitConfig,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
-    normal: Normal,
+    decoded: Decoded,
 ) -> dict[str, float]:
     """One step on random views of random images; the losses by name."""
     images: list[Tensor] = []
     targets: list[Target] = []
     for number in torch.multinomial(chances, options.images_per_step, replacement=True, generator=generator).tolist():
-        image = data.images[number]
-        pixels = torch.from_numpy(image.pixels())
-        view, target = random_view(image, pixels, options.augmentation, generator, masks=data.has_masks)
-        images.append(normal(view, pixels))
+        pixels = decoded.pixels(number)
+        view, target = random_view(data.images[number], pixels, options.augmentation, generator, masks=data.has_masks)
+        images.append(decoded.normal(number, view, pixels))
         targets.append(target)
     losses: dict[str, Tensor] = network(images, targets)
     total = torch.stack(list(losses.values())).sum()

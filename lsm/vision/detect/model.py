@@ -1,6 +1,7 @@
 """What every detection network is built from: its options and the facts of the data."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import nn
 
@@ -20,10 +21,18 @@ class ModelConfig(Config, ABC):
     box, one object after the other. See `lsm.vision.detect.pieces`.
 
     levels: what pixels are measured against, see `lsm.vision.detect.levels`.
+    limit: the option that says how many detections are kept of one image.
     """
+
+    limit: ClassVar[str] = "detections"
 
     kind: str
     levels: Levels = "set"
+
+    @property
+    def kept(self) -> int:
+        """How many detections are kept of one image, the strongest."""
+        return int(getattr(self, self.limit))
 
     @abstractmethod
     def build(self, facts: DataFacts) -> nn.Module:

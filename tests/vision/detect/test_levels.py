@@ -74,3 +74,22 @@ def test_images_are_drawn_by_their_area_where_that_is_asked_for(monkeypatch: pyt
         )
         # 400 draws: a standard deviation of 0.02
         assert abs(np.mean([name == "large" for name in drawn[:400]]) - share) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("factor", "strange"),
+    [(1.0, False), (3.0, False), (1 / 3, False), (4095 / 65535, True), (255.0, True), (1023 / 65535, True)],
+)
+def test_other_numbers_are_strange_and_other_exposures_are_not(factor: float, strange: bool):
+    made = torch.from_numpy(IMAGE)
+    own = facts().model_copy(update={"mean": (float(made.mean()),), "std": (float(made.std()),)})
+    assert Normal(own, "set").strange(factor * made) == strange
+    assert not Normal(own, "image").strange(factor * made)
+
+
+def test_an_image_is_strange_only_where_all_its_channels_are():
+    own = facts().model_copy(update={"channels": 3, "mean": (0.5,) * 3, "std": (0.2,) * 3})
+    image = torch.full((3, 8, 8), 0.5)
+    image[2] = 0.01
+    assert not Normal(own, "set").strange(image)
+    assert Normal(own, "set").strange(image / 16)

@@ -1,6 +1,6 @@
 """Options of the grid detector, and what it makes of the data at hand."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
@@ -31,6 +31,8 @@ class GridConfig(ModelConfig):
     overlap: of two detections of one category with a greater intersection over union only the stronger stays.
     least_score: weaker detections are dropped. most: detections kept in one image.
     """
+
+    limit: ClassVar[str] = "most"
 
     kind: Literal["grid"] = "grid"
     width: Annotated[int, Ge(4)] = 64

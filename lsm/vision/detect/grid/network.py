@@ -134,10 +134,12 @@ class GridNetwork(nn.Module):
 
     def _check(self, image: Tensor) -> None:
         least = 2 * self.shape.shrink
-        if image.dim() != 3 or image.shape[0] != self.shape.channels or min(image.shape[1:]) < least:
+        hint = f"it takes {self.shape.channels} channels of at least {least} x {least} pixels"
+        if image.dim() != 3 or image.shape[0] != self.shape.channels:
+            raise InputError(f"The grid detector was given an image of the shape {tuple(image.shape)}.", hint=hint)
+        if min(image.shape[1:]) < least:
             raise InputError(
-                f"The grid detector was given an image of the shape {tuple(image.shape)}.",
-                hint=f"it takes {self.shape.channels} channels of at least {least} x {least} pixels",
+                f"The image is too small: {image.shape[2]} pixels wide and {image.shape[1]} high.", hint=hint
             )
 
 

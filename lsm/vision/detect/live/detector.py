@@ -81,4 +81,6 @@ class LiveDetector:
             least_score=self._least,
             most=model.most,
         )
-        return Detections(found.boxes.double().numpy(), found.category.numpy(), found.score.double().numpy(), None)
+        score = found.score.double().numpy()
+        cut_at = float(score.min()) if len(score) >= model.most else None
+        return Detections(found.boxes.double().numpy(), found.category.numpy(), score, cut_at=cut_at)
