@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from lsm.config import shipped_config
-from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
+from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch, WrongFormat
 from lsm.experiments.detections.config import ArmConfig
 from lsm.experiments.jobs.search import option_value
 from lsm.tensorfile import read_words
@@ -20,12 +20,17 @@ from lsm.vision.detect.detector import FORMAT
 from lsm.vision.detect.pretrained import coco_detector, start_from
 from lsm.wholefile import write_whole
 
+_DETECTORS: Final = (".safetensors", ".pth", ".pt")
+_ANY_FORMAT: Final = FORMAT.rstrip("0123456789")
 IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """How annotations are read; see `lsm.vision.data.ReadOptions`. block: so many neighbours are one group."""
+    """How annotations are read; see `lsm.vision.data.ReadOptions`.
+
+    block: so many neighbours are one group. as_channels: of every image, where greys and colours are mixed.
+    """
 
     kind: Format | None = None
     repair: bool = False
@@ -34,6 +39,7 @@ class Source:
     block: int | None = None
     images: Path | None = None
     categories: str = ""
+    as_channels: int | None = None
 
     def read(self, path: Path, categories: tuple[str, ...] | None = None) -> AnnotatedSet:
         """The set of a path, with these categories in this order, else those of the options.
@@ -55,6 +61,7 @@ class Source:
             said = f"{path}: {found[0].message}"
             more = f" And {len(found) - 1} more; lsm data check {path} lists them." if len(found) > 1 else ""
             Console(stderr=True).print(said + more, soft_wrap=True, markup=False, highlight=False)
+        data = data if self.as_channels is None else data.with_channels(self.as_channels)
         return data if self.block is None else blocks(data, self.block)
 
 
@@ -105,6 +112,7 @@ def load_detector(path: Path) -> Detector:
 
     Raises FileMissing or WrongFormat.
     """
+    _refuse_other(path)
     own = path.suffix == ".safetensors" and _is_detector(path)
     return Detector.load(path) if own or not path.is_file() else coco_detector(path)
 
@@ -115,6 +123,8 @@ def begin(arm: ArmConfig, data: AnnotatedSet, weights: Path | None) -> Detector:
     Raises FileMissing, WrongFormat, or ModelMismatch where file, recipe and data do not belong together.
     """
     model = arm.built()
+    if weights is not None:
+        _refuse_other(weights)
     if weights is not None and weights.suffix == ".safetensors" and _is_detector(weights):
         detector = Detector.load(weights)
         if detector.model != model:
@@ -191,4 +201,14 @@ def _recipe_table(name: str) -> dict[str, Any]:
 
 
 def _is_detector(path: Path) -> bool:
-    return read_words(path, hint="check the path, or copy the file again").get("format") == FORMAT
+    hint = "check the path; where it is a detector, copy it again, or train again"
+    return read_words(path, hint=hint).get("format", "").startswith(_ANY_FORMAT)
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise WrongFormat for what cannot be a detector by its name."""
+    hint = "give the .safetensors file that lsm vision train wrote, or torchvision's COCO weights (.pth)"
+    if path.is_dir():
+        raise WrongFormat(f"{path} is a folder, not a detector's file.", hint=hint)
+    if path.is_file() and path.suffix not in _DETECTORS:
+        raise WrongFormat(f"{path} is no detector.", hint=hint)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from lsm import __version__
-from lsm.cli._vision_data import picture_path, read_json, save_json
-from lsm.errors import InputError, LsmError, ModelMismatch
+from lsm.cli._vision_data import begin, picture_path, read_json, save_json
+from lsm.cli._vision_doubts import Doubts
+from lsm.cli._vision_resume import claim, tell_begun
+from lsm.errors import FileMissing, InputError, LsmError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
 from lsm.sensing.progress import Reporter
 from lsm.vision.data import (
@@ -28,6 +30,7 @@ from lsm.vision.data import (
     read_pixels,
 )
 from lsm.vision.data import split as split_set
+from lsm.vision.data.objects import with_channels
 from lsm.vision.detect import Detections, DetectionScores, Detector, FitRecord, score
 from lsm.vision.detect.folds import category_over_folds, interval
 from lsm.vision.draw import Evaluation, Look, draw_objects, evaluation_page, save_png, write_page
@@ -65,32 +68,40 @@ def parts(data: AnnotatedSet, validate: AnnotatedSet | None, holdout: float, see
 def fit(detector: Detector, data: AnnotatedSet, arm: ArmConfig, file: Path, progress: Reporter) -> FitRecord:
     """Train, and write the detector; a training that was interrupted goes on from the checkpoint beside the file."""
     checkpoint = file.with_suffix(".checkpoint")
+    tell_begun(checkpoint, arm.fit.steps)
     record = detector.fit(data, fit=arm.fit, progress=progress, checkpoint=checkpoint)
     detector.save(file)
     checkpoint.unlink(missing_ok=True)
     return record
 
 
-def search(detector: Detector, data: AnnotatedSet, progress: Reporter) -> list[Detections]:
-    """All detections in every image. Raises ModelMismatch for a set of other categories."""
+def search(detector: Detector, data: AnnotatedSet, progress: Reporter) -> tuple[list[Detections], Doubts]:
+    """All detections in every image, and which to doubt. Raises ModelMismatch for a set of other categories."""
     if data.categories != detector.facts.categories:
         raise ModelMismatch(
             f"The detector knows {', '.join(detector.facts.categories)}; the set has {', '.join(data.categories)}.",
             hint="annotate with the detector's names, or train another",
         )
-    found = []
+    found, doubts = [], Doubts(detector)
     with progress.stage(f"{detector.model.kind}: searching", len(data)) as stage:
         for image in data.images:
-            found += detector.predict([image.pixels()])
+            found.append(doubts.search(image.name, image.pixels(), detector.thresholds))
             stage.advance()
-    return found
+    return found, doubts
 
 
-def evaluate(
-    detector: Detector, name: str, data: AnnotatedSet, folder: Path, progress: Reporter
-) -> tuple[DetectionScores, Path]:
-    """The scores, and the page about them; both are written to the folder."""
-    found = search(detector, data, progress)
+@dataclass(frozen=True)
+class Scored:
+    """Scores, the page about them, and images to doubt."""
+
+    scores: DetectionScores
+    page: Path
+    doubts: Doubts
+
+
+def evaluate(detector: Detector, name: str, data: AnnotatedSet, folder: Path, progress: Reporter) -> Scored:
+    """Score, and write the scores and the page about them to the folder."""
+    found, doubts = search(detector, data, progress)
     scores = score(found, data, thresholds=detector.thresholds)
     facts = {
         "Detector": {
@@ -100,27 +111,29 @@ def evaluate(
             "weights": f"{sum(value.numel() for value in detector.network.parameters()):,}",
             "program": f"lsm {__version__}",
         }
-    }
+    } | doubts.facts()
     told = Evaluation(f"{name} on {data.origin}", data, tuple(found), scores, detector.thresholds, facts)
     page = write_page(folder, evaluation_page(told, np.random.default_rng(0)))
     save_json(folder / SCORES_FILE, scores.model_dump(mode="json"))
-    return scores, page
+    return Scored(scores, page, doubts)
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """How many objects of each category were found in an image, and its picture."""
+    """How many objects of each category were found in an image, and its picture. full: there may be more."""
 
     counts: dict[str, int]
     picture: Path
+    full: bool
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What was found, and for each image that could not be searched why, by its name."""
+    """What was found, for each image that could not be searched why, by its name, and images to doubt."""
 
     found: dict[str, Predicted]
     failed: dict[str, LsmError]
+    doubts: Doubts
 
 
 def predict(
@@ -131,24 +144,27 @@ def predict(
     least_score: float | None,
     look: Look,
     progress: Reporter,
+    channels: int | None = None,
 ) -> Searched:
     """Search images; write what was found as COCO with scores, counts, and a picture of each image.
 
     least_score: in place of the detector's own thresholds. An image that is damaged, too small or of other channels
-    is passed over and told of. Raises what the first of them has where there is no other.
+    is passed over and told of; nothing is written where there is no other. channels: given to every image first.
     """
     categories = detector.facts.categories
-    told, images, scores = Searched({}, {}), [], []
+    told, images, scores = Searched({}, {}, Doubts(detector)), [], []
+    least = detector.thresholds if least_score is None else least_score
     with progress.stage(f"{detector.model.kind}: searching", len(files)) as stage:
         for name, file in files.items():
             stage.advance()
             try:
                 pixels = read_pixels(file)
-                every = detector.predict([pixels])[0]
+                seen = pixels if channels is None else with_channels(pixels, channels, name)
+                every = told.doubts.search(name, seen, least)
             except InputError as fault:
                 told.failed[name] = fault
                 continue
-            found = every.above(detector.thresholds if least_score is None else least_score)
+            found = every.above(least)
             objects = Objects(found.box_px, found.category, found.masks)
             height, width = pixels.shape[1:]
             images.append(AnnotatedImage(name, file.resolve(), (height, width), objects))
@@ -157,38 +173,64 @@ def predict(
                 draw_objects(pixels, found, categories, look=look), picture_path(folder / "pictures", name)
             )
             counted = np.bincount(found.category, minlength=len(categories)).tolist()
-            told.found[name] = Predicted({kind: n for kind, n in zip(categories, counted, strict=True) if n}, picture)
+            counts = {kind: n for kind, n in zip(categories, counted, strict=True) if n}
+            told.found[name] = Predicted(counts, picture, every.full(least))
     if not told.found:
-        raise next(iter(told.failed.values()))
+        return told
+    _write_found(told, images, scores, categories, folder, f"found by a detector '{detector.model.kind}'")
+    return told
+
+
+def _write_found(
+    told: Searched,
+    images: Sequence[AnnotatedImage],
+    scores: Sequence[float],
+    categories: tuple[str, ...],
+    folder: Path,
+    origin: str,
+) -> None:
+    """COCO with scores, where images that may hold more are marked as full, and the table of counts."""
     path = folder / FOUND_FILE
-    WRITERS[Format.COCO](AnnotatedSet(tuple(images), categories, f"found by a detector '{detector.model.kind}'"), path)
+    WRITERS[Format.COCO](AnnotatedSet(tuple(images), categories, origin), path)
     coco = json.loads(path.read_text(encoding="utf-8"))
     for entry, value in zip(coco["annotations"], scores, strict=True):
         entry["score"] = round(value, 6)
+    for entry, each in zip(coco["images"], told.found.values(), strict=True):
+        if each.full:
+            entry["full"] = True
     write_whole(path, json.dumps(coco))
     with whole_file(folder / COUNTS_FILE) as part, part.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["image", *categories])
         table.writerows([name, *(each.counts.get(kind, 0) for kind in categories)] for name, each in told.found.items())
-    return told
 
 
 def cross_validate(
-    data: AnnotatedSet, arm: ArmConfig, folder: Path, *, folds: int, progress: Reporter
+    data: AnnotatedSet,
+    arm: ArmConfig,
+    folder: Path,
+    *,
+    folds: int,
+    progress: Reporter,
+    device: str = "cpu",
+    weights: Path | None = None,
 ) -> list[dict[str, Any]]:
     """One row for each fold: scores on its images of a detector that learnt on all others; see `fold_summary`.
 
     Every fold's detector and row are files in the folder, from which an interrupted run goes on; a row that cannot be
-    read is made anew. Raises InputError where the folder holds the folds of another run, or anything else.
+    read is made anew. weights: see `begin`. Raises InputError where the folder holds the folds of another run, or
+    anything else.
     """
     divided = k_folds(doubles_together(data), folds, arm.fit.seed)
-    _claim(folder / "run.json", data, arm, folds)
+    run = {"data": digest(data), "arm": arm.model_dump(mode="json"), "folds": folds}
+    claim(folder / "run.json", run if weights is None else run | {"weights": file_digest(weights)})
     rows = []
     for number, (learnt, held_out) in enumerate(divided, 1):
         kept = folder / f"fold-{number}.json"
         row = read_json(kept)
         if not isinstance(row, dict) or "scores" not in row:
-            row = _fold(learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress)
+            detector = begin(arm, learnt, weights).to(device)
+            row = _fold(detector, learnt, held_out, arm, folder / f"fold-{number}.safetensors", progress)
             save_json(kept, row)
         rows.append(row)
     return rows
@@ -221,34 +263,28 @@ def _intervals(scores: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict
 
 
 def _fold(
-    learnt: AnnotatedSet, held_out: AnnotatedSet, arm: ArmConfig, file: Path, progress: Reporter
+    detector: Detector,
+    learnt: AnnotatedSet,
+    held_out: AnnotatedSet,
+    arm: ArmConfig,
+    file: Path,
+    progress: Reporter,
 ) -> dict[str, Any]:
     started = time.process_time()
-    detector = Detector.of(arm.built(), learnt, seed=arm.fit.seed)
     record = fit(detector, learnt, arm, file, progress)
     learning_s = time.process_time() - started
-    found = search(detector, held_out, progress)
+    found, doubts = search(detector, held_out, progress)
     return {
         "scores": score(found, held_out, thresholds=detector.thresholds).model_dump(mode="json"),
         "images": [image.name for image in held_out.images],
+        "doubts": doubts.table(),
         "thresholds": record.thresholds,
+        "set_on_learnt": record.set_on_learnt,
+        "not_set": record.not_set,
         "parameters": sum(value.numel() for value in detector.network.parameters()),
         "learning_s": round(learning_s, 1),
         "searching_s": round(time.process_time() - started - learning_s, 1),
     }
-
-
-def _claim(path: Path, data: AnnotatedSet, arm: ArmConfig, folds: int) -> None:
-    """Write what the run is, or see that it is the one that was begun here."""
-    run = {"data": digest(data), "arm": arm.model_dump(mode="json"), "folds": folds}
-    folder = path.parent
-    if not path.exists():
-        # a part is what a killed run left of a file
-        if folder.exists() and not (folder.is_dir() and all(each.suffix == ".part" for each in folder.iterdir())):
-            raise InputError(f"{folder} exists and holds no folds.", hint="name another with --out")
-        save_json(path, run)
-    elif read_json(path) != run:
-        raise InputError(f"{folder} holds the folds of other images or options.", hint="name another with --out")
 
 
 def digest(data: AnnotatedSet) -> str:
@@ -261,3 +297,11 @@ def digest(data: AnnotatedSet) -> str:
         for mask in image.objects.masks or ():
             held.update(f"{mask.top}|{mask.left}|{mask.inside.shape}".encode() + mask.inside.tobytes())
     return held.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Of the contents of a file. Raises FileMissing."""
+    if not path.is_file():
+        raise FileMissing(f"The weights {path} do not exist.", hint="give a detector's file, or torchvision's .pth")
+    with path.open("rb") as held:
+        return hashlib.file_digest(held, "sha256").hexdigest()[:16]

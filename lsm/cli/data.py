@@ -207,9 +207,10 @@ def convert(
 def check_sets(
     paths: Annotated[list[Path], typer.Argument(help="Annotations; the parts of a split one after the other.")],
     kind: Annotated[Kind, typer.Option(help="What they are, where their contents do not tell.")] = Kind.AUTO,
-    blocks: Annotated[
+    block: Annotated[
         int | None, typer.Option(min=1, help="Take so many neighbouring numbers in names as one group.")
     ] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, hidden=True, help="The same as --block.")] = None,
     images: Images = None,
     categories: Categories = "",
     category: Category = None,
@@ -226,7 +227,7 @@ def check_sets(
     """
     wishes = Wishes(kind, True, images, categories, category, side_px)
     with _show.progress(quiet=as_json) as bars:
-        result = check_paths(paths, wishes, blocks, RichReporter(bars))
+        result = check_paths(paths, wishes, block or blocks, RichReporter(bars))
     tell_checked(result, paths, as_json=as_json)
     if result.number(Severity.ERROR):
         raise typer.Exit(1)

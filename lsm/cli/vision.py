@@ -1,15 +1,12 @@
 """`lsm vision`: detectors trained, scored and used on one's own images, and pictures of all that."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from lsm.cli import _show
 from lsm.cli._vision_data import (
@@ -25,80 +22,40 @@ from lsm.cli._vision_data import (
     words,
 )
 from lsm.cli._vision_export import export as export_file
-from lsm.cli._vision_work import FOUND_FILE, Predicted, cross_validate, fit, fold_summary, parts
+from lsm.cli._vision_options import (
+    AsChannels,
+    Block,
+    Categories,
+    Category,
+    Changes,
+    Channels,
+    ColourBy,
+    Data,
+    Device,
+    Images,
+    KindOf,
+    Model,
+    Repair,
+    ReportFolder,
+    Seed,
+    SeenChannels,
+    SidePx,
+    Steps,
+    Weights,
+)
+from lsm.cli._vision_resume import resumable
+from lsm.cli._vision_tell import faults, say, tell_counts, tell_doubts, tell_folds, tell_scores, tell_thresholds
+from lsm.cli._vision_work import FOUND_FILE, cross_validate, fit, fold_summary, parts
 from lsm.cli._vision_work import evaluate as evaluate_on
 from lsm.cli._vision_work import predict as predict_on
 from lsm.errors import InputError, LsmError
 from lsm.sensing.progress import RichReporter
-from lsm.vision.data import Format
-from lsm.vision.detect import MODELS, DetectionScores, device_of
+from lsm.vision.detect import device_of
 from lsm.vision.draw import Look, StageCounts, annotators_page, draw_objects, save_png, stages_page, write_page
 
 app = typer.Typer(
     help="Find, name and outline cells in your own images: train, score, search, draw.", no_args_is_help=True
 )
-
-READING = "Reading annotations"
-
-Data = Annotated[
-    Path,
-    typer.Option(help="Annotated images: COCO, Pascal VOC, LabelMe, BBBC041, Keras R-CNN, points, instance labels."),
-]
-KindOf = Annotated[
-    Format | None,
-    typer.Option(
-        "--kind", help="Format of the annotations.", show_default="by their contents", rich_help_panel=READING
-    ),
-]
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Mend or leave out what is wrong in the annotations.", rich_help_panel=READING)
-]
-Category = Annotated[
-    str | None,
-    typer.Option(
-        help="Name for objects that have none, as in points and instance labels.",
-        show_default="object",
-        rich_help_panel=READING,
-    ),
-]
-SidePx = Annotated[
-    float | None,
-    typer.Option(help="For points: side of the box to put around each, in pixels.", rich_help_panel=READING),
-]
-Images = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the images, if not beside the annotations.", rich_help_panel=READING),
-]
-Categories = Annotated[
-    str,
-    typer.Option(
-        help="Names to use, in order, such as RBC,WBC; for files of numbers their names.", rich_help_panel=READING
-    ),
-]
-Block = Annotated[
-    int | None,
-    typer.Option(
-        help="Group images whose names have neighbouring numbers, so many in a group; a group is never split.",
-        min=1,
-        rich_help_panel=READING,
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(help=f"Network ({', '.join(MODELS)}), shipped recipe, or TOML file with the tables model and fit."),
-]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Another value of the recipe: fit.learning_rate=2e-3. Repeatable.")
-]
-Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the recipe's.")]
-Seed = Annotated[
-    int | None,
-    typer.Option(min=0, help="Seed of everything random, in place of the recipe's.", show_default="the recipe's, or 0"),
-]
-Device = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or cuda:1 of several.")]
-ReportFolder = Annotated[Path, typer.Option(help="New folder for the report.")]
-ColourBy = Annotated[str, typer.Option(help="One colour for each: category, object.")]
-Channels = Annotated[str, typer.Option(help="Channels to show as red, green and blue, such as 0,1,2; one for grey.")]
 
 
 @app.callback()
@@ -122,10 +79,7 @@ def train(
     ] = 0.2,
     steps: Steps = None,
     seed: Seed = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Start from a detector's file, or torchvision's .pth (with --set model.norm=frozen)."),
-    ] = None,
+    weights: Weights = None,
     changes: Changes = None,
     kind: KindOf = None,
     repair: Repair = False,
@@ -134,6 +88,7 @@ def train(
     images: Images = None,
     categories: Categories = "",
     block: Block = None,
+    as_channels: AsChannels = None,
     device: Device = "cpu",
     as_json: _show.AsJson = False,
 ) -> None:
@@ -142,19 +97,22 @@ def train(
     Beside the detector lie a JSON file of what was done and, in a folder, the report of the score. An interrupted
     training goes on when the same command is given again.
 
+    Whole numbers of 8 or 16 bits are taken as parts of their largest, other numbers as they are: a detector must later
+    see images in the same numbers.
+
     Example: lsm vision train --data images/ --model grid
     """
     device_of(device)
     arm = recipe(model, changes or [], steps=steps, seed=seed)
     file = new_detector(out or Path("out/vision") / f"{Path(model).stem}.safetensors")
     folder = _show.new_folder(file.with_name(f"{file.stem}-report"))
-    source = Source(kind, repair, category, side_px, block, images, categories)
+    source = Source(kind, repair, category, side_px, block, images, categories, as_channels)
     whole = source.read(data)
     # neighbours are counted anew in another set, where the same numbers are other images
     others = replace(source, block=None).read(validate, whole.categories) if validate else None
     used = parts(whole, others, holdout, arm.fit.seed)
     detector = begin(arm, used.learnt, weights).to(device)
-    with _show.progress(quiet=as_json) as bars:
+    with resumable(file), _show.progress(quiet=as_json) as bars:
         progress = RichReporter(bars)
         record = fit(detector, used.learnt, arm, file, progress)
         facts: dict[str, Any] = {
@@ -171,16 +129,19 @@ def train(
         save_json(facts_file(file), facts)
         scored = None if used.held_out is None else evaluate_on(detector, file.name, used.held_out, folder, progress)
     if scored is not None:
-        facts |= {"scores": scored[0].model_dump(mode="json"), "report": str(scored[1])}
+        doubts = scored.doubts.table()
+        facts |= {"scores": scored.scores.model_dump(mode="json"), "report": str(scored.page), "doubts": doubts}
         save_json(facts_file(file), facts)
+    tell_thresholds(record)
+    tell_doubts([scored.doubts] if scored else [])
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    _tell_scores(scored[0] if scored else None)
-    _say(f"Detector: {file} ({record.seconds:.0f} s)")
+    tell_scores(scored.scores if scored else None)
+    say(f"Detector: {file} ({record.seconds:.0f} s)")
     if scored:
-        _say(f"Report:   {scored[1]}")
-    _say(f"Next:     lsm vision predict {file} IMAGES --out found")
+        say(f"Report:   {scored.page}")
+    say(f"Next:     lsm vision predict {file} IMAGES --out found")
 
 
 @app.command()
@@ -193,6 +154,7 @@ def evaluate(
     category: Category = None,
     side_px: SidePx = None,
     images: Images = None,
+    as_channels: SeenChannels = None,
     device: Device = "cpu",
     as_json: _show.AsJson = False,
 ) -> None:
@@ -202,14 +164,17 @@ def evaluate(
     """
     folder = _show.new_folder(out or Path("out/vision") / f"{model.stem}-{data.resolve().stem}")
     detector = load_detector(model).to(device)
-    annotated = Source(kind, repair, category, side_px, images=images).read(data, detector.facts.categories)
+    source = Source(kind, repair, category, side_px, images=images, as_channels=as_channels)
+    annotated = source.read(data, detector.facts.categories)
     with _show.progress(quiet=as_json) as bars:
-        scores, page = evaluate_on(detector, model.name, annotated, folder, RichReporter(bars))
+        scored = evaluate_on(detector, model.name, annotated, folder, RichReporter(bars))
+    tell_doubts([scored.doubts])
     if as_json:
-        typer.echo(json.dumps({"scores": scores.model_dump(mode="json"), "report": str(page)}))
+        facts = {"scores": scored.scores.model_dump(mode="json"), "report": str(scored.page)}
+        typer.echo(json.dumps(facts | {"doubts": scored.doubts.table()}))
         return
-    _tell_scores(scores)
-    _say(f"Report: {page}")
+    tell_scores(scored.scores)
+    say(f"Report: {scored.page}")
 
 
 @app.command()
@@ -226,12 +191,17 @@ def predict(
     colour_by: ColourBy = "category",
     labels: Annotated[bool, typer.Option(help="Names and scores in the pictures.")] = True,
     channels: Channels = "",
+    as_channels: SeenChannels = None,
     device: Device = "cpu",
     as_json: _show.AsJson = False,
 ) -> None:
     """Search images: what was found as COCO JSON, a picture of each image, and counts.
 
     Images that cannot be searched are told at the end, and make the exit status 1; all others are searched.
+
+    Whole numbers of 8 or 16 bits are taken as parts of their largest, other numbers as they are: give images in the
+    numbers that the detector learnt from. Grey images are made three equal channels, or colours grey, where the
+    detector takes those.
 
     Example: lsm vision predict out/vision/grid.safetensors slide-7/ --out found
     """
@@ -240,21 +210,30 @@ def predict(
     files = image_files(images)
     detector = load_detector(model).to(device)
     with _show.progress(quiet=as_json) as bars:
-        told = predict_on(detector, files, folder, least_score=least_score, look=look, progress=RichReporter(bars))
+        told = predict_on(
+            detector,
+            files,
+            folder,
+            least_score=least_score,
+            look=look,
+            progress=RichReporter(bars),
+            channels=as_channels,
+        )
+    tell_doubts([told.doubts])
+    if not told.found:
+        raise InputError(faults(told.failed, len(files)), hint="nothing was written")
     if as_json:
         rows = {name: {"counts": each.counts, "picture": str(each.picture)} for name, each in told.found.items()}
-        failed = {name: fault.message for name, fault in told.failed.items()}
-        typer.echo(json.dumps({"found": str(folder / FOUND_FILE), "images": rows, "failed": failed}))
+        failed = {name: str(fault) for name, fault in told.failed.items()}
+        facts = {"found": str(folder / FOUND_FILE), "images": rows, "failed": failed, "doubts": told.doubts.table()}
+        typer.echo(json.dumps(facts))
         raise typer.Exit(1 if failed else 0)
-    _tell_counts(told.found, detector.facts.categories)
-    _say(f"Found:    {folder / FOUND_FILE}")
-    _say(f"Pictures: {folder / 'pictures'}")
+    tell_counts(told.found, detector.facts.categories)
+    say(f"Found:    {folder / FOUND_FILE}")
+    say(f"Pictures: {folder / 'pictures'}")
     if told.failed:
-        raise LsmError(
-            f"{len(told.failed)} of {len(files)} images could not be searched: "
-            + " ".join(f"{name}: {fault.message}" for name, fault in told.failed.items()),
-            hint="the results are of the others; mend these, and search them with another --out",
-        )
+        hint = "the results are of the others; mend these, and search them with another --out"
+        raise LsmError(faults(told.failed, len(files)), hint=hint)
 
 
 @app.command()
@@ -277,11 +256,11 @@ def export(
         typer.echo(json.dumps({"files": files, "sheet": str(made.sheet), "differences": apart, **made.described}))
         return
     for program, each in made.differences.items():
-        _say(f"{program}: differs from torch by at most {each.box_px:.1e} pixels and {each.score:.1e} in score.")
+        say(f"{program}: differs from torch by at most {each.box_px:.1e} pixels and {each.score:.1e} in score.")
     if not made.differences:
-        _say("Not compared with torch: no program that runs it is installed.")
-    _say(f"Detector: {', '.join(map(str, made.files))}")
-    _say(f"Sheet:    {made.sheet}")
+        say("Not compared with torch: no program that runs it is installed.")
+    say(f"Detector: {', '.join(map(str, made.files))}")
+    say(f"Sheet:    {made.sheet}")
 
 
 @app.command()
@@ -302,26 +281,32 @@ def crossval(
     images: Images = None,
     categories: Categories = "",
     block: Block = None,
+    as_channels: AsChannels = None,
+    weights: Weights = None,
+    device: Device = "cpu",
     as_json: _show.AsJson = False,
 ) -> None:
     """Train once for each fold and score on its images: mean and 95 % interval over the folds.
 
-    No group (patient, slide, block) is on both sides. Given again after an interruption, it goes on.
+    No group (patient, slide, block) is on both sides. Given again after an interruption, it goes on. Weights to start
+    from must not have learnt from these images.
 
     Example: lsm vision crossval --data images/ --model grid --folds 3
     """
+    device_of(device)
     arm = recipe(model, changes or [], steps=steps, seed=seed)
     folder = out or Path("out/vision") / f"{Path(model).stem}-folds"
-    annotated = Source(kind, repair, category, side_px, block, images, categories).read(data)
-    with _show.progress(quiet=as_json) as bars:
-        rows = cross_validate(annotated, arm, folder, folds=folds, progress=RichReporter(bars))
+    annotated = Source(kind, repair, category, side_px, block, images, categories, as_channels).read(data)
+    with resumable(folder), _show.progress(quiet=as_json) as bars:
+        progress = RichReporter(bars)
+        rows = cross_validate(annotated, arm, folder, folds=folds, progress=progress, device=device, weights=weights)
     facts = {"data": annotated.origin, "folds": folds, "seed": arm.fit.seed, **fold_summary(rows)}
     save_json(folder / "results.json", facts | {"rows": rows})
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    _tell_folds(facts)
-    _say(f"Detectors and results: {folder}")
+    tell_folds(facts)
+    say(f"Detectors and results: {folder}")
 
 
 @app.command()
@@ -359,7 +344,7 @@ def draw(
     if as_json:
         typer.echo(json.dumps({"pictures": pictures, "objects": annotated.counts()}))
         return
-    _say(f"{len(pictures)} pictures of {len(annotated)} images: {folder}")
+    say(f"{len(pictures)} pictures of {len(annotated)} images: {folder}")
 
 
 @app.command()
@@ -395,10 +380,10 @@ def compare(
         typer.echo(json.dumps({"figures": dict(page.tiles), "agreement": agreement, "report": str(path)}))
         return
     for label, value in page.tiles.items():
-        _say(f"{label}: {value}")
+        say(f"{label}: {value}")
     for name, row in agreement.items():
-        _say(f"{name}: " + ", ".join(f"{key} {value}" for key, value in row.items()))
-    _say(f"Report: {path}")
+        say(f"{name}: " + ", ".join(f"{key} {value}" for key, value in row.items()))
+    say(f"Report: {path}")
 
 
 @app.command()
@@ -426,8 +411,8 @@ def stages(
         ]
         typer.echo(json.dumps({"categories": counted.categories, "times": rows, "report": str(path)}))
         return
-    _say(f"{int(counted.counts.sum()):,} objects at {len(counted.time_h)} times.")
-    _say(f"Report: {path}")
+    say(f"{int(counted.counts.sum()):,} objects at {len(counted.time_h)} times.")
+    say(f"Report: {path}")
 
 
 def _look(colour_by: str, channels: str, *, labels: bool) -> Look:
@@ -436,49 +421,3 @@ def _look(colour_by: str, channels: str, *, labels: bool) -> Look:
         raise InputError(f"'{channels}' does not name channels.", hint="write such as --channels 0,1,2")
     table = {"colour_by": colour_by, "labels": labels, "channels": [int(word) for word in given]}
     return Look.from_table(table, source="the option")
-
-
-def _tell_scores(scores: DetectionScores | None) -> None:
-    if scores is None:
-        _say("No images were held out, so nothing tells how good the detector is.")
-    else:
-        typer.echo(scores.as_table())
-
-
-def _tell_counts(told: Mapping[str, Predicted], categories: Sequence[str]) -> None:
-    used = [name for name in categories if any(name in each.counts for each in told.values())]
-    table = Table("image", *used, "all")
-    for name, each in told.items():
-        table.add_row(name, *(str(each.counts.get(kind, 0)) for kind in used), str(sum(each.counts.values())))
-    Console().print(table, markup=False)
-
-
-def _tell_folds(facts: Mapping[str, Any]) -> None:
-    heads = {"map_50": "mAP@0.5", "map": "mAP", "mar": "mAR", "mar_100": "mAR of 100"}
-    table = Table("", *heads.values())
-    for part in ("boxes", "masks"):
-        if facts[part]:
-            table.add_row(part, *(_interval(facts[part][key]) if key in facts[part] else "-" for key in heads))
-    Console().print(table)
-    by_category = Table(
-        "category", "AP@0.5", "labelled", "counted", "by fold", "of the labelled, found", "count MAE an image"
-    )
-    for name, row in facts["categories"].items():
-        share, hit = ("-" if row[key] is None else f"{row[key]:.1f} %" for key in ("counted_percent", "hit_percent"))
-        ends = "-" if row["counted_range"] is None else "{:.1f} to {:.1f} %".format(*row["counted_range"])
-        precise = "-" if row["ap_50"] is None else _interval(row["ap_50"])
-        by_category.add_row(name, precise, str(row["labelled"]), share, ends, hit, f"{row['count_mae']:.2f}")
-    Console().print(by_category, markup=False)
-    _say(
-        "Ranges are 95 % intervals over folds, too narrow since folds share what they learnt from; "
-        "'by fold' is the least and the largest. mAR is with at most 500 detections an image."
-    )
-
-
-def _interval(values: Sequence[float]) -> str:
-    middle, *ends = values
-    return f"{middle:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
-
-
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, markup=False, highlight=False)

@@ -180,7 +180,7 @@ def test_images_that_cannot_be_searched_are_told_and_the_others_searched(
     table = json.loads((tmp_path / "found" / "found.json").read_text())
     assert [image["name"] for image in table["images"]] == ["b.npy", "d.npy"]
     assert run(*words, "--out", tmp_path / "again") == 1
-    assert "2 of 4 images could not be searched: a.png: " in capsys.readouterr().err
+    assert "2 of 4 images could not be searched:\n" in capsys.readouterr().err
     assert run(*words[:2], tmp_path / "a.png", "--out", tmp_path / "none") == 2
     assert "cannot be read as an image" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
