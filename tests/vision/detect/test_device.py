@@ -99,6 +99,7 @@ class Watching(nn.Module):
 
 class WatchingConfig(ModelConfig):
     kind: str = "watching"
+    detections: int = 10
 
     def build(self, facts: DataFacts) -> Watching:
         return Watching()
