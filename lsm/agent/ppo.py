@@ -15,12 +15,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lsm.agent.policy import ActorCritic, NetworkConfig, SearchNetwork
-from lsm.agent.rules import SearchRules
 from lsm.agent.trainable import Trainable
 from lsm.config import Config
 from lsm.errors import WrongFormat
 from lsm.sensing.bundle import tensors_digest
 from lsm.tensorfile import read_tensors, under, write_tensors
+
+_OPTIMISER = "optimiser."
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
@@ -82,7 +83,7 @@ class Ppo:
     def __init__(self, env: Trainable, config: PpoConfig, *, seed: int, network: ActorCritic | None = None) -> None:
         self.env, self.config = env, config
         self.generator = torch.Generator().manual_seed(seed)
-        self.network = network or _recurrent(env.rules, config.network, self.generator)
+        self.network: ActorCritic = network or SearchNetwork(env.rules, config.network, self.generator)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
         self.update, self.steps = 0, 0
 
@@ -130,7 +131,13 @@ class Ppo:
         return Rollout(*(torch.stack(parts) for parts in zip(*steps, strict=True)))
 
     def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
-        advantage = advantages(rollout, self.config)
+        advantage = advantages(
+            rollout.reward,
+            rollout.value,
+            rollout.valid,
+            discount=self.config.discount,
+            trace=self.config.trace,
+        )
         target = advantage + rollout.value
         held = advantage[rollout.valid]
         advantage = (advantage - held.mean()) / (held.std() + 1e-8)
@@ -168,8 +175,7 @@ class Ppo:
     def save(self, path: Path) -> None:
         """Everything needed to go on, as safetensors."""
         tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        for index, slots in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
+        tensors |= optimiser_tensors(self.optimiser)
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
         write_tensors(path, tensors, self._identity(tensors))
@@ -183,12 +189,7 @@ class Ppo:
             )
         try:
             self.network.load_state_dict(under(tensors, "network."))
-            found = self.optimiser.state_dict()
-            slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in under(tensors, "optimiser.").items():
-                index, name = key.split(".", 1)
-                slots.setdefault(int(index), {})[name] = value
-            self.optimiser.load_state_dict({"state": slots, "param_groups": found["param_groups"]})
+            restore_optimiser(self.optimiser, tensors)
             self.generator.set_state(tensors["generator"])
             self.update, self.steps = (int(number) for number in tensors["progress"])
         except (KeyError, RuntimeError, ValueError) as error:
@@ -199,18 +200,39 @@ class Ppo:
         return {"config": self.config.digest(), "rules": self.env.rules.digest(), "contents": contents}
 
 
-def _recurrent(rules: SearchRules, config: NetworkConfig, generator: torch.Generator) -> ActorCritic:
-    return SearchNetwork(rules, config, generator)
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers of each weight, by names for a file."""
+    states = optimiser.state_dict()["state"].items()
+    return {f"{_OPTIMISER}{index}.{key}": value for index, slots in states for key, value in slots.items()}
 
 
-def advantages(rollout: Rollout, config: PpoConfig) -> Float[Tensor, "step search"]:
-    """Generalised advantage estimates; a search's value after its last step is zero."""
-    result = torch.zeros_like(rollout.reward)
-    running = torch.zeros_like(rollout.reward[0])
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give back what `optimiser_tensors` gave. Raises ValueError, KeyError or RuntimeError where it does not fit."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in under(tensors, _OPTIMISER).items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def advantages(
+    reward: Float[Tensor, "step row"],
+    value: Float[Tensor, "step row"],
+    valid: Bool[Tensor, "step row"],
+    *,
+    discount: float,
+    trace: float,
+) -> Float[Tensor, "step row"]:
+    """Generalised advantage estimates of whole searches or episodes, one a row; the value after the last step is 0.
+
+    valid: False after a row's end. discount, trace: gamma and lambda of arXiv 1506.02438.
+    """
+    result = torch.zeros_like(reward)
+    running = torch.zeros_like(reward[0])
     following = torch.zeros_like(running)
-    for step in range(len(rollout.reward) - 1, -1, -1):
-        surprise = rollout.reward[step] + config.discount * following - rollout.value[step]
-        running = (surprise + config.discount * config.trace * running) * rollout.valid[step]
-        following = rollout.value[step] * rollout.valid[step]
+    for step in range(len(reward) - 1, -1, -1):
+        surprise = reward[step] + discount * following - value[step]
+        running = (surprise + discount * trace * running) * valid[step]
+        following = value[step] * valid[step]
         result[step] = running
     return result

@@ -10,7 +10,7 @@ from lsm.agent.baselines import FixedScan, RandomSearch
 from lsm.agent.batch_env import BatchSlideEnv
 from lsm.agent.evaluate import Trial, score, try_policy
 from lsm.agent.policy import NetworkConfig, SearchNetwork, TrainedPolicy
-from lsm.agent.ppo import Ppo, PpoConfig, Rollout, advantages
+from lsm.agent.ppo import Ppo, PpoConfig, advantages
 from lsm.agent.rules import SearchRules
 from lsm.agent.synthetic import synthetic_tables
 from lsm.agent.tables import SlideTables
@@ -89,13 +89,17 @@ def test_advantages_with_full_trace_are_returns_minus_values():
     reward = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 0.0]])
     value = torch.tensor([[0.5, 0.1], [0.2, 0.3], [0.4, 9.0]])
     valid = torch.tensor([[True, True], [True, True], [True, False]])
-    nothing = torch.zeros(3, 2)
-    allowed, action = torch.ones(3, 2, 1, dtype=torch.bool), torch.zeros(3, 2, dtype=torch.int64)
-    rollout = Rollout(torch.zeros(3, 2, 1), allowed, action, nothing, value, reward, valid)
-    found = advantages(rollout, PpoConfig(discount=1.0, trace=1.0))
+    found = advantages(reward, value, valid, discount=1.0, trace=1.0)
     returns = torch.tensor([[11.0, 7.0], [10.0, 5.0], [7.0, 9.0]])
     # five float32 additions
     assert torch.allclose(found, (returns - value) * valid, atol=1e-5)
+
+
+def test_advantages_without_trace_are_one_step_surprises():
+    reward, value = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.5], [0.25]])
+    found = advantages(reward, value, torch.ones(2, 1, dtype=torch.bool), discount=0.5, trace=0.0)
+    # 1 + 0.5 * 0.25 - 0.5 and 2 - 0.25, exact in float32
+    assert found[:, 0].tolist() == [0.625, 1.75]
 
 
 def test_the_network_is_small_and_never_chooses_what_is_not_allowed(rules: SearchRules, env: BatchSlideEnv):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lsm.agent.adaptive.batch import BatchAdaptiveEnv
 from lsm.agent.adaptive.policies.checkpoint import CHOOSING, NETWORK, identity, read_checked
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
+from lsm.agent.ppo import advantages, optimiser_tensors, restore_optimiser
 from lsm.config import Config
 from lsm.errors import WrongFormat
 from lsm.tensorfile import under, write_tensors
@@ -158,7 +159,13 @@ class CellPpo:
         return Rollout(*parts)._replace(frame=torch.stack(frames) if looks else None)
 
     def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
-        advantage = advantages(rollout, self.config)
+        advantage = advantages(
+            rollout.reward,
+            rollout.value,
+            rollout.valid,
+            discount=self.config.discount,
+            trace=self.config.trace,
+        )
         target = advantage + rollout.value
         held = advantage[rollout.valid]
         advantage = (advantage - held.mean()) / (held.std() + 1e-8)
@@ -186,8 +193,7 @@ class CellPpo:
     def save(self, path: Path) -> None:
         """Everything needed to go on, as safetensors; `load_policy` reads it too."""
         tensors = {f"{NETWORK}{key}": value for key, value in self.network.state_dict().items()}
-        for index, slots in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": value for key, value in slots.items()}
+        tensors |= optimiser_tensors(self.optimiser)
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
         network = self.config.network.model_dump_json()
@@ -205,29 +211,11 @@ class CellPpo:
             raise WrongFormat(f"{path} is of another training.", hint="delete it, or restore its configuration")
         try:
             self.network.load_state_dict(under(tensors, NETWORK))
-            slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in under(tensors, "optimiser.").items():
-                index, name = key.split(".", 1)
-                slots.setdefault(int(index), {})[name] = value
-            groups = self.optimiser.state_dict()["param_groups"]
-            self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+            restore_optimiser(self.optimiser, tensors)
             self.generator.set_state(tensors["generator"])
             self.update, self.steps = (int(number) for number in tensors["progress"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
-
-
-def advantages(rollout: Rollout, config: CellPpoConfig) -> Float32[Tensor, "moment episode"]:
-    """Generalised advantage estimates; an episode's value after its last step is zero."""
-    result = torch.zeros_like(rollout.reward)
-    running = torch.zeros_like(rollout.reward[0])
-    following = torch.zeros_like(running)
-    for step in range(len(rollout.reward) - 1, -1, -1):
-        surprise = rollout.reward[step] + config.discount * following - rollout.value[step]
-        running = (surprise + config.discount * config.trace * running) * rollout.valid[step]
-        following = rollout.value[step] * rollout.valid[step]
-        result[step] = running
-    return result
 
 
 def taken_steps(

@@ -13,7 +13,7 @@ from lsm.agent.adaptive.evaluate import Trial, try_policy
 from lsm.agent.adaptive.invented import invented_world
 from lsm.agent.adaptive.policies import FixedSequence, TrainedPolicy, load_policy, rig_digest, save_policy
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
-from lsm.agent.adaptive.policies.ppo import CellPpo, CellPpoConfig, Rollout, advantages, taken_steps
+from lsm.agent.adaptive.policies.ppo import CellPpo, CellPpoConfig, taken_steps
 from lsm.errors import ConfigError, FileMissing, ModelMismatch, WrongFormat
 
 TINY = CellPpoConfig(updates=3, episodes=24, epochs=2, minibatches=2, network=CellNetworkConfig(units=8))
@@ -151,25 +151,3 @@ def test_the_network_never_chooses_what_is_not_allowed(env: BatchAdaptiveEnv):
         step = env.step(choice.action)
         assert not bool(step.refused.any())
         view, memory = step.view, choice.memory
-
-
-def test_advantages_with_full_trace_are_returns_minus_values():
-    reward = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 0.0]])
-    value = torch.tensor([[0.5, 0.1], [0.2, 0.3], [0.4, 9.0]])
-    valid = torch.tensor([[True, True], [True, True], [True, False]])
-    allowed, action = torch.ones(3, 2, 1, dtype=torch.bool), torch.zeros(3, 2, dtype=torch.int64)
-    rollout = Rollout(torch.zeros(3, 2, 1), allowed, action, torch.zeros(3, 2), value, reward, valid, None)
-    found = advantages(rollout, CellPpoConfig(discount=1.0, trace=1.0))
-    returns = torch.tensor([[11.0, 7.0], [10.0, 5.0], [7.0, 9.0]])
-    # five float32 additions
-    assert torch.allclose(found, (returns - value) * valid, atol=1e-5)
-
-
-def test_advantages_without_trace_are_one_step_surprises():
-    reward, value = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.5], [0.25]])
-    valid, action = torch.ones(2, 1, dtype=torch.bool), torch.zeros(2, 1, dtype=torch.int64)
-    allowed = torch.ones(2, 1, 1, dtype=torch.bool)
-    rollout = Rollout(torch.zeros(2, 1, 1), allowed, action, torch.zeros(2, 1), value, reward, valid, None)
-    found = advantages(rollout, CellPpoConfig(discount=0.5, trace=0.0))
-    # 1 + 0.5 * 0.25 - 0.5 and 2 - 0.25, exact in float32
-    assert found[:, 0].tolist() == [0.625, 1.75]
