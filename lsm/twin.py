@@ -152,7 +152,11 @@ class FieldRenderer:
         rate = torch.zeros(side, side)
         for share, (x_um, y_um, z_um) in path:
             rate += self.rate(levels, (x_um, y_um), z_um) * share
-        adu = self._config.camera.expose(rate, exposure_ms, generator)
+        return self.exposed(rate, exposure_ms, generator)
+
+    def exposed(self, rate_e_per_ms: Rate, exposure_ms: float, generator: torch.Generator) -> Image:
+        """What the camera makes of a rate. A renderer whose noise comes from elsewhere has its own."""
+        adu = self._config.camera.expose(rate_e_per_ms, exposure_ms, generator)
         image: Image = adu.numpy()
         return image
 
@@ -237,12 +241,13 @@ class Twin:
 
     The noise of the n-th exposure and the error of the n-th move depend on the seed and n alone, so the same seed
     and the same requests give the same images.
+    renderer: computes the images, in place of the one made from sample and configuration.
     """
 
-    def __init__(self, sample: Smear, config: TwinConfig, seed: int) -> None:
+    def __init__(self, sample: Smear, config: TwinConfig, seed: int, *, renderer: FieldRenderer | None = None) -> None:
         self._config = config
         self._extent_um = sample.extent_um
-        self._renderer = FieldRenderer(sample, config.led_board.board(), config)
+        self._renderer = renderer or FieldRenderer(sample, config.led_board.board(), config)
         self._seed = seed
         self._exposures = 0
         self._xy_um, self._z_um = (self._extent_um[0] / 2, self._extent_um[1] / 2), 0.0

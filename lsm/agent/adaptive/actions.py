@@ -1,9 +1,10 @@
 """From what an action holds to the light, exposure and cost that it means."""
 
+import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from lsm.agent.adaptive.light import Meter, in_levels, lit_lamps
+from lsm.agent.adaptive.light import LightBook, Meter, in_levels, lit_lamps
 from lsm.agent.adaptive.rules import AdaptiveRules
 from lsm.agent.adaptive.state import Decision
 from lsm.errors import WrongFormat
@@ -55,6 +56,13 @@ class FreeWeights:
         exposure_ms = self._meter.exposure_ms(duty)
         light_led_s = lit_lamps(duty) * exposure_ms / 1000
         return Decision(kind, duty, exposure_ms, light_led_s, _time_s(exposure_ms, rules))
+
+
+def lights_of(light: LightBook | Meter, device: torch.device) -> Lights | FreeWeights:
+    """What decides by a world's lights, with its numbers on that device."""
+    if isinstance(light, Meter):
+        return FreeWeights(light)
+    return Lights(torch.from_numpy(light.duty).to(device), torch.from_numpy(light.exposure_ms).double().to(device))
 
 
 def _time_s(exposure_ms: Float[Tensor, " light"], rules: AdaptiveRules) -> Float[Tensor, " light"]:

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor
 
-from lsm.agent.adaptive.actions import FreeWeights, Lights
-from lsm.agent.adaptive.light import LightBook
+from lsm.agent.adaptive.actions import Lights, lights_of
 from lsm.agent.adaptive.reader import Capture, probability
 from lsm.agent.adaptive.state import (
     NOTHING,
@@ -87,14 +86,7 @@ class BatchAdaptiveEnv:
     def __init__(self, world: AdaptiveWorld) -> None:
         self.world, self.rules = world, world.rules
         device = world.source.device
-        light = world.light
-        self._light: Lights | FreeWeights
-        if isinstance(light, LightBook):
-            self._light = Lights(
-                torch.from_numpy(light.duty).to(device), torch.from_numpy(light.exposure_ms).double().to(device)
-            )
-        else:
-            self._light = FreeWeights(light)
+        self._light = lights_of(world.light, device)
         self._device = device
         self._seed = torch.zeros(0, dtype=torch.int64, device=device)
 
@@ -160,6 +152,11 @@ class BatchAdaptiveEnv:
         self.truncated = self.truncated | ((after.steps >= self.rules.steps_max) & ~self.terminated & ~over)
         self.view = self._seen()
         return Step(self.view, paid.float(), self.terminated, self.truncated, ~allowed & ~over)
+
+    @property
+    def key(self) -> Int[Tensor, "episode 2"]:
+        """Two 32-bit words for each episode, on which its noise depends; see `lsm.optics.exposures`."""
+        return self._key
 
     @property
     def terminated(self) -> Bool[Tensor, " episode"]:

@@ -68,7 +68,8 @@ class LightBook:
                 f"Lights of {self.duty.shape[1]} lamps do not fit {len(lamps)} lamps.", hint="use the stack's lamps"
             )
         return tuple(
-            _pattern(lamps, duty, name) for duty, name in zip(self.duty, self.names or [""] * len(self), strict=True)
+            lamps_pattern(lamps, duty, name)
+            for duty, name in zip(self.duty, self.names or [""] * len(self), strict=True)
         )
 
     def __len__(self) -> int:
@@ -174,6 +175,14 @@ def lamps_of_stack(stack: CellStack) -> Lamps:
     return Lamps(stack.board, stack.led, stack.colour, stack.system.na)
 
 
+def lamps_pattern(lamps: Lamps, duty: Float32[np.ndarray, " lamp"], name: str) -> Pattern:
+    """One light for the lamps' board, from a duty for each lamp."""
+    board: LedBoard = lamps.board
+    full = np.zeros((board.n_leds, board.n_colours), dtype=np.float32)
+    full[lamps.led, lamps.colour] = duty
+    return Pattern.of(board, full, name=name)
+
+
 def _sum_of_lamps(products: Float[Tensor, "light lamp"]) -> Float[Tensor, " light"]:
     total = torch.zeros(len(products), dtype=torch.float64, device=products.device)
     for lamp in products.unbind(1):
@@ -194,10 +203,3 @@ def _lamp_duty(pattern: Pattern, lamps: Lamps) -> Float32[np.ndarray, " lamp"]:
             hint="compute the stack with every LED and colour that the patterns use",
         )
     return np.asarray(duty / LEVELS, dtype=np.float32)
-
-
-def _pattern(lamps: Lamps, duty: Float32[np.ndarray, " lamp"], name: str) -> Pattern:
-    board: LedBoard = lamps.board
-    full = np.zeros((board.n_leds, board.n_colours), dtype=np.float32)
-    full[lamps.led, lamps.colour] = duty
-    return Pattern.of(board, full, name=name)

@@ -152,20 +152,24 @@ def from_smears(
     cells_per_smear: int,
     seed: int,
     colours: Sequence[int] = (1,),
+    off_centre_um: float = 0.0,
 ) -> CellStack:
     """Red cells of phantoms at their true centres, with whatever lies beside them, half of them infected if there are.
 
     smears: by name, which stands for the patient. system: of one colour; the others have the board's wavelengths.
     cells_per_smear: drawn without repetition among the red cells whose piece is all on the slide.
-    The stack is held in memory. Raises InputError for a smear with fewer such cells.
+    off_centre_um: how far a cell may lie from the middle of its images, in x and in y, as a finder would leave it.
+    The stack is held in memory; `made["places_um"]` says for each row where on its smear the middle is.
+    Raises InputError for a smear with fewer such cells.
     """
     systems = [system.at_wavelength(board.wavelengths_um[colour]) for colour in colours]
     led, colour = lamps_of(board, colours)
     rng = np.random.default_rng([seed, 0])
-    parts, infected, patient = [], [], []
+    parts, infected, patient, centres = [], [], [], []
     for name, smear in smears.items():
-        chosen = _some_cells(name, smear, system.field_um / 2, cells_per_smear, rng)
-        places = [(float(row["x_um"]), float(row["y_um"])) for row in chosen]
+        chosen = _some_cells(name, smear, system.field_um / 2 + off_centre_um, cells_per_smear, rng)
+        places = _places(chosen, off_centre_um, rng)
+        centres += places
         parts.append(_smear_images(smear, places, board, systems))
         infected.append(chosen["infected"])
         patient += [name] * len(chosen)
@@ -179,8 +183,14 @@ def from_smears(
         board=board,
         system=systems[0],
         source=f"simulated optics on phantoms: {len(patient)} cells of {len(smears)} smears",
-        made={"smears": list(smears), "seed": seed},
+        made={"smears": list(smears), "seed": seed, "places_um": [list(place) for place in centres]},
     )
+
+
+def _places(cells: np.ndarray, off_centre_um: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Middles of the images of these cells."""
+    off_um = rng.uniform(-off_centre_um, off_centre_um, (len(cells), 2)) if off_centre_um else np.zeros((len(cells), 2))
+    return [(float(row["x_um"] + dx), float(row["y_um"] + dy)) for row, (dx, dy) in zip(cells, off_um, strict=True)]
 
 
 def _some_cells(name: str, smear: Smear, half_um: float, count: int, rng: np.random.Generator) -> np.ndarray:
