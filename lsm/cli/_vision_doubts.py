@@ -10,6 +10,7 @@ from jaxtyping import Float
 from lsm.vision.data import Pixels
 from lsm.vision.data.objects import with_channels
 from lsm.vision.detect import Detections, Detector
+from lsm.vision.detect.fitting import FitRecord
 
 _MOST_NAMES: Final = 10
 _CONVERTED: Final = {1, 3}
@@ -78,6 +79,22 @@ class Doubts:
         if self.full:
             told[titles["full"]]["kept of an image"] = str(self.detector.model.kept)
         return told
+
+
+def threshold_sentences(record: FitRecord) -> list[str]:
+    """One for each reason to doubt thresholds."""
+    told = []
+    if record.set_on_learnt:
+        told.append(
+            f"Thresholds of {', '.join(record.set_on_learnt)} were set on images learnt from too: those set aside show "
+            "less than 30 such objects."
+        )
+    if record.not_set:
+        kept = ", ".join(f"{name} {record.thresholds[name]:.2f}" for name in record.not_set)
+        told.append(
+            f"Thresholds that could not be set, and stay: {kept}. No such object was marked, or none was found."
+        )
+    return told
 
 
 def names(held: Sequence[str]) -> str:

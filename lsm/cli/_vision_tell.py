@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lsm.cli._vision_doubts import Doubts
+from lsm.cli._vision_doubts import Doubts, threshold_sentences
 from lsm.cli._vision_work import Predicted
 from lsm.errors import LsmError
 from lsm.vision.detect import DetectionScores, FitRecord
@@ -34,14 +34,8 @@ def tell_doubts(doubts: Iterable[Doubts]) -> None:
 
 def tell_thresholds(record: FitRecord) -> None:
     """Which thresholds are less sure than the others; nothing where all were set on images set aside."""
-    if record.set_on_learnt:
-        warn(
-            f"Thresholds of {', '.join(record.set_on_learnt)} were set on images learnt from: no image set aside has "
-            "such an object."
-        )
-    if record.not_set:
-        kept = ", ".join(f"{name} {record.thresholds[name]:.2f}" for name in record.not_set)
-        warn(f"Thresholds that could not be set, and stay: {kept}. No such object was marked, or none was found.")
+    for line in threshold_sentences(record):
+        warn(line)
 
 
 def tell_scores(scores: DetectionScores | None) -> None:
@@ -74,8 +68,11 @@ def faults(failed: Mapping[str, LsmError], total: int) -> str:
     return "\n".join(lines)
 
 
-def tell_folds(facts: Mapping[str, Any]) -> None:
-    """Tables of the means over folds."""
+def tell_folds(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tables of the means over folds, after a line on standard error for each reason to doubt one of them."""
+    for number, row in enumerate(rows, 1):
+        for line in row.get("warnings", ()):
+            warn(f"Fold {number}: {line}")
     heads = {"map_50": "mAP@0.5", "map": "mAP", "mar": "mAR", "mar_100": "mAR of 100"}
     table = Table("", *heads.values())
     for part in ("boxes", "masks"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from lsm import __version__
 from lsm.cli._vision_data import begin, picture_path, read_json, save_json
-from lsm.cli._vision_doubts import Doubts
+from lsm.cli._vision_doubts import Doubts, threshold_sentences
 from lsm.cli._vision_resume import claim, tell_begun
 from lsm.errors import FileMissing, InputError, LsmError, ModelMismatch
 from lsm.experiments.detections.config import ArmConfig
@@ -279,6 +279,7 @@ def _fold(
         "images": [image.name for image in held_out.images],
         "doubts": doubts.table(),
         "thresholds": record.thresholds,
+        "warnings": [*doubts.sentences(), *threshold_sentences(record)],
         "set_on_learnt": record.set_on_learnt,
         "not_set": record.not_set,
         "parameters": sum(value.numel() for value in detector.network.parameters()),

@@ -305,7 +305,7 @@ def crossval(
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    tell_folds(facts)
+    tell_folds(facts, rows)
     say(f"Detectors and results: {folder}")
 
 

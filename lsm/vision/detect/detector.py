@@ -25,13 +25,16 @@ from lsm.vision.detect.fitting import FitConfig, FitRecord
 from lsm.vision.detect.learning import learn
 from lsm.vision.detect.levels import Normal
 from lsm.vision.detect.matching import counted
-from lsm.vision.detect.model import ModelConfig
+from lsm.vision.detect.model import CUT_AT, ModelConfig
 from lsm.vision.detect.models import MODELS
 from lsm.vision.detect.scores import DetectionScores, score
 
 FORMAT: Final = "lsm detector 2"
 _FIRST_THRESHOLD: Final = 0.5
 _GROUPS_TO_DIVIDE: Final = 10
+_FEW_OBJECTS: Final = 30
+"""Below so many a count strays by a fifth by chance alone, and so does a threshold set by it."""
+
 _COPY: Final = "copy it again, or train again"
 _WHOSE: Final = "give a file that lsm vision train, or Detector.save in Python, wrote"
 
@@ -105,7 +108,7 @@ class Detector:
                 checkpoint=checkpoint,
                 clock=clock,
             )
-        on_learnt, not_set = self._set_thresholds(aside, learnt)
+        on_learnt, not_set = self._set_thresholds(aside, data)
         return FitRecord(
             steps=options.steps,
             seconds=round(clock.wall_s, 1),
@@ -183,23 +186,24 @@ class Detector:
 
     def _detections(self, found: Mapping[str, Tensor]) -> Detections:
         score = found["scores"].cpu().double().numpy()
+        # a network whose scores fall after the strongest were kept says what it kept them by
+        least = float(found[CUT_AT]) if CUT_AT in found else float(score.min(initial=1.0))
         detections = Detections(
             found["boxes"].cpu().double().numpy(),
             found["labels"].cpu().long().numpy() - 1,
             score,
             pieces.masks(found) if pieces.WINDOWS in found else None,
-            cut_at=float(score.min()) if len(score) >= self.model.kept else None,
+            cut_at=least if len(score) >= self.model.kept else None,
         )
         return detections.where(np.argsort(-score, kind="stable"))
 
-    def _set_thresholds(self, aside: AnnotatedSet, learnt: AnnotatedSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _set_thresholds(self, aside: AnnotatedSet, whole: AnnotatedSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """For each category the score above which there are as many detections as objects; see `FitRecord`."""
-        known = aside.counts()
-        rare = {name for name, objects in learnt.counts().items() if objects and not known[name]}
-        done = self._set_on(aside, set(self.facts.categories) - rare)
-        done |= self._set_on(learnt, rare) if rare else set()
-        names = self.facts.categories
-        return tuple(name for name in names if name in rare & done), tuple(name for name in names if name not in done)
+        names, known, marked = self.facts.categories, aside.counts(), whole.counts()
+        few = {name for name in names if known[name] < min(_FEW_OBJECTS, marked[name])}
+        done = self._set_on(aside, set(names) - few)
+        done |= self._set_on(whole, few) if few else set()
+        return tuple(name for name in names if name in few & done), tuple(name for name in names if name not in done)
 
     def _set_on(self, data: AnnotatedSet, names: Set[str]) -> set[str]:
         """The categories of these names whose thresholds could be set on the images."""

@@ -17,6 +17,8 @@ class DataFacts(Config):
     """Measured on the images a detector learns from, and kept in its file.
 
     mean, std: per channel, of the pixels as `AnnotatedImage.pixels` gives them.
+    least_rms, largest_rms: per channel, of the root mean squares of the images, which tell how unlike in brightness
+    images of one set may be; empty where they are not known.
     box_side_px: the `SIDE_QUANTILES` of the boxes' sides, a side being the square root of the area.
     side_by_category_px: median side in each category.
     most_objects: largest number of objects in one image.
@@ -32,6 +34,8 @@ class DataFacts(Config):
     most_objects: Annotated[int, Ge(0)]
     height_px: Annotated[int, Gt(0)]
     width_px: Annotated[int, Gt(0)]
+    least_rms: tuple[float, ...] = ()
+    largest_rms: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "DataFacts":
@@ -39,6 +43,8 @@ class DataFacts(Config):
             raise ValueError("there must be at least one category")
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std must have one value for each of the {self.channels} channels")
+        if not len(self.least_rms) == len(self.largest_rms) or len(self.least_rms) not in (0, self.channels):
+            raise ValueError(f"least_rms and largest_rms must have one value for each of the {self.channels} channels")
         if len(self.side_by_category_px) != len(self.categories) or len(self.box_side_px) != len(SIDE_QUANTILES):
             raise ValueError("sides must be one for each category, and one for each quantile")
         return self
@@ -51,6 +57,7 @@ def measure(data: AnnotatedSet) -> DataFacts:
     """
     channels = data.channels()
     total, squares, pixels = np.zeros(channels), np.zeros(channels), 0
+    sizes = []
     for image in data.images:
         held = image.pixels()
         if len(held) != channels:
@@ -60,8 +67,10 @@ def measure(data: AnnotatedSet) -> DataFacts:
             )
         flat = held.reshape(channels, -1).astype(np.float64)
         total += flat.sum(axis=1)
-        squares += (flat**2).sum(axis=1)
+        own = (flat**2).sum(axis=1)
+        squares += own
         pixels += flat.shape[1]
+        sizes.append(np.sqrt(own / flat.shape[1]))
     kept = [image.objects.where(~image.objects.ignore) for image in data.images]
     boxes = np.concatenate([objects.box_px for objects in kept])
     kinds = np.concatenate([objects.category for objects in kept])
@@ -85,4 +94,6 @@ def measure(data: AnnotatedSet) -> DataFacts:
         most_objects=max(len(objects) for objects in kept),
         height_px=int(np.median([image.size[0] for image in data.images])),
         width_px=int(np.median([image.size[1] for image in data.images])),
+        least_rms=tuple(np.min(sizes, axis=0).tolist()),
+        largest_rms=tuple(np.max(sizes, axis=0).tolist()),
     )

@@ -50,8 +50,8 @@ class FitConfig(Config):
     every square of all images alike, where squares are cut out of images of unlike size.
     clip: largest norm of a step's gradient.
     count_share: part of the images that is not learnt from; on these the thresholds are set, so that there are as many
-    detections as objects. With 0, or fewer than ten groups of images, they are set on the images learnt from, which
-    a network knows too well.
+    detections as objects. With 0, fewer than ten groups of images, or too few objects in that part, they are set on
+    the images learnt from as well, which a network knows too well.
     checkpoint_every: steps between two states on disk, where a place for them is given.
     """
 
@@ -73,8 +73,9 @@ class FitRecord(Config):
 
     seconds, cpu_s: that passed, and of the processor, with those before a checkpoint from which the run went on.
     counted_on: images on which the thresholds were set, and whether they were learnt from as well.
-    set_on_learnt: categories of which none of those images has an object; their thresholds were set on the images
-    learnt from. not_set: categories whose thresholds stayed, since there was no object of theirs or nothing found.
+    set_on_learnt: categories with few objects in those images, less than 30 of more; their thresholds were set on all
+    images, those learnt from among them. not_set: categories whose thresholds stayed, since there was no object of
+    theirs or nothing found.
     map_50: of the images to validate on, when some were given.
     """
 

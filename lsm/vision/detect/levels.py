@@ -16,7 +16,7 @@ LEAST_SPREAD: Final = 1e-3
 """Least spread of one image, in that of the set: an even image would be divided by none."""
 
 FURTHEST: Final = 6.0
-"""Factor by which all channels of an image may differ from the set in their size.
+"""Factor by which all channels of an image may lie beyond the images of the set in their root mean square.
 
 Exposures differ by 2 or 3. Twelve bits in sixteen are 16 times too small, 0 to 255 as floats is 255 times too large.
 """
@@ -36,20 +36,22 @@ class Normal:
         self.levels = levels
         self.mean = torch.tensor(facts.mean)[:, None, None]
         self.std = torch.tensor(facts.std)[:, None, None]
+        whole = (self.mean**2 + self.std**2).sqrt().flatten().tolist()
+        self._least = torch.tensor(facts.least_rms or whole, dtype=torch.float64)
+        self._largest = torch.tensor(facts.largest_rms or whole, dtype=torch.float64)
 
     def strange(self, whole: Float[Tensor, "channel y x"]) -> bool:
         """Whether an image seems to be in other numbers than the set: another number of bits, or floats of 0 to 255.
 
-        Its size is the root of the mean square, in each channel, beside that of the set's mean and spread. It is
-        strange where all channels are more than `FURTHEST` times as large, or as small. Where each image is measured
-        against itself the factor does not matter, and none is strange.
+        It is strange where the root mean square of every channel is more than `FURTHEST` times that of the brightest
+        image of the set, or less than so small a part of the darkest one's. Where each image is measured against itself
+        the factor does not matter, and none is strange.
         """
         self._check(whole)
         if self.levels == "image":
             return False
-        size = whole.double().square().mean(dim=(1, 2)).sqrt()
-        ratio = size / (self.mean**2 + self.std**2).sqrt().flatten().double().to(size.device)
-        return bool((ratio > FURTHEST).all() or (ratio < 1 / FURTHEST).all())
+        size = whole.double().square().mean(dim=(1, 2)).sqrt().cpu()
+        return bool((size > FURTHEST * self._largest).all() or (size < self._least / FURTHEST).all())
 
     def to(self, device: torch.device) -> None:
         self.mean, self.std = self.mean.to(device), self.std.to(device)

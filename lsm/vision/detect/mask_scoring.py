@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 
 from lsm.vision.detect.facts import DataFacts
+from lsm.vision.detect.model import CUT_AT
 from lsm.vision.detect.two_stage import OutlineConfig
 from lsm.vision.detect.two_stage.regions import (
     Features,
@@ -115,9 +116,11 @@ class ScoredRegions(Regions):
         foretold = self.scoring(held, torch.cat(masks)[:, 0])
         overlaps = foretold[torch.arange(len(labels), device=labels.device), labels].clamp(0, 1)
         for each, mask, overlap in zip(found, masks, overlaps.split([len(mask) for mask in masks]), strict=True):
+            # what was not kept had a lower score than these, before any overlap lowered it further
+            cut_at = each["scores"].min() if len(mask) else overlap.new_zeros(())
             order = torch.argsort(each["scores"] * overlap, descending=True, stable=True)
             each |= {"masks": mask, "scores": each["scores"] * overlap}
-            each |= {name: value[order] for name, value in each.items()}
+            each |= {name: value[order] for name, value in each.items()} | {CUT_AT: cut_at}
 
 
 def whole_areas(targets: list[Target], regions: list[Outlined], side: int) -> Float[Tensor, " region"]:

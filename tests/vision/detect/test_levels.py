@@ -7,8 +7,9 @@ import pytest
 import torch
 from grid_scenes import facts
 
-from lsm.vision.data import AnnotatedImage, AnnotatedSet
+from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
 from lsm.vision.detect import Detector, FitConfig
+from lsm.vision.detect.facts import measure
 from lsm.vision.detect.fitting import Augmentation
 from lsm.vision.detect.grid import GridConfig
 from lsm.vision.detect.levels import Normal
@@ -93,3 +94,17 @@ def test_an_image_is_strange_only_where_all_its_channels_are():
     image[2] = 0.01
     assert not Normal(own, "set").strange(image)
     assert Normal(own, "set").strange(image / 16)
+
+
+def test_a_set_of_dark_and_bright_images_has_no_strange_ones_among_its_own():
+    """Fluorescent nuclei on black and stained ones on white: 60 times as bright, and both learnt from."""
+    box = Objects(np.array([[2.0, 2.0, 9.0, 9.0]]), np.zeros(1, dtype=np.int64))
+    dark, bright = 0.015 * IMAGE / IMAGE.mean(), 0.9 * np.ones_like(IMAGE)
+    data = AnnotatedSet(
+        tuple(AnnotatedImage.of(name, pixels, box) for name, pixels in (("d", dark), ("b", bright))), ("cell",)
+    )
+    normal = Normal(measure(data), "set")
+    for own in (dark, bright):
+        assert not normal.strange(torch.from_numpy(own))
+    assert normal.strange(torch.from_numpy(dark / 16))
+    assert normal.strange(torch.from_numpy(255 * bright))

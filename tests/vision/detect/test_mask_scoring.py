@@ -5,6 +5,7 @@ import torch
 from ring_images import learn_by_heart, outlines, ring_facts, ring_image
 from torch import nn
 
+from lsm.vision.detect import Detector
 from lsm.vision.detect.mask_scoring import MaskScoringConfig, outline_overlaps, whole_areas
 from lsm.vision.detect.two_stage.regions import Outlined, outlines_wanted
 
@@ -79,6 +80,24 @@ def test_the_foretold_overlap_multiplies_the_score():
         wanted = plain[name] * factor if name == "scores" else plain[name]
         torch.testing.assert_close(turned[name], wanted[order])
     assert torch.equal(outlines(turned, (96, 96)), outlines(plain, (96, 96))[order])
+
+
+def test_a_full_image_is_known_by_the_scores_before_the_overlaps_lower_them():
+    model = MaskScoringConfig.from_table(SMALL | {"lowest_score": 0.0, "detections": 12})
+    detector = Detector(model, ring_facts(), seed=1)
+    pixels = ring_image()[0].numpy()
+    before = detector.predict([pixels])[0]
+    last = detector.network.roi_heads.scoring.dense[-1]
+    with torch.no_grad():
+        nn.init.zeros_(last.weight)
+        last.bias.copy_(torch.tensor([0.0, 0.5, 0.001]))
+    found = detector.predict([pixels])[0]
+    assert len(found) == 12
+    assert before.cut_at is not None
+    assert found.cut_at is not None
+    # what was left out may have an overlap of 1: only its score of the category bounds it
+    assert found.score.min() < 0.01 * found.cut_at
+    assert found.full(found.cut_at)
 
 
 def test_it_learns_one_image_by_heart():
