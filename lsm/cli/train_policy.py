@@ -2,6 +2,7 @@
 
 import json
 import time
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -9,33 +10,58 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsm.agent.adaptive.training import KIND, CellTrainingConfig
 from lsm.agent.pipeline import run_policy_pipeline
 from lsm.agent.train import TrainPolicyConfig
 from lsm.cli import _show
+from lsm.cli._policy_cells import CellTraining, train_for_cells
+from lsm.errors import InputError
 from lsm.sensing import Bundle
 from lsm.sensing.progress import RichReporter
 
 
 def train_policy(
-    config: Annotated[str, typer.Argument(help="TOML file, or the name of a shipped one.")] = "default",
-    model: Annotated[str, typer.Option(help="Folder of a model, or the name of a shipped one.")] = "procedural",
-    out: Annotated[Path | None, typer.Option(help="New folder for the model with its policy.")] = None,
-    cells: Annotated[
-        Path | None, typer.Option(help="NIH cell crops, for a model made from them; default: from LSM_DATA.")
+    config: Annotated[
+        str, typer.Argument(help="TOML file, or a shipped one: default searches slides, cells looks at single cells.")
+    ] = "default",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Slides: folder of a model, or the name of a shipped one.", show_default="procedural"),
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for slide tables and checkpoints.")] = Path("out/cache"),
+    out: Annotated[Path | None, typer.Option(help="New folder for the model with its policy, or the policy.")] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="NIH cell crops, for what is made from them; default: from LSM_DATA.")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder for computed cells, tables and checkpoints.")] = Path("out/cache"),
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the training.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Single cells: folder for TensorBoard, reward and captures update by update.")
+    ] = None,
     as_json: _show.AsJson = False,
 ) -> None:
-    """Train the search policy of a model on simulated slides, and judge it on held-out ones.
+    """Train a policy and judge it on what it was not trained on: slides, or the cells of held-out patients.
+
+    The policy of a slide moves over it and belongs to a model. The policy of a single cell chooses its light capture
+    by capture and declares what the cell is; it has a folder of its own, for `lsm policy`.
 
     An interrupted training goes on from its last checkpoint when the same command is given again.
 
     Example: lsm train-policy --model out/models/procedural --out out/models/procedural-policy
+
+    Example: lsm train-policy cells --out out/policies/cells
     """
+    file = _show.config_file("policy", config)
+    if _kind(file) == KIND:
+        if model is not None:
+            raise InputError("A policy for single cells has no model.", hint="leave --model out")
+        asked = CellTraining(out, cells, cache, tensorboard, as_json)
+        train_for_cells(CellTrainingConfig.from_file(file, seed=seed), asked)
+        return
+    if tensorboard is not None:
+        raise InputError("The training on slides writes nothing for TensorBoard.", hint="leave --tensorboard out")
     started = time.monotonic()
-    settings = TrainPolicyConfig.from_file(_show.config_file("policy", config), seed=seed)
-    bundle = Bundle.named(model)
+    settings = TrainPolicyConfig.from_file(file, seed=seed)
+    bundle = Bundle.named(model or "procedural")
     folder = _show.new_folder(out or Path("out/models") / f"{bundle.card.name}-policy")
     with _show.progress(quiet=as_json) as bars:
         extended = run_policy_pipeline(
@@ -43,6 +69,14 @@ def train_policy(
         )
     extended.save(folder)
     _tell(extended, folder, time.monotonic() - started, as_json=as_json)
+
+
+def _kind(file: Path) -> object:
+    """What `kind` says; whatever is wrong with the file is told by the configuration itself."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")).get("kind")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return None
 
 
 def _tell(bundle: Bundle, folder: Path, seconds: float, *, as_json: bool) -> None:

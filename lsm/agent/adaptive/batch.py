@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lsm.agent.adaptive.actions import Lights, lights_of
 from lsm.agent.adaptive.reader import Capture, probability
+from lsm.agent.adaptive.rules import AdaptiveRules
 from lsm.agent.adaptive.state import (
     NOTHING,
     Budgets,
@@ -44,6 +45,11 @@ class View(NamedTuple):
     allowed: Bool[Tensor, "episode kind"]
     frame: Int32[Tensor, "episode y x"]
     belief: Float[Tensor, " episode"]
+
+
+def view_of(state: CellState, rules: AdaptiveRules) -> View:
+    """What a policy may know of these cells."""
+    return View(facts(state, rules), allowed_kinds(state, rules), state.frame, probability(state.log_odds))
 
 
 class Step(NamedTuple):
@@ -213,10 +219,7 @@ class BatchAdaptiveEnv:
         return after_reading(state, rows, capture, reading, self.rules)
 
     def _seen(self) -> View:
-        state = self.state
-        return View(
-            facts(state, self.rules), allowed_kinds(state, self.rules), state.frame, probability(state.log_odds)
-        )
+        return view_of(self.state, self.rules)
 
 
 def _put(held: _PartT, places: Int[Tensor, " some"], fresh: _PartT) -> _PartT:

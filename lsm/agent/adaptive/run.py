@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
 from lsm.agent.adaptive.actions import Lights, lights_of
-from lsm.agent.adaptive.batch import View
+from lsm.agent.adaptive.batch import View, view_of
 from lsm.agent.adaptive.light import LightBook, lamps_of_stack, lamps_pattern
 from lsm.agent.adaptive.outside import declaration
 from lsm.agent.adaptive.policies.protocol import Choice, Policy
@@ -28,7 +28,6 @@ from lsm.agent.adaptive.state import (
     after_reading,
     allowed_kinds,
     equal_budgets,
-    facts,
     is_allowed,
     start,
 )
@@ -164,10 +163,7 @@ class CellSession:
     @property
     def view(self) -> View:
         """What a policy may know now."""
-        state = self.state
-        return View(
-            facts(state, self.rules), allowed_kinds(state, self.rules), state.frame, probability(state.log_odds)
-        )
+        return view_of(self.state, self.rules)
 
     @property
     def done(self) -> bool:
