@@ -93,7 +93,7 @@ def light_names(config: CellTrainingConfig, duty: Float[np.ndarray, "pattern lam
     """A name for each pattern; a signed light is two of them, what is added and what is subtracted."""
     names = []
     for kind in config.lights:
-        names += [f"{kind}, added", f"{kind}, subtracted"] if kind in ("PC ring", "PC +/-") else [str(kind)]
+        names += [f"{kind} (+)", f"{kind} (-)"] if kind in ("PC ring", "PC +/-") else [str(kind)]
     return tuple(names) if len(names) == len(duty) else tuple(f"light {number}" for number in range(len(duty)))
 
 
