@@ -21,6 +21,7 @@ from lsm.cli.design import design
 from lsm.cli.diagnose import diagnose
 from lsm.cli.experiment import app as experiment_app
 from lsm.cli.led import app as led_app
+from lsm.cli.policy import app as policy_app
 from lsm.cli.record import app as record_app
 from lsm.cli.recover import recover
 from lsm.cli.scope import app as scope_app
@@ -55,6 +56,7 @@ app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(data_app, name="data")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(led_app, name="led")
+app.add_typer(policy_app, name="policy")
 app.add_typer(record_app, name="record")
 app.add_typer(scope_app, name="scope")
 app.add_typer(vision_app, name="vision")
@@ -106,9 +108,10 @@ def _farewell(words: Sequence[str]) -> str:
     command, *rest = [*words, ""]
     if command == "led" and "watch" in rest[:1]:
         return "Interrupted: the board was only watched, its light is as it was."
-    if command in LIGHTLESS or (command == "record" and "stack" not in rest[:1]):
+    lit_part = {"record": "stack", "policy": "run"}.get(command)
+    if command in LIGHTLESS or (lit_part is not None and lit_part not in rest[:1]):
         return "Interrupted."
-    kept = ", what was recorded is kept" if command in ("demo", "diagnose") else ""
+    kept = ", what was recorded is kept" if command in ("demo", "diagnose", "policy") else ""
     return f"Interrupted: the light is off{kept}."
 
 

@@ -72,10 +72,10 @@ class CellTrials:
         )
         return cls(world, replace(world, source=CellSource(judge)), config)
 
-    def trial(self, world: AdaptiveWorld, *, repeats: int = 1) -> Trial:
-        """Every cell of a world, `repeats` times."""
+    def trial(self, world: AdaptiveWorld, *, repeats: int = 1, noise: int = 0) -> Trial:
+        """Every cell of a world, `repeats` times. noise: another number gives other noise."""
         rows = torch.arange(len(world.source.stack))
-        return Trial(BatchAdaptiveEnv(world), rows, repeats, JUDGED_SEED + self.config.seed)
+        return Trial(BatchAdaptiveEnv(world), rows, repeats, JUDGED_SEED * (1 + noise) + self.config.seed)
 
 
 @contextmanager
@@ -133,13 +133,14 @@ def curve_of(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".jsonl")
 
 
-def judge(policy: Policy, trials: CellTrials) -> list[dict[str, Any]]:
+def judge(policy: Policy, trials: CellTrials, *, noise: int = 0) -> list[dict[str, Any]]:
     """The policy on the held-out patients, then others that were chosen on the patients it learned on.
 
     Each row: means, `cost_low` and `cost_high` (95 %, patients resampled), and of the others `worse_by`, how much more
-    they cost than the policy at the same cells, with its interval.
+    they cost than the policy at the same cells, with its interval. noise: on the held-out cells, 0 as in a training.
     """
-    learn, held_out = trials.trial(trials.learn), trials.trial(trials.judge, repeats=trials.config.repeats)
+    learn = trials.trial(trials.learn)
+    held_out = trials.trial(trials.judge, repeats=trials.config.repeats, noise=noise)
     ours = try_policy(policy, held_out)
     rows = [row_of(ours, trials.config.seed)]
     for other in _others(learn, trials.config.seed):

@@ -1,0 +1,105 @@
+"""Microscopes for `lsm policy run`: a rig, the twin or a measured stack, and the cells to look at on them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
+from lsm.agent.adaptive.light import lamps_of_stack
+from lsm.agent.adaptive.run import CellPlace
+from lsm.agent.adaptive.training import PolicyFolder
+from lsm.agent.codebook import Codebook
+from lsm.devices import Microscope
+from lsm.errors import InputError
+from lsm.record.replay import Replay
+from lsm.record.stacks import StackCamera
+from lsm.record.stacks_files import open_stack
+from lsm.samples import ProceduralSmear
+from lsm.scope import RigConfig, connect, find_rig
+from lsm.sensing import Bundle
+from lsm.twin import Twin, TwinConfig
+from lsm.vision import FieldReader
+
+TWIN = "twin"
+STACKS = (".h5", ".hdf5", ".npz")
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Which cells: places of the stage, focus, most cells at each, the finder's model; or the one in the middle."""
+
+    places_um: tuple[tuple[float, float], ...]
+    z_um: float | None
+    most: int
+    finder: str
+    middle: bool
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A microscope and where to begin: a simulated stage in the middle of its travel, others where they are."""
+
+    microscope: Microscope
+    xy_um: tuple[float, float] | None = None
+
+
+@contextmanager
+def opened(name: str, policy: PolicyFolder, seed: int) -> Iterator[Opened]:
+    """The microscope of that name, if the policy was trained for it. Raises ModelMismatch, and as its parts do."""
+    path, world = Path(name), policy.world
+    if name == TWIN:
+        twin = TwinConfig.default()
+        require_fit(policy.folder, world, RigFacts.of_twin(twin))
+        yield Opened(Twin(ProceduralSmear(policy.config.cells.smear, seed), twin, seed))
+    elif path.suffix in STACKS or path.is_dir():
+        camera = world.camera
+        known = StackCamera(
+            offset_adu=camera.offset_adu, gain_e_per_adu=camera.gain_e_per_adu, read_noise_e=camera.read_noise_e
+        )
+        board = lamps_of_stack(world.source.stack).board
+        replay = Replay(open_stack(path, board=board, camera=known), saturated="mask", seed=seed)
+        try:
+            require_fit(policy.folder, world, RigFacts.of_stack(replay.stack))
+            yield Opened(replay)
+        finally:
+            replay.close()
+    else:
+        rig = RigConfig.from_file(find_rig(name))
+        require_fit(policy.folder, world, RigFacts.of_rig(rig))
+        if rig.simulator is None:
+            with connect(rig) as microscope:
+                yield Opened(microscope)
+            return
+        with connect(rig, seed=seed) as microscope:
+            low, high = zip(rig.limits.x_um, rig.limits.y_um, strict=True)
+            yield Opened(microscope, ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2))
+
+
+class Cells:
+    """Places of cells, found as they are asked for. total: how many there are as far as is known.
+
+    finder_led_s: light spent on looking for them.
+    """
+
+    def __init__(self, where: Opened, policy: PolicyFolder, aim: Aim) -> None:
+        self._microscope, self._begin = where.microscope, where.xy_um
+        self._policy, self._aim = policy, aim
+        self.total, self.finder_led_s = 0, 0.0
+
+    def __iter__(self) -> Iterator[CellPlace]:
+        aim = self._aim
+        begin = [CellPlace(xy_um, aim.z_um) for xy_um in aim.places_um] or [CellPlace(self._begin, aim.z_um)]
+        if aim.middle:
+            self.total = len(begin)
+            yield from begin
+            return
+        bundle = Bundle.named(aim.finder)
+        reader, codebook = FieldReader(bundle), Codebook.from_bundle(bundle, self._microscope.board).first(1)
+        for place in begin:
+            found, frame = find_cells(self._microscope, reader, codebook, self._policy.world, place, most=aim.most)
+            self.finder_led_s += frame.light_dose / 1000
+            self.total += len(found)
+            yield from found
+        if not self.total:
+            raise InputError("No red cell was found at these places.", hint="name others with --place, or use --middle")
