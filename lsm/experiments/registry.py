@@ -60,6 +60,13 @@ EXPERIMENTS = (
     Experiment(
         "find_first", "Fields until the first infected cell, by how infection clusters", "find_first:run", 0.1, ()
     ),
+    Experiment(
+        "chaware2020",
+        "Light chosen capture by capture against fixed and sequential rules",
+        "chaware2020:run",
+        3,
+        (_NIH,),
+    ),
     Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2, ()),
 )
 

@@ -36,15 +36,17 @@ def train_set_reader(
     camera: Camera,
     flux_e_per_ms: float,
     seed: int,
+    check: Int[np.ndarray, " other"] | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> SetReader:
     """A reader of this book that learned on these rows, but for the patients that calibrate it.
 
+    check: rows of other patients that calibrate it in their place; it then learns on all of `rows`.
     progress: called with the number of epochs done and the mean loss in nats.
     Raises InputError where learning or calibration would see cells of one kind only, ConfigError as its parts do.
     """
     generator = torch.Generator().manual_seed(seed)
-    learn, check = set_aside(stack, rows, config.aside, seed)
+    learn, kept = set_aside(stack, rows, config.aside, seed) if check is None else (rows, check)
     full_adu = float(2**camera.bits - 1)
 
     def lit(some: Int[np.ndarray, " row"], *, turned: bool) -> BookFrames:
@@ -54,7 +56,7 @@ def train_set_reader(
     network = SetNetwork(len(book), stack.shape[2:], config, generator)
     _learn(network, frames, full_adu, generator, progress)
     reader = _in_whole_numbers(network, frames, full_adu, generator)
-    return calibrate(reader, lit(check, turned=False), config.captures, generator)
+    return calibrate(reader, lit(kept, turned=False), config.captures, generator)
 
 
 def set_aside(
