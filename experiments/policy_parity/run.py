@@ -128,22 +128,21 @@ def runs_on(case: Case, episodes: int, microscope_of: Callable[[str], tuple[Micr
     return [runs[row] for row in sorted(runs)]
 
 
-def twin(case: Case, env: BatchAdaptiveEnv | None, *, own_light: bool = True) -> Callable[[str], tuple[Twin, Begin]]:
+def twin(case: Case, env: BatchAdaptiveEnv | None, *, half: bool = False) -> Callable[[str], tuple[Twin, Begin]]:
     """A twin per smear: with the noise of the environment's episodes, or with its own where there is none.
 
-    own_light: computed by the twin's optics; otherwise read from the environment's stack.
+    half: the image under each LED rounded as in the environment's stack.
     """
 
     def open_twin(name: str) -> tuple[Twin, Begin]:
         config, sample = case.twin_config(), case.smear(name)
         if env is None:
             return Twin(sample, config, case.config.seed), lambda _: None
-        stack_of = None if own_light else case.world
-        renderer = EpisodeRenderer(sample, config.led_board.board(), config, stack_of=stack_of)
+        renderer = EpisodeRenderer(sample, config.led_board.board(), config, half=half)
         keys = env.key
         return (
             Twin(sample, config, case.config.seed, renderer=renderer),
-            lambda row: renderer.begin(keys[row], row),
+            lambda row: renderer.begin(keys[row]),
         )
 
     return open_twin
@@ -174,10 +173,10 @@ def compare(case: Case, *, twin_episodes: int, micro_manager_episodes: int) -> d
     env.reset(twin_episodes, case.config.seed, rows=rows)
     batch = batch_episodes(case.policy, env)
     found: dict[str, Any] = {"policy": case.policy.name, "actions": _used(batch.kinds[batch.kinds >= 0].tolist(), case)}
-    same_noise = runs_on(case, twin_episodes, twin(case, env))
-    found["twin"] = asdict(agreement(batch, same_noise))
-    same_light = runs_on(case, twin_episodes, twin(case, env, own_light=False))
-    found["twin, light from the stack"] = asdict(agreement(batch, same_light))
+    rounded = runs_on(case, twin_episodes, twin(case, env, half=True))
+    found["twin, in half precision"] = asdict(agreement(batch, rounded))
+    full = runs_on(case, twin_episodes, twin(case, env))
+    found["twin, in full precision"] = asdict(agreement(batch, full))
     own_noise = runs_on(case, twin_episodes, twin(case, None))
     found["twin, noise of its own, frames read again in a batch"] = asdict(
         agreement(read_again(case.policy, case.world, own_noise), own_noise)

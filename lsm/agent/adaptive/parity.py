@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Float, Float16, Float32, Int, Int32
 from torch import Tensor
 
 from lsm.agent.adaptive.actions import Lights, lights_of
@@ -24,8 +24,9 @@ from lsm.agent.adaptive.state import NOTHING, after_decision, after_reading, equ
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.errors import InputError
 from lsm.illum import LEVELS, LedBoard
-from lsm.illum.pattern import GREEN
+from lsm.optics import led_stack
 from lsm.optics.exposures import expose_rows
+from lsm.optics.lamps import mix_rows
 from lsm.samples import Smear
 from lsm.twin import FieldRenderer, TwinConfig
 from lsm.types import DutyLevels, Image
@@ -35,34 +36,50 @@ class EpisodeRenderer(FieldRenderer):
     """A twin's images with the noise that an episode of the environment has.
 
     Exposure 0, 1, 2, ... since `begin` has the noise of the captures 0, 1, 2, ... of the episode with that key.
-    stack_of: a world whose stack gives the light too, in place of the optics: the images, in half precision, that the
-    environment has, whatever the place of the stage.
+    half: round the image under each LED to half precision, as the stacks of the environment are, and sum as it does.
+    Without it the light is the twin's own to the bit.
     """
 
-    def __init__(
-        self, sample: Smear, board: LedBoard, config: TwinConfig, *, stack_of: AdaptiveWorld | None = None
-    ) -> None:
+    def __init__(self, sample: Smear, board: LedBoard, config: TwinConfig, *, half: bool = False) -> None:
         super().__init__(sample, board, config)
-        self._camera = config.camera
-        self._world = stack_of
+        self._camera, self._half = config.camera, half
+        self._per_duty = (board.relative_irradiance.astype(np.float32) * config.led_flux_e_per_ms).astype(np.float32)
+        self._held: tuple[tuple[float, ...], Float16[np.ndarray, "1 led pixel"]] | None = None
         self._key: Int[Tensor, " 2"] | None = None
-        self._row, self._number = 0, 0
+        self._number = 0
 
-    def begin(self, key: Int[Tensor, " 2"], row: int) -> None:
-        """The next exposure is the first of the episode with this key, at the cell of that row of the stack."""
-        self._key, self._row, self._number = key, row, 0
+    def begin(self, key: Int[Tensor, " 2"]) -> None:
+        """The next exposure is the first of the episode with this key."""
+        self._key, self._number = key, 0
 
     def rate(self, levels: DutyLevels, xy_um: tuple[float, float], z_um: float) -> Float32[Tensor, "cy cx"]:
-        if self._world is None:
+        if not self._half:
             return super().rate(levels, xy_um, z_um)
-        stack = self._world.source.stack
-        duty = torch.from_numpy(levels[stack.led, stack.colour]).float() / LEVELS
-        weights = duty * self._world.per_duty_e_per_ms
-        return self._world.source.rate(torch.tensor([self._row]), weights[None])[0]
+        side = self._config.system.camera_px
+        total = torch.zeros(side, side)
+        for colour in np.flatnonzero(levels.any(axis=0)).tolist():
+            duty = torch.from_numpy(levels[:, colour]).float() / LEVELS
+            weights = duty * torch.from_numpy(self._per_duty)
+            images = self._rounded(colour, xy_um, z_um)
+            total += mix_rows(images, np.zeros(1, dtype=np.int64), weights[None, None])[0, 0].reshape(side, side)
+        return total
 
-    def prepare(self, xy_um: tuple[float, float], z_um: float, colours: tuple[int, ...] = (GREEN,)) -> None:
-        if self._world is None:
-            super().prepare(xy_um, z_um, colours)
+    def _rounded(self, colour: int, xy_um: tuple[float, float], z_um: float) -> Float16[np.ndarray, "1 led pixel"]:
+        """The image under each LED at this place; the last ones are kept."""
+        key = (float(colour), *xy_um, z_um)
+        if self._held is None or self._held[0] != key:
+            system = self._system(colour)
+            transmission = self._sample.transmission(
+                x_um=xy_um[0],
+                y_um=xy_um[1],
+                n_px=system.sample_px,
+                pixel_um=system.sample_pixel_um,
+                wavelength_um=system.wavelength_um,
+            )
+            with torch.no_grad():
+                images = led_stack(torch.from_numpy(transmission)[None], self._board, system, defocus_um=z_um)
+            self._held = key, images.flatten(2).numpy().astype(np.float16)
+        return self._held[1]
 
     def exposed(self, rate_e_per_ms: Tensor, exposure_ms: float, generator: torch.Generator) -> Image:
         if self._key is None:

@@ -183,9 +183,9 @@ def _belief(axes: Axes, strip: Strip, columns: int) -> None:
     looked = [True, *(decision.look is not None for decision in strip.decisions)]
     for place, chance, saw in zip(places.tolist(), path.tolist(), looked, strict=True):
         colour = INFECTED_COLOUR if chance > 0.5 else HEALTHY_COLOUR if chance < 0.5 else MUTED
-        axes.scatter(
-            [place], [chance], s=34, color=colour if saw else "white", edgecolors=colour, linewidths=1.2, zorder=3
-        )
+        inner = colour if saw else "white"
+        dot = axes.scatter([place], [chance], s=34, c=inner, edgecolors=colour, linewidths=1.2, zorder=3)
+        dot.set_clip_on(False)
         if place >= 0 and saw:
             above = chance < 0.85
             axes.annotate(
