@@ -30,6 +30,7 @@ RANDOM, SINGLE, SEQUENCE = "random", "single pattern", "fixed sequence"
 SINGLE_TEST, TEST, STOP = "single pattern, tested", "fixed sequence, tested", "fixed sequence, fitted stops"
 GREEDY, TRAINED, PAINTED = "greedy information", "trained", "differentiable"
 ORACLE = "oracle bound"
+FIXED_ORDERS = (SINGLE, SEQUENCE, SINGLE_TEST, TEST, STOP)
 ARMS = (RANDOM, SINGLE, SEQUENCE, SINGLE_TEST, TEST, STOP, GREEDY, TRAINED, PAINTED, ORACLE)
 ORACLE_STOP = 2.0
 """Nats; the oracle stops where the evidence is that clear."""

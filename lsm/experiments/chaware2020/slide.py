@@ -40,7 +40,7 @@ def replayed_pieces(cache: Path) -> CellStack:
     truth = read_arrays(path)["truth"]
     light: Float32[np.ndarray, "led y x"] = slide.light.numpy().astype(np.float32)
     rim = (light.shape[-1] - truth.shape[-1] // FINER_TRUTH) // 2
-    places = _places(light.shape[-1], rim)
+    places = piece_corners(light.shape[-1], rim)
     images = np.stack([light[:, y : y + PIECE_PX, x : x + PIECE_PX] for y, x in places])
     brightest = light[int(light.mean((1, 2)).argmax())]
     irradiance = slide.board.relative_irradiance
@@ -58,7 +58,7 @@ def replayed_pieces(cache: Path) -> CellStack:
     )
 
 
-def _places(side: int, rim: int) -> list[tuple[int, int]]:
+def piece_corners(side: int, rim: int) -> list[tuple[int, int]]:
     """Upper left corners of the pieces that lie in one block and not on the rim, where no truth is computed."""
     corners = [
         corner
