@@ -1,0 +1,154 @@
+"""`lsm train-policy` and `lsm policy` for single cells, as a user types them, in a tiny form."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from typer.testing import CliRunner
+
+from lsm.cli.app import app
+from lsm.config import shipped_config
+from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
+from lsm.scope import find_rig
+from lsm.tensorfile import read_tensors
+
+TINY = """
+kind = "cells"
+name = "tiny"
+lights = ["centre", "bright field"]
+checkpoint_every = 1
+
+[cells]
+smears = 6
+cells_per_smear = 10
+
+[cells.smear]
+width_um = 140.0
+height_um = 110.0
+parasitaemia = 0.4
+monolayer_per_mm2 = 4000.0
+
+[photons]
+electrons = 200.0
+exposure_max_ms = 400.0
+
+[ppo]
+updates = 3
+episodes = 16
+minibatches = 2
+
+[ppo.network]
+units = 8
+"""
+
+
+def lsm(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def told(*words: object) -> dict[str, Any]:
+    result = lsm(*words, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policy")
+    (folder / "tiny.toml").write_text(TINY)
+    words = ("train-policy", folder / "tiny.toml", "--out", folder / "tiny", "--cache", folder / "cache")
+    found = told(*words, "--tensorboard", folder / "events")
+    assert found["held_out"][0]["policy"] == "trained"
+    return folder
+
+
+def test_a_training_leaves_a_policy_its_curve_and_its_figures(home: Path):
+    names = {path.name for path in (home / "tiny").iterdir()}
+    assert names == {"policy.safetensors", "world.safetensors", "config.json", "figures.json", "training.jsonl"}
+    curve = [json.loads(line) for line in (home / "tiny" / "training.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in curve] == [1, 2, 3]
+    figures = json.loads((home / "tiny" / "figures.json").read_text())
+    ours, *others = figures["held_out"]
+    assert ours["cost_low"] <= ours["cost"] <= ours["cost_high"]
+    assert all(row["worse_low"] <= row["worse_by"] <= row["worse_high"] for row in others)
+    assert any(path.name.startswith("events") for path in (home / "events").rglob("*"))
+
+
+def test_given_again_a_training_goes_on_and_ends_the_same(home: Path):
+    found = told("train-policy", home / "tiny.toml", "--out", home / "again", "--cache", home / "cache")
+    first, second = (read_tensors(home / name / "policy.safetensors", hint="")[1] for name in ("tiny", "again"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert found["held_out"] == json.loads((home / "tiny" / "figures.json").read_text())["held_out"]
+
+
+def test_evaluating_gives_the_figures_of_the_training_again(home: Path):
+    rows = told("policy", "evaluate", home / "tiny", "--cache", home / "cache")["rows"]
+    assert rows == json.loads((home / "tiny" / "figures.json").read_text())["held_out"]
+    plain = lsm("policy", "evaluate", home / "tiny", "--cache", home / "cache")
+    assert "costs more by" in plain.output
+    assert "0 centre, 1 bright field" in plain.output
+
+
+def test_a_policy_runs_on_the_twin_and_its_strips_are_shown(home: Path, tmp_path: Path):
+    words = ("policy", "run", "twin", "--policy", home / "tiny", "--middle", "--place", "60,50", "--place", "70,50")
+    found = told(*words, "--out", tmp_path / "run")
+    assert [cell["xy_um"] for cell in found["cells"]] == [[60.0, 50.0], [70.0, 50.0]]
+    assert all(Path(strip).stat().st_size > 5000 for strip in found["strips"])
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "record.h5",
+        "decisions.jsonl",
+        "cell-1.png",
+        "cell-2.png",
+    }
+    again = told("policy", "show", tmp_path / "run", "--cell", 2, "--out", tmp_path / "strips")
+    assert [Path(strip).name for strip in again["strips"]] == ["cell-2.png"]
+    assert again["cells"][0]["declared"] == found["cells"][1]["declared"]
+    assert again["cells"][0]["lights"] == found["cells"][1]["lights"]
+    assert (tmp_path / "strips" / "cell-2.png").read_bytes() == (tmp_path / "run" / "cell-2.png").read_bytes()
+    assert told("record", "info", tmp_path / "run" / "record.h5")["made_by"] == "lsm policy run"
+
+
+def test_a_policy_for_another_rig_is_refused(home: Path, tmp_path: Path):
+    rig = tmp_path / "other.toml"
+    rig.write_text(find_rig("simulated").read_text().replace("na = 0.10", "na = 0.25"))
+    result = lsm("policy", "run", rig, "--policy", home / "tiny", "--out", tmp_path / "run")
+    assert isinstance(result.exception, ModelMismatch)
+    assert "NA 0.1, rig 'simulated' has 0.25" in result.exception.message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        (("policy", "run", "twin", "--policy", "nowhere"), FileMissing, "nowhere"),
+        (("policy", "evaluate", "nowhere"), FileMissing, "no folder"),
+        (("policy", "show", "nowhere"), FileMissing, "no decisions"),
+        (("train-policy", "cells", "--model", "procedural"), InputError, "has no model"),
+        (("train-policy", "default", "--tensorboard", "x"), InputError, "TensorBoard"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(
+    words: tuple[str, ...], error: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    found = lsm(*words).exception
+    assert isinstance(found, error)
+    assert said in str(found)
+
+
+def test_a_place_that_is_none_is_told(home: Path, tmp_path: Path):
+    result = lsm("policy", "run", "twin", "--policy", home / "tiny", "--place", "60;50", "--out", tmp_path / "run")
+    assert "is not X,Y" in str(result.exception)
+
+
+def test_a_misspelt_key_is_named(tmp_path: Path):
+    path = tmp_path / "wrong.toml"
+    path.write_text(shipped_config("policy/cells.toml").read_text().replace("smears = 48", "smaers = 48"))
+    found = lsm("train-policy", path).exception
+    assert isinstance(found, ConfigError)
+    assert "did you mean 'smears'" in str(found)
