@@ -15,6 +15,7 @@ from torch import Tensor
 from lsm.agent.adaptive import AdaptiveConfig, AdaptiveWorld, BatchAdaptiveEnv, CellBudget, CellSource, Meter
 from lsm.agent.adaptive.env import AdaptiveIlluminationEnv
 from lsm.agent.adaptive.naive import NaiveReader
+from lsm.bench.agent_training import QUICK, WHOLE, TrainingRates, training_rates
 from lsm.bench.machine import Limit, Machine, measure_limit, this_machine
 from lsm.bench.promises import Promise
 from lsm.bench.timing import Effort, Job, in_turns, threads
@@ -44,6 +45,11 @@ BATCH, LIGHT, NOISE, GYMNASIUM, PLAIN = (
     "one episode, Gymnasium",
     "one episode, plain numpy",
 )
+OURS, USUAL, VECTOR = (
+    "learning: PPO",
+    "Stable-Baselines3's RecurrentPPO, 8 environments",
+    "the same in our vector form",
+)
 STEPS_PROMISE, TIMES_PROMISE = 100_000.0, 50.0
 TRAINING: Final[tuple[tuple[str, str, float], ...]] = (
     ("PPO training", "steps/s", 8000.0),
@@ -65,7 +71,7 @@ class Rate:
 class AgentComparison:
     """All with `limit.threads` threads. seed: of cells, episodes and actions.
 
-    ppo_steps_s, ppo_times: training, and how much faster it is than Stable-Baselines3's; None where not measured.
+    training: of a policy, beside Stable-Baselines3's.
     """
 
     machine: Machine
@@ -76,8 +82,7 @@ class AgentComparison:
     lamps: int
     side_px: int
     rates: tuple[Rate, ...]
-    ppo_steps_s: float | None = None
-    ppo_times: float | None = None
+    training: TrainingRates
 
     def rate(self, name: str) -> Rate:
         """The measurement of that name."""
@@ -93,7 +98,7 @@ class AgentComparison:
         batch, whole = self.rate(BATCH), self.rate(BATCH).episodes == EPISODES
         text = f"{EPISODES} episodes, {SIDE_PX}^2 px, {self.lamps} lamps: {BATCH}"
         single = self.rate(GYMNASIUM).steps_s
-        found = (self.ppo_steps_s, self.ppo_times)
+        found = (self.training.ours, self.training.times) if whole else (None, None)
         return [
             Promise(text, "steps/s", STEPS_PROMISE, True, batch.steps_s if whole else None),
             Promise(f"{BATCH}, over {GYMNASIUM}", "x", TIMES_PROMISE, True, batch.steps_s / single if whole else None),
@@ -114,18 +119,21 @@ def compare_agent(
 ) -> AgentComparison:
     """Time a batch, its parts, and one episode at a time, in turns.
 
-    quick: a small batch and few repetitions. on_step: told what is measured next.
+    quick: a small batch, few repetitions and one thread. on_step: told what is measured next.
     """
     cells, episodes = (CELLS_QUICK, EPISODES_QUICK) if quick else (CELLS, EPISODES)
     effort = Effort(3, 0.02) if quick else Effort(9, 0.5)
     on_step("making cells")
     world = bench_world(cells, seed)
-    with threads(THREADS):
+    count = 1 if quick else THREADS
+    with threads(count):
         on_step("stepping")
         jobs = _jobs(world, episodes, seed)
         seconds = in_turns(jobs, effort)
         on_step("reading memory")
         read_gb_s = _read_gb_s(world.source.stack, effort)
+        on_step("learning")
+        learning = training_rates(bench_world(cells, seed, captures=CAPTURES), QUICK if quick else WHOLE, seed=seed)
     image_gb = world.source.stack.n_lamps * SIDE_PX**2 * BYTES_PER_PIXEL / 1e9
     captures = {LIGHT: 1.0, NOISE: 0.0}
     rates = []
@@ -135,13 +143,14 @@ def compare_agent(
         rates.append(Rate(job.name, job.units, steps_s, steps_s * read_gb))
     return AgentComparison(
         machine=this_machine(),
-        limit=measure_limit(THREADS, effort),
+        limit=measure_limit(count, effort),
         read_gb_s=read_gb_s,
         seed=seed,
         cells=cells,
         lamps=world.source.stack.n_lamps,
         side_px=SIDE_PX,
         rates=tuple(rates),
+        training=learning,
     )
 
 
@@ -155,6 +164,10 @@ def show_agent(comparison: AgentComparison) -> Group:
     for rate in comparison.rates:
         read = f"{rate.gb_s:.2f}" if rate.gb_s else "-"
         table.add_row(rate.name, str(rate.episodes), f"{rate.steps_s:,.0f}", read)
+    learning = comparison.training
+    for name, rate_s in ((OURS, learning.ours), (USUAL, learning.usual), (VECTOR, learning.vector)):
+        if rate_s is not None:
+            table.add_row(name, "", f"{rate_s:,.0f}", "-")
     limit = comparison.limit
     promises = [_kept(one) for one in comparison.promises()]
     return Group(
@@ -166,8 +179,11 @@ def show_agent(comparison: AgentComparison) -> Group:
     )
 
 
-def bench_world(cells: int, seed: int) -> AdaptiveWorld:
-    """Cells of noise under 81 lamps, and patterns that light all of them: what they show does not matter here."""
+def bench_world(cells: int, seed: int, *, captures: int = PATTERNS) -> AdaptiveWorld:
+    """Cells of noise under 81 lamps, and patterns that light all of them: what they show does not matter here.
+
+    captures: the budget of an episode.
+    """
     board = BOARD.board()
     lamps = Lamps(board, np.arange(board.n_leds), np.ones(board.n_leds, dtype=np.int64), OBJECTIVE_NA)
     rng = np.random.default_rng(seed)
@@ -189,7 +205,7 @@ def bench_world(cells: int, seed: int) -> AdaptiveWorld:
     templates = torch.from_numpy(rng.integers(-99, 99, (PATTERNS, SIDE_PX**2)).astype(np.float64))
     scale = torch.full((PATTERNS,), 1e-2, dtype=torch.float64)
     reader = NaiveReader(templates, scale, torch.zeros_like(scale), 4095.0)
-    config = AdaptiveConfig(budget=CellBudget(captures=PATTERNS), captures_min=0)
+    config = AdaptiveConfig(budget=CellBudget(captures=captures), captures_min=0)
     irradiance = lamps.irradiance.astype(np.float32)
     return AdaptiveWorld(CellSource(stack), book, reader, irradiance=irradiance, config=config, camera=camera)
 
