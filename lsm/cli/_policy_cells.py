@@ -29,7 +29,7 @@ from lsm.cli import _show
 from lsm.sensing.progress import Reporter, RichReporter
 from lsm.sensing.tensorboard import TensorBoardReporter
 
-TITLE = "On patients that nobody learned from; costs in missed infections, 95 % intervals over patients"
+HELD_OUT = "On patients that nobody learned from"
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def light_names_of(world: AdaptiveWorld) -> tuple[str, ...]:
     return light.names if isinstance(light, LightBook) else ()
 
 
-def tell_rows(rows: Sequence[Mapping[str, Any]], lights: Sequence[str]) -> None:
-    """Policies, one a row, and what the numbers in their names stand for."""
+def tell_rows(rows: Sequence[Mapping[str, Any]], lights: Sequence[str], where: str = HELD_OUT) -> None:
+    """Policies, one a row, on which cells, and what the numbers in their names stand for."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 1, 0))
     heads = ("policy", "cost", "costs more by", "right", "referred", "captures", "LED s")
     for column in heads:
@@ -91,7 +91,8 @@ def tell_rows(rows: Sequence[Mapping[str, Any]], lights: Sequence[str]) -> None:
         table.add_row(*_cells(row))
     console = Console()
     console.print(table)
-    console.print(f"{TITLE}.", highlight=False)
+    words = f"{where}; costs in missed infections, 95 % intervals over patients."
+    console.print(words, highlight=False, markup=False)
     named = ", ".join(f"{number} {name}" for number, name in enumerate(lights))
     console.print(f"Lights: {named}.", highlight=False, markup=False)
 

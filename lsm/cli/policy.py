@@ -18,7 +18,7 @@ from lsm.agent.adaptive.run import CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.training import CellTrials, PolicyFolder, judge, labelled_cells, one_thread, row_of
 from lsm.cli import _show
-from lsm.cli._policy_cells import light_names_of, tell_rows
+from lsm.cli._policy_cells import HELD_OUT, light_names_of, tell_rows
 from lsm.cli._policy_rig import Aim, Cells, opened
 from lsm.errors import InputError
 from lsm.sensing.cells.cellfile import read_cells
@@ -72,7 +72,8 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({"policy": str(policy), "rows": rows}))
         return
-    tell_rows(rows, light_names_of(found.world))
+    where = HELD_OUT if stack is None else f"On all cells of {stack.name}, those learned from too if it has them"
+    tell_rows(rows, light_names_of(found.world), where)
 
 
 def _outcome(found: PolicyFolder, repeats: int, seed: int) -> Outcome:

@@ -9,6 +9,7 @@ import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
+from lsm.agent.adaptive.training import CellTrainingConfig
 from lsm.cli.app import app
 from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
@@ -139,6 +140,13 @@ def test_what_cannot_be_is_refused_before_any_work(
     found = lsm(*words).exception
     assert isinstance(found, error)
     assert said in str(found)
+
+
+def test_the_kept_figure_is_that_of_the_shipped_configuration():
+    kept = json.loads((Path(__file__).parents[2] / "docs" / "benchmarks" / "policy_cells.json").read_text())
+    config = CellTrainingConfig.from_file(shipped_config("policy/cells.toml"))
+    assert config.digest() == kept["config_digest"], "train it again and keep its figure"
+    assert kept["seconds"] < 1800
 
 
 def test_a_place_that_is_none_is_told(home: Path, tmp_path: Path):

@@ -9,20 +9,25 @@ import torch
 from PIL import Image
 from small_case import BOARD, CELLS, NAMES, TWIN, Script, Watched, opinionated, place, sequence, smear, twin, world
 
-from lsm.agent.adaptive import BatchAdaptiveEnv, CellBudget
-from lsm.agent.adaptive.fits import RigFacts, require_fit
+from lsm.agent.adaptive import BatchAdaptiveEnv, CellBudget, build_world
+from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
+from lsm.agent.adaptive.light import lamps_of_stack
 from lsm.agent.adaptive.parity import EpisodeRenderer, agreement, batch_episodes, episodes_of, read_again
 from lsm.agent.adaptive.policies import RandomLight, load_policy, save_policy
 from lsm.agent.adaptive.record import DECISIONS, CellRecorder, read_cells_record
 from lsm.agent.adaptive.run import CellPlace, CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.worldfile import load_world, save_world
+from lsm.agent.codebook import Codebook
 from lsm.devices import Frame, Shown
 from lsm.errors import CameraError, FileMissing, IlluminatorError, InputError, ModelMismatch, WrongFormat
+from lsm.illum import bright_field
 from lsm.record.replay import Replay
 from lsm.record.stacks import Dark, LedImage, StackCamera, StackInMemory
 from lsm.scope import RigConfig, find_rig
+from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.twin import GridBoardConfig, Twin, TwinConfig
+from lsm.vision import FieldQuality, FieldReading, FoundCells
 
 INFECTED = len(NAMES)
 
@@ -225,6 +230,36 @@ def test_a_world_comes_back_from_its_file_and_takes_its_policy(tmp_path: Path):
     (tmp_path / "world.safetensors").write_bytes(data)
     with pytest.raises(WrongFormat, match="damaged"):
         load_world(tmp_path / "world.safetensors")
+
+
+def test_a_world_of_free_weights_comes_back_too(tmp_path: Path):
+    cells = world().source.stack
+    free = build_world(cells, lamps_of_stack(cells), budget=PhotonBudget(electrons=200.0))
+    save_world(tmp_path / "free.safetensors", free)
+    assert load_world(tmp_path / "free.safetensors").digest == free.digest
+
+
+class _SeesThree:
+    """Finds a white cell, a red one at the rim and two inside, whatever the image."""
+
+    n_bins = 10
+
+    def read(self, frames: dict[int, np.ndarray]) -> FieldReading:
+        x, y = np.array([8.0, 1.0, 9.0, 6.0]), np.array([8.0, 8.0, 9.0, 7.5])
+        kinds, nothing = np.array([1, 0, 0, 0]), np.zeros(4)
+        cells = FoundCells(x, y, np.full(4, 3.0), kinds, np.ones(4))
+        return FieldReading(1, cells, nothing, np.zeros(10, dtype=np.int64), FieldQuality(3, 1, 0.3, 1.0, 0.0))
+
+
+def test_red_cells_that_are_all_in_the_frame_are_looked_at_from_the_middle_out():
+    wide = Twin(smear(), TwinConfig(system=TWIN.system.model_copy(update={"sample_px": 80}), led_board=BOARD), 3)
+    codebook = Codebook((bright_field(wide.board, na=0.1),), (5.0,))
+    where = CellPlace(place(0).xy_um, 0.0)
+    found, frame = find_cells(wide, _SeesThree(), codebook, world(), where, most=5)
+    assert frame.image.shape == (16, 16)
+    assert [each.centre_px for each in found] == [(7.5, 6.0), (9.0, 9.0)]
+    assert found[0].xy_um == where.xy_um
+    assert len(find_cells(wide, _SeesThree(), codebook, world(), where, most=1)[0]) == 1
 
 
 def test_another_rig_is_refused_in_one_sentence():
