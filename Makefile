@@ -14,12 +14,13 @@ FUZZERS := clang libclang-rt-dev
 
 .PHONY: help setup demo test lint unit coverage bench lock clean
 help:
-	@echo "make demo    run the whole loop on a simulated microscope and write a report"
-	@echo "make test    linters, type checks and all tests with coverage"
-	@echo "make lint    linters and type checks only"
-	@echo "make unit    all tests, without coverage"
-	@echo "make lock    compile requirements.lock again from pyproject.toml"
-	@echo "make setup   what the others do first: environment in $(VENV), Debian packages"
+	@echo "make demo      run the whole loop on a simulated microscope and write a report"
+	@echo "make test      linters, type checks and all tests"
+	@echo "make lint      linters and type checks only"
+	@echo "make unit      all tests, without linters"
+	@echo "make coverage  all tests, and how much of the package they run (a third slower)"
+	@echo "make lock      compile requirements.lock again from pyproject.toml"
+	@echo "make setup     what the others do first: environment in $(VENV), Debian packages"
 
 setup: debian $(STAMP)
 
@@ -73,7 +74,9 @@ unit: debian-test setup
 	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile
 	@$(PYTHON) -m pytest -rs -m timed -n 2 --dist loadfile
 
-test: debian-test lint
+test: lint unit
+
+coverage: debian-test setup
 	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
 	@$(PYTHON) -m pytest -rs -m timed -n 2 --dist loadfile --cov --cov-append --cov-report=term:skip-covered
 
