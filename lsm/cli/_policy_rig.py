@@ -12,7 +12,7 @@ from lsm.agent.adaptive.training import PolicyFolder
 from lsm.agent.codebook import Codebook
 from lsm.devices import Microscope
 from lsm.errors import InputError
-from lsm.record.replay import Replay
+from lsm.record.replay import Noise, Replay
 from lsm.record.stacks import StackCamera
 from lsm.record.stacks_files import open_stack
 from lsm.samples import ProceduralSmear
@@ -45,8 +45,11 @@ class Opened:
 
 
 @contextmanager
-def opened(name: str, policy: PolicyFolder, seed: int) -> Iterator[Opened]:
-    """The microscope of that name, if the policy was trained for it. Raises ModelMismatch, and as its parts do."""
+def opened(name: str, policy: PolicyFolder, seed: int, *, as_measured: bool = False) -> Iterator[Opened]:
+    """The microscope of that name, if the policy was trained for it. Raises ModelMismatch, and as its parts do.
+
+    as_measured: give frames of a measured stack no fresh noise.
+    """
     path, world = Path(name), policy.world
     if name == TWIN:
         twin = TwinConfig.default()
@@ -58,7 +61,9 @@ def opened(name: str, policy: PolicyFolder, seed: int) -> Iterator[Opened]:
             offset_adu=camera.offset_adu, gain_e_per_adu=camera.gain_e_per_adu, read_noise_e=camera.read_noise_e
         )
         board = lamps_of_stack(world.source.stack).board
-        replay = Replay(open_stack(path, board=board, camera=known), saturated="mask", seed=seed)
+        # without fresh noise a light that is asked for twice would give the same frame twice, which tells nothing new
+        noise: Noise = "as measured" if as_measured else "as captured"
+        replay = Replay(open_stack(path, board=board, camera=known), noise=noise, saturated="mask", seed=seed)
         try:
             require_fit(policy.folder, world, RigFacts.of_stack(replay.stack))
             yield Opened(replay)

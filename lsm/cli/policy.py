@@ -99,14 +99,21 @@ def run(
         bool, typer.Option("--middle", help="One cell a place, in the middle of the frame; search for none.")
     ] = False,
     finder: Annotated[str, typer.Option(help="Model whose finder looks for cells in bright field.")] = "procedural",
-    seed: Annotated[int, typer.Option(min=0, help="Sample and noise of a simulated rig or of 'twin'.")] = 1,
+    as_measured: Annotated[
+        bool,
+        typer.Option(
+            "--as-measured", help="Measured stack: no fresh noise. A light taken twice is then the same frame twice."
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Sample and noise of what is simulated, noise of a stack.")] = 1,
     as_json: _show.AsJson = False,
 ) -> None:
     """Look at cells on a microscope with a policy: it chooses each light, stops, and says what the cell is.
 
     Cells are found in one bright-field frame. Every frame and every decision, with its probabilities and the belief
     before and after, is on the disk before the next light; a strip of each cell is drawn. A policy that was trained
-    for another rig is refused.
+    for another rig is refused. On a measured stack (`lsm record stack`, with many --darks) frames get the noise of one
+    capture.
 
     Research use only, not a diagnosis.
 
@@ -116,7 +123,11 @@ def run(
     aim = Aim(tuple(_place(text) for text in place or ()), focus, cells, finder, middle=middle)
     folder = _show.new_folder(out or Path("out") / f"cells-{Path(rig).stem}")
     runs: list[CellRun] = []
-    with opened(rig, found, seed) as where, one_thread(), _show.progress(quiet=as_json) as bars:
+    with (
+        opened(rig, found, seed, as_measured=as_measured) as where,
+        one_thread(),
+        _show.progress(quiet=as_json) as bars,
+    ):
         header = {"made_by": "lsm policy run", "rig": rig, "seed": seed, "policy_folder": policy.name}
         with CellRecorder(folder, found.world, found.policy.name, header) as recorder:
             places = Cells(where, found, aim)
