@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from lsm.agent.adaptive.batch import View
-from lsm.agent.adaptive.light import Meter, in_levels, lit_lamps
+from lsm.agent.adaptive.light import Meter, in_levels, lamps_of_stack, lit_lamps
 from lsm.agent.adaptive.policies.network import in_own_spread
 from lsm.agent.adaptive.policies.protocol import Choice, Memory, best_declaration
 from lsm.agent.adaptive.rules import AdaptiveRules
@@ -33,7 +33,10 @@ class GlimpseConfig(Config):
 
     units: of the glimpse and of the memory. spread: standard deviation of the noise on duties while it learns.
     updates: steps, each on `cells` cells. nats_per_cost: how much log loss one unit of cost (a missed infection) is
-    worth, which is what sets how many captures it takes. learning_rate falls linearly to `final_rate` of itself.
+    worth, which is what sets how many captures it takes. inside_logit: added at the beginning to the logits of lamps
+    inside the objective; few of them light the bright field, and from light that holds them gradients do not find the
+    way out, so that a start without them needs a number well below 0. learning_rate falls linearly to `final_rate` of
+    itself.
     """
 
     units: Annotated[int, Ge(4), Le(512)] = 64
@@ -41,6 +44,7 @@ class GlimpseConfig(Config):
     updates: Annotated[int, Ge(1)] = 400
     cells: Annotated[int, Ge(2)] = 128
     nats_per_cost: Annotated[float, Ge(0)] = 2.0
+    inside_logit: float = 0.0
     learning_rate: Positive = 2e-3
     final_rate: Fraction = 0.05
     max_gradient: Positive = 1.0
@@ -61,7 +65,8 @@ class Glimpse(NamedTuple):
 class GlimpseNetwork(nn.Module):
     """Frame and light to a glimpse, glimpses to a memory, memory to class, stop and next light.
 
-    Raises ConfigError for a book of patterns, and for budgets of light or time, which it does not know.
+    Raises ConfigError for a book of patterns, for budgets of light or time, which it does not know, and for an
+    `inside_logit` where the stack does not tell its optics.
     """
 
     def __init__(self, world: AdaptiveWorld, config: GlimpseConfig, generator: torch.Generator | None = None) -> None:
@@ -89,6 +94,8 @@ class GlimpseNetwork(nn.Module):
                 nn.init.orthogonal_(parameter, generator=generator)
             else:
                 nn.init.normal_(parameter, std=0.1, generator=generator)
+        if config.inside_logit:
+            _lean(self, world, config.inside_logit)
 
     def forward(
         self,
@@ -108,6 +115,15 @@ class GlimpseNetwork(nn.Module):
         """The next light, 0..1; before the first capture the same for every cell."""
         hidden = memory.chunk(2, 1)[0]
         return torch.sigmoid(torch.where(begun[:, None], self.next(hidden), self.first))
+
+
+@torch.no_grad()
+def _lean(network: GlimpseNetwork, world: AdaptiveWorld, logit: float) -> None:
+    """Shift where the light begins, first and next alike, at the lamps inside the objective."""
+    lamps = lamps_of_stack(world.source.stack)
+    inside = torch.from_numpy(lamps.na <= lamps.na_objective)
+    for begin in (network.first, network.next.bias):
+        begin[inside] += logit
 
 
 class DifferentiablePolicy:

@@ -7,8 +7,9 @@ import torch
 from riddle import NEVER_REFER, World, riddle
 
 from lsm.agent.adaptive import AdaptiveConfig, BatchAdaptiveEnv, CellBudget, CellCosts
+from lsm.agent.adaptive.build import build_world
 from lsm.agent.adaptive.evaluate import Trial, try_policy
-from lsm.agent.adaptive.invented import invented_world
+from lsm.agent.adaptive.invented import invented_stack, invented_world
 from lsm.agent.adaptive.policies import (
     DifferentiablePolicy,
     GlimpseConfig,
@@ -20,6 +21,8 @@ from lsm.agent.adaptive.policies import (
 )
 from lsm.agent.adaptive.policies.differentiable import expected_loss, exposed, shown
 from lsm.errors import ConfigError, ModelMismatch
+from lsm.optics import ImagingSystem
+from lsm.sensing.cells import CellStack
 
 ONE = AdaptiveConfig(budget=CellBudget(captures=1), reward=NEVER_REFER)
 SMALL = GlimpseConfig(units=16, updates=3, cells=16)
@@ -140,3 +143,29 @@ def test_books_and_other_budgets_are_refused():
     config = AdaptiveConfig(budget=CellBudget(captures=2, light_led_s=1.0))
     with pytest.raises(ConfigError):
         train_differentiable(invented_world(config, free=True), SMALL, seed=0)
+
+
+def test_it_may_begin_outside_the_objective():
+    stack, lamps = invented_stack(16)
+    optics = ImagingSystem(
+        na=lamps.na_objective, wavelength_um=0.53, camera_pixel_um=1.2, sample_px=64, sample_pixel_um=0.3
+    )
+    known = CellStack(
+        stack.images,
+        led=stack.led,
+        colour=stack.colour,
+        infected=stack.infected,
+        patient=stack.patient,
+        crop=stack.crop,
+        board=stack.board,
+        system=optics,
+        source=stack.source,
+    )
+    config, generator = GlimpseConfig(inside_logit=-4.0), torch.Generator().manual_seed(0)
+    network = GlimpseNetwork(build_world(known, lamps), config, generator)
+    start = network.duties(torch.zeros(1, 2 * config.units), torch.zeros(1, dtype=torch.bool))[0].detach()
+    inside = torch.from_numpy(lamps.na <= lamps.na_objective)
+    assert float(start[inside].max()) < 0.1
+    assert float(start[~inside].min()) > 0.3
+    with pytest.raises(ConfigError, match="optics"):
+        GlimpseNetwork(build_world(stack, lamps), config, generator)
