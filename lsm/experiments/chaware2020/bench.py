@@ -58,7 +58,8 @@ class Bench:
             rows = np.arange(len(stack))
             check_disjoint(stack.patient, np.isin(rows, some), np.isin(rows, others))
         drawn = 1_000_003 * seed + fold
-        lights = standard_lights(lamps) | learned_lights(stack, learn, lamps, config, drawn)
+        standard = {name: duty for name, duty in standard_lights(lamps).items() if name not in config.left_out}
+        lights = standard | learned_lights(stack, learn, lamps, config, drawn)
         meter = Meter.of(stack.where(learn), lamps, config.budget, config.camera, captures=config.captures)
         book = meter.book(np.stack(list(lights.values())), list(lights))
         reader = train_set_reader(

@@ -56,7 +56,8 @@ class StudyConfig(Config):
     source: where cells come from. cells: how many, spread evenly; 0 is all. stack: optics of computed cells.
     budget: electrons of all captures that a cell may get, shared equally. aside: share of the patients not tested on
     whose cells calibrate the reader, train policies and choose patterns and thresholds; the rest trains reader and
-    learned lights. learned: lights that are learned on the reader's cells. prices: one trained policy for each.
+    learned lights. left_out: standard lights that the book lacks. learned: lights that are learned on the reader's
+    cells. prices: one trained policy for each.
     choose_cells: of those set aside on which sequences are chosen. beam: of that search. repeats: how often each
     tested cell is met.
     turned: whether cells are also met turned and mirrored while reader and policies learn.
@@ -71,6 +72,7 @@ class StudyConfig(Config):
     budget: PhotonBudget = PhotonBudget()
     camera: Camera = Camera()
     aside: Annotated[float, Gt(0), Lt(1)] = 0.35
+    left_out: tuple[str, ...] = ()
     learned: Annotated[int, Ge(0)] = 2
     light: CellTrainingConfig = CellTrainingConfig(epochs=8)
     reader: SetReaderConfig = SetReaderConfig()
