@@ -1,5 +1,6 @@
 """Entry point: builds the commands and turns an lsm error into one sentence and an exit status."""
 
+import importlib
 import inspect
 import json
 import os
@@ -7,59 +8,98 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any, Final, cast
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
 from lsm import __version__
-from lsm.cli.bench import app as bench_app
-from lsm.cli.calibrate import app as calibrate_app
-from lsm.cli.data import app as data_app
-from lsm.cli.demo import demo
-from lsm.cli.design import design
-from lsm.cli.diagnose import diagnose
-from lsm.cli.experiment import app as experiment_app
-from lsm.cli.led import app as led_app
-from lsm.cli.policy import app as policy_app
-from lsm.cli.record import app as record_app
-from lsm.cli.recover import recover
-from lsm.cli.scope import app as scope_app
-from lsm.cli.search import search
-from lsm.cli.simulate import simulate
-from lsm.cli.torture import torture
-from lsm.cli.train_policy import train_policy
-from lsm.cli.vision import app as vision_app
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
 LIGHTLESS = ("data", "design", "experiment", "train-policy", "simulate", "recover", "search", "vision")
 
-app = typer.Typer(
-    name="lsm",
-    help="Controller for learned-sensing microscopes: light, stage and verdict, on real or simulated hardware.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command("demo")(demo)
-app.command("diagnose")(diagnose)
-app.command("design")(design)
-app.command("search")(search)
-app.command("train-policy")(train_policy)
-app.command("simulate")(simulate)
-app.command("recover")(recover)
-app.command("torture")(torture)
-app.add_typer(bench_app, name="bench")
-app.add_typer(calibrate_app, name="calibrate")
-app.add_typer(data_app, name="data")
-app.add_typer(experiment_app, name="experiment")
-app.add_typer(led_app, name="led")
-app.add_typer(policy_app, name="policy")
-app.add_typer(record_app, name="record")
-app.add_typer(scope_app, name="scope")
-app.add_typer(vision_app, name="vision")
+COMMANDS: Final = {
+    "demo": (
+        "demo:demo",
+        "Let the agent search a blood smear on a simulated microscope, and compare it with a bright-field scan.",
+    ),
+    "diagnose": (
+        "diagnose:diagnose",
+        "Search the slide on a rig, record every frame before the next decision, and report a verdict.",
+    ),
+    "design": (
+        "design:design",
+        "Learn illumination patterns, classifier and cell finder together, calibrate them, and write a model.",
+    ),
+    "search": (
+        "search:search",
+        "Run every design of a search with every seed and rank them: results.csv and results.json.",
+    ),
+    "train-policy": (
+        "train_policy:train_policy",
+        "Train a policy and judge it on what it was not trained on: slides, or the cells of held-out patients.",
+    ),
+    "simulate": (
+        "simulate:simulate",
+        "Compute one image per LED of a sample, as a microscope with an LED board would take them.",
+    ),
+    "recover": (
+        "recover:recover",
+        "Recover the sample, the pupil and the LEDs' positions and gains from one image per LED.",
+    ),
+    "torture": (
+        "torture:torture",
+        "Inject faults into a rig and count what came of each: recovered, stopped safely, silently wrong, or a hang.",
+    ),
+    "bench": ("bench:app", "Measure speed and memory on this machine, beside other programs."),
+    "calibrate": ("calibrate:app", "Measure focus, pixel size and camera orientation of a rig with its own images."),
+    "data": ("data:app", "Find data sets, check them, and convert them."),
+    "experiment": (
+        "experiment:app",
+        "Repeat published experiments: light and pupil learned with the classifier, photon budgets, detectors.",
+    ),
+    "led": ("led:app", "Try an LED board on the bench: what it is, a light, a triggered sequence."),
+    "policy": (
+        "policy:app",
+        "Policies for single cells: try them on cells, run them on a microscope, see what they did.",
+    ),
+    "record": ("record:app", "Look into a recording, check it, export it, or see it under another light."),
+    "scope": ("scope:app", "Look after a rig: what it consists of, how fast it is, what is wrong."),
+    "vision": ("vision:app", "Find, name and outline cells in your own images: train, score, search, draw."),
+}
+"""Of each command where it is, and the first sentence of its help; its module is read when it is used."""
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are read when they are used: most need modules that take seconds to read."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, known, rest = super().resolve_command(ctx, args)
+        return name, known if name is None else loaded(name), rest
+
+
+def loaded(name: str) -> TyperCommand | TyperGroup:
+    """The command of that name, with everything that it needs."""
+    module, attribute = COMMANDS[name][0].split(":")
+    found = getattr(importlib.import_module(f"lsm.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        _fill(found)
+        group = get_group(found)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(found)
+    _fill(alone)
+    command = get_command(alone)
+    return cast("TyperCommand", command)
 
 
 def _fill(group: typer.Typer) -> None:
@@ -72,7 +112,15 @@ def _fill(group: typer.Typer) -> None:
             _fill(each.typer_instance)
 
 
-_fill(app)
+app = typer.Typer(
+    name="lsm",
+    cls=LazyGroup,
+    help="Controller for learned-sensing microscopes: light, stage and verdict, on real or simulated hardware.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 
 
 def _version(value: bool | None) -> None:

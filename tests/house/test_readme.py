@@ -5,11 +5,12 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
-from lsm.cli.app import app
+from lsm.cli.app import COMMANDS, app, loaded
 from lsm.scope import RigConfig
 
 ROOT = Path(__file__).parents[2]
@@ -54,8 +55,8 @@ def test_commands_and_options_exist(line: str):
     while "=" in words[0]:
         words = words[1:]
     assert words[0] == "lsm"
-    command = typer.main.get_command(app)
-    rest = words[1:]
+    command: Any = loaded(words[1]) if words[1] in COMMANDS else typer.main.get_command(app)
+    rest = words[2:] if words[1] in COMMANDS else words[1:]
     while hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
     known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
