@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from rich.table import Table
 
 from lsm.agent.adaptive import AdaptiveWorld, LightBook
 from lsm.agent.adaptive.policies import TrainedPolicy
+from lsm.agent.adaptive.policies.cluster import OnCluster
+from lsm.agent.adaptive.policies.rollouts import Collector
 from lsm.agent.adaptive.training import (
     CellTrainingConfig,
     CellTrials,
@@ -29,6 +32,8 @@ from lsm.cli import _show
 from lsm.sensing.progress import Reporter, RichReporter
 from lsm.sensing.tensorboard import TensorBoardReporter
 
+LOCAL = "local"
+"""A cluster of this machine, for the time of the run."""
 HELD_OUT = "On patients that nobody learned from"
 
 
@@ -40,7 +45,15 @@ class CellTraining:
     crops: Path | None
     cache: Path
     tensorboard: Path | None
+    cluster: str | None
+    workers: int
     as_json: bool
+
+    def collector(self, world: AdaptiveWorld) -> AbstractContextManager[Collector | None]:
+        """Of episodes, where they are collected elsewhere."""
+        if self.cluster is None:
+            return nullcontext()
+        return OnCluster(world, workers=self.workers, address=None if self.cluster == LOCAL else self.cluster)
 
 
 def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
@@ -54,7 +67,8 @@ def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
         cells = labelled_cells(config, asked.cache, crops=asked.crops or _show.nih_cells(), progress=reporter)
         trials = CellTrials.of(cells, config)
         checkpoint = asked.cache / f"cell-policy-{config.digest()}.safetensors"
-        ppo = train_cells(config, trials, checkpoint=checkpoint, progress=reporter)
+        with asked.collector(trials.learn) as collector:
+            ppo = train_cells(config, trials, checkpoint=checkpoint, progress=reporter, collector=collector)
         rows = judge(TrainedPolicy(ppo.network), trials)
     facts = {
         "held_out": rows,

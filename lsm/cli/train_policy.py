@@ -37,12 +37,20 @@ def train_policy(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Single cells: folder for TensorBoard, reward and captures update by update.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Single cells: collect episodes on the Ray cluster at HOST:PORT, or 'local' for one here."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Workers on the cluster, one core each.")] = 2,
     as_json: _show.AsJson = False,
 ) -> None:
     """Train a policy and judge it on what it was not trained on: slides, or the cells of held-out patients.
 
     The policy of a slide moves over it and belongs to a model. The policy of a single cell chooses its light capture
     by capture and declares what the cell is; it has a folder of its own, for `lsm policy`.
+
+    On a cluster the parts of a rollout (`parts` of the configuration's ppo) are collected side by side; the policy is
+    the same as without one.
 
     An interrupted training goes on from its last checkpoint when the same command is given again.
 
@@ -54,11 +62,13 @@ def train_policy(
     if _kind(file) == KIND:
         if model is not None:
             raise InputError("A policy for single cells has no model.", hint="leave --model out")
-        asked = CellTraining(out, cells, cache, tensorboard, as_json)
+        asked = CellTraining(out, cells, cache, tensorboard, cluster, workers, as_json)
         train_for_cells(CellTrainingConfig.from_file(file, seed=seed), asked)
         return
     if tensorboard is not None:
         raise InputError("The training on slides writes nothing for TensorBoard.", hint="leave --tensorboard out")
+    if cluster is not None:
+        raise InputError("The training on slides runs on one machine.", hint="leave --cluster out")
     started = time.monotonic()
     settings = TrainPolicyConfig.from_file(file, seed=seed)
     bundle = Bundle.named(model or "procedural")

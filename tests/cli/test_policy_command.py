@@ -131,6 +131,7 @@ def test_a_policy_for_another_rig_is_refused(home: Path, tmp_path: Path):
         (("policy", "show", "nowhere"), FileMissing, "no decisions"),
         (("train-policy", "cells", "--model", "procedural"), InputError, "has no model"),
         (("train-policy", "default", "--tensorboard", "x"), InputError, "TensorBoard"),
+        (("train-policy", "default", "--cluster", "local"), InputError, "one machine"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(

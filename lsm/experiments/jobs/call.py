@@ -21,12 +21,6 @@ from lsm.errors import ConfigError, LsmError, WrongFormat
 
 Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-    "1",
-)
-"""Environment of a worker: numpy's and torch's own threads would only wait for those of the other workers."""
-
 
 @dataclass(frozen=True)
 class Call:

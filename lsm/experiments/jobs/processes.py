@@ -12,8 +12,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from lsm.cluster import ONE_THREAD
 from lsm.errors import InputError
-from lsm.experiments.jobs.call import ONE_THREAD, Call, Row, attempt, lost
+from lsm.experiments.jobs.call import Call, Row, attempt, lost
 from lsm.experiments.jobs.executor import Job, Progress, collect
 from lsm.experiments.jobs.table import JobTable
 

@@ -13,17 +13,17 @@ from typing import Annotated, NamedTuple
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float, Float32, Int, Int32
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from lsm.agent.adaptive.batch import BatchAdaptiveEnv
 from lsm.agent.adaptive.policies.checkpoint import CHOOSING, NETWORK, identity, read_checked
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
+from lsm.agent.adaptive.policies.rollouts import Collected, Collector, Here, Rollout, drawn, joined, shared_out
 from lsm.agent.ppo import advantages, optimiser_tensors, restore_optimiser
 from lsm.config import Config
-from lsm.errors import WrongFormat
+from lsm.errors import ConfigError, WrongFormat
 from lsm.tensorfile import under, write_tensors
-
-SEED_BITS = 62
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
@@ -32,13 +32,16 @@ Positive = Annotated[float, Gt(0)]
 class CellPpoConfig(Config):
     """How the policy learns.
 
-    updates: rollouts, each of `episodes` complete episodes. minibatches: parts of a rollout, by episode.
+    updates: rollouts, each of `episodes` complete episodes. parts: in which a rollout is collected, each with random
+    numbers of its own, so that they may be collected side by side. minibatches: parts of a rollout to learn from, by
+    episode.
     learning_rate falls linearly to `final_rate` of itself, the entropy bonus (cost units per nat) to `final_entropy`
     of itself.
     """
 
     updates: Annotated[int, Ge(1)] = 200
     episodes: Annotated[int, Ge(1)] = 1024
+    parts: Annotated[int, Ge(1)] = 1
     epochs: Annotated[int, Ge(1)] = 4
     minibatches: Annotated[int, Ge(1)] = 4
     learning_rate: Positive = 2e-3
@@ -51,6 +54,14 @@ class CellPpoConfig(Config):
     value_weight: Positive = 0.5
     max_gradient: Positive = 0.5
     network: CellNetworkConfig = CellNetworkConfig()
+
+    @model_validator(mode="after")
+    def _parts_have_episodes(self) -> "CellPpoConfig":
+        if self.parts > self.episodes:
+            raise ConfigError(
+                f"{self.episodes} episodes cannot be collected in {self.parts} parts.", hint="lower parts"
+            )
+        return self
 
 
 class Progress(NamedTuple):
@@ -66,19 +77,6 @@ class Progress(NamedTuple):
     correct: float
     captures: float
     entropy: float
-
-
-class Rollout(NamedTuple):
-    """Complete episodes, padded after their ends where `valid` is False. frame: None where nobody looks at it."""
-
-    facts: Float32[Tensor, "moment episode fact"]
-    allowed: Bool[Tensor, "moment episode kind"]
-    action: Int[Tensor, "moment episode"]
-    log_probability: Float32[Tensor, "moment episode"]
-    value: Float32[Tensor, "moment episode"]
-    reward: Float32[Tensor, "moment episode"]
-    valid: Bool[Tensor, "moment episode"]
-    frame: Int32[Tensor, "moment episode y x"] | None = None
 
 
 class Steps(NamedTuple):
@@ -97,16 +95,20 @@ class Steps(NamedTuple):
 class CellPpo:
     """A training run: network, optimiser, generator and the number of updates done.
 
-    The same world, configuration and seed give the same weights, also across `save` and `load`.
+    The same world, configuration and seed give the same weights, also across `save` and `load`, and wherever its
+    episodes are collected. collector: in place of this process, such as `OnCluster`.
     Raises ConfigError where weights are free.
     """
 
-    def __init__(self, env: BatchAdaptiveEnv, config: CellPpoConfig, *, seed: int) -> None:
+    def __init__(
+        self, env: BatchAdaptiveEnv, config: CellPpoConfig, *, seed: int, collector: Collector | None = None
+    ) -> None:
         self.env, self.config = env, config
+        self.collector = collector or Here(env)
         device = env.world.source.device
         first = torch.Generator().manual_seed(seed)
         self.network = CellNetwork(env.world, config.network, first).to(device)
-        self.generator = torch.Generator(device).manual_seed(_draw(first))
+        self.generator = torch.Generator(device).manual_seed(drawn(first))
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
         self.update, self.steps = 0, 0
 
@@ -120,11 +122,12 @@ class CellPpo:
 
     def train_once(self) -> Progress:
         """One rollout and the epochs over it."""
-        config, env = self.config, self.env
+        config = self.config
         left = 1 - self.update / config.updates
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * (left + (1 - left) * config.final_rate)
-        rollout = self.collect()
+        collected = self.collect()
+        rollout = collected.rollout
         entropy = self._learn(rollout, config.entropy * (left + (1 - left) * config.final_entropy))
         self.update += 1
         self.steps += int(rollout.valid.sum())
@@ -133,30 +136,15 @@ class CellPpo:
             config.updates,
             self.steps,
             float(rollout.reward.sum(0).mean()),
-            float((env.state.declared == (~env.infected).long()).double().mean()),
-            float(env.state.captures.double().mean()),
+            float(collected.correct.double().mean()),
+            float(collected.captures.double().mean()),
             entropy,
         )
 
-    @torch.no_grad()
-    def collect(self) -> Rollout:
+    def collect(self) -> Collected:
         """Complete episodes under the present policy."""
-        env, looks = self.env, self.network.frame is not None
-        view = env.reset(self.config.episodes, _draw(self.generator))
-        memory = torch.zeros(self.config.episodes, self.network.config.units, device=view.facts.device)
-        steps: list[tuple[Tensor, ...]] = []
-        frames: list[Tensor] = []
-        while not bool((done := env.done).all()):
-            scores, value, memory = self.network(view, memory)
-            action = torch.multinomial(scores.exp(), 1, generator=self.generator)
-            before, step = view, env.step(action[:, 0])
-            chosen = scores.gather(1, action)[:, 0]
-            steps.append((before.facts, before.allowed, action[:, 0], chosen, value, step.reward, ~done))
-            if looks:
-                frames.append(before.frame)
-            view = step.view
-        parts = [torch.stack(column) for column in zip(*steps, strict=True)]
-        return Rollout(*parts)._replace(frame=torch.stack(frames) if looks else None)
+        parts = shared_out(self.config.episodes, self.config.parts, self.generator)
+        return joined(self.collector.collect(self.network, parts))
 
     def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
         advantage = advantages(
@@ -236,7 +224,3 @@ def taken_steps(
     alive = valid.sum(1)
     facts, allowed, action, log_probability, gain, wanted = (column[moment, episode] for column in columns)
     return Steps(facts, allowed, action, log_probability, gain, wanted, alive[alive > 0].cpu(), frame)
-
-
-def _draw(generator: torch.Generator) -> int:
-    return int(torch.randint(1 << SEED_BITS, (1,), generator=generator, device=generator.device))

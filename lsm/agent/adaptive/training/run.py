@@ -20,6 +20,7 @@ from lsm.agent.adaptive.policies.checkpoint import save_policy
 from lsm.agent.adaptive.policies.fixed import RandomLight
 from lsm.agent.adaptive.policies.ppo import CellPpo, Progress
 from lsm.agent.adaptive.policies.protocol import Policy
+from lsm.agent.adaptive.policies.rollouts import Collector
 from lsm.agent.adaptive.source import CellSource
 from lsm.agent.adaptive.training.config import CellTrainingConfig
 from lsm.agent.adaptive.world import AdaptiveWorld
@@ -103,12 +104,14 @@ def train_cells(
     *,
     checkpoint: Path,
     progress: Reporter | None = None,
+    collector: Collector | None = None,
 ) -> CellPpo:
     """The training brought to its end, from its checkpoint where there is one.
 
-    Beside the checkpoint lies the curve, one JSON object per update. Raises as `CellPpo.load`.
+    collector: of episodes, in place of this process. Beside the checkpoint lies the curve, one JSON object per update.
+    Raises as `CellPpo.load`.
     """
-    ppo = CellPpo(BatchAdaptiveEnv(trials.learn), config.ppo, seed=config.seed)
+    ppo = CellPpo(BatchAdaptiveEnv(trials.learn), config.ppo, seed=config.seed, collector=collector)
     if checkpoint.is_file():
         ppo.load(checkpoint)
     curve = _Curve(curve_of(checkpoint), ppo.update)

@@ -130,7 +130,7 @@ def test_free_weights_are_refused():
 def test_whole_episodes_give_what_single_steps_gave(env: BatchAdaptiveEnv):
     network = CellNetworkConfig(units=16, frame_units=4, head_gain=1.0)
     ppo = CellPpo(env, TINY.model_copy(update={"network": network}), seed=3)
-    rollout = ppo.collect()
+    rollout = ppo.collect().rollout
     steps = taken_steps(rollout, rollout.value, rollout.reward, torch.randperm(24))
     scores, value = ppo.network.whole(steps.facts, steps.frame, steps.allowed, steps.alive)
     assert len(steps.action) == int(rollout.valid.sum())
