@@ -141,3 +141,58 @@ def test_sixteen_masks_of_ten_bins_are_a_matter_of_milliseconds():
     ours()
     # twice the work would be 3.2
     assert min(seconds(ours) / seconds(known) for _ in range(5)) < 2.5
+
+
+def test_same_counts_give_the_same_estimate():
+    counts = np.arange(40).reshape(4, 10)
+    assert estimate_prevalence(counts, CALIBRATION) == estimate_prevalence(counts, CALIBRATION)
+
+
+def test_wrong_shape_is_refused():
+    with pytest.raises(WrongFormat, match="calibration"):
+        estimate_prevalence(np.zeros((3, 10), dtype=np.int64), CALIBRATION)
+
+
+def test_em_of_a_batch_equals_em_one_by_one_and_climbs_the_likelihood():
+    rng = np.random.default_rng(4)
+    batch = rng.integers(0, 30, (5, 4, 10))
+    batch[0] = 0
+    p_infected, p_uninfected = CALIBRATION.p_infected, CALIBRATION.p_uninfected
+    found = prevalence_em(batch, p_infected, p_uninfected, 500)
+    assert found[0] == 0.5
+    for counts, value in zip(batch[1:], found[1:], strict=True):
+        assert float(prevalence_em(counts, p_infected, p_uninfected, 500)) == pytest.approx(value, rel=1e-12)
+
+        def log_likelihood(prevalence: float, counts: np.ndarray = counts) -> float:
+            return float((counts * np.log(prevalence * p_infected + (1 - prevalence) * p_uninfected)).sum())
+
+        # The likelihood falls off by about (0.01 / 0.04)^2 / 2 at a distance of 0.01.
+        assert log_likelihood(value) > max(log_likelihood(value - 0.01), log_likelihood(value + 0.01))
+
+
+def test_cheap_half_width_is_that_of_the_interval():
+    rng = np.random.default_rng(6)
+    for prevalence, cells in ((0.05, 500), (0.05, 5000), (0.2, 5000)):
+        infected, uninfected = slide_counts(rng, cells=cells, prevalence=prevalence)
+        estimate = estimate_prevalence(infected + uninfected, CALIBRATION)
+        cheap = float(half_width(infected + uninfected, np.array(estimate.prevalence), CALIBRATION))
+        assert cheap == pytest.approx(estimate.half_width, rel=0.35)  # normal approximation of a skewed posterior
+    assert float(half_width(np.zeros((4, 10)), np.array(0.5), CALIBRATION)) == 0.5
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_cell_posterior_multiplies_the_odds(score: float, prevalence: float):
+    posterior = float(cell_posterior(np.array([score]), prevalence)[0])
+    odds = score / (1 - score) * prevalence / (1 - prevalence)
+    assert posterior / (1 - posterior) == pytest.approx(odds, rel=1e-6)  # 1 - p loses digits near 1
+
+
+def test_cell_posterior_keeps_the_score_at_balance_and_follows_a_certain_prevalence():
+    scores = np.array([0.0, 0.3, 1.0])
+    assert cell_posterior(scores, 0.5) == pytest.approx(scores)
+    assert cell_posterior(scores, 0.0) == pytest.approx(np.zeros(3))
+
+
+def test_one_percent_is_fifty_thousand_per_microlitre():
+    assert density_per_ul(0.01) == pytest.approx(50_000)
+    assert density_per_ul(0.01, red_cells_per_ul=4e6) == pytest.approx(40_000)
