@@ -66,7 +66,7 @@ def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
             reporter = TensorBoardReporter(reporter, asked.tensorboard / f"{config.name}-{config.digest()[:8]}")
         cells = labelled_cells(config, asked.cache, crops=asked.crops or _show.nih_cells(), progress=reporter)
         trials = CellTrials.of(cells, config)
-        checkpoint = asked.cache / f"cell-policy-{config.digest()}.safetensors"
+        checkpoint = asked.cache / f"cell-policy-{config.digest()}-{trials.learn.digest}.safetensors"
         with asked.collector(trials.learn) as collector:
             ppo = train_cells(config, trials, checkpoint=checkpoint, progress=reporter, collector=collector)
         rows = judge(TrainedPolicy(ppo.network), trials)

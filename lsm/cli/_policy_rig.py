@@ -36,6 +36,10 @@ class Aim:
     middle: bool
 
 
+FIRST_SMEAR = 6_000_000
+"""Number of the twin's first smear, far from those that policies are trained on."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A microscope and where to begin: a simulated stage in the middle of its travel, others where they are."""
@@ -54,7 +58,7 @@ def opened(name: str, policy: PolicyFolder, seed: int, *, as_measured: bool = Fa
     if name == TWIN:
         twin = TwinConfig.default()
         require_fit(policy.folder, world, RigFacts.of_twin(twin))
-        yield Opened(Twin(ProceduralSmear(policy.config.cells.smear, seed), twin, seed))
+        yield Opened(Twin(ProceduralSmear(policy.config.cells.smear, FIRST_SMEAR + seed), twin, seed))
     elif path.suffix in STACKS or path.is_dir():
         camera = world.camera
         known = StackCamera(

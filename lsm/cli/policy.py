@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,8 +45,13 @@ def evaluate(
     stack: Annotated[
         Path | None, typer.Option(help="Other labelled cells: a file of 'lsm data convert', of the same rig.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="How often each cell is met.", show_default="2")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the camera's noise; 0 is that of the training's figures.")] = 0,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often each cell is met.", show_default="as in its training; 1 of a stack"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the camera's noise; 0 is that of the training's figures, if without --stack.")
+    ] = 0,
     cells: Annotated[
         Path | None, typer.Option(help="NIH cell crops, for a policy made from them; default: from LSM_DATA.")
     ] = None,
@@ -66,8 +72,11 @@ def evaluate(
             found = PolicyFolder.load(policy)
             config = found.config.model_copy(update={"repeats": repeats or found.config.repeats})
             known = labelled_cells(found.config, cache, crops=cells or _show.nih_cells(), progress=RichReporter(bars))
-            trials = CellTrials.of(known, config)
-            found = PolicyFolder.load(policy, trials.judge.source.stack)
+            fitted = CellTrials.of(known, config)
+            found = PolicyFolder.load(policy, fitted.judge.source.stack)
+            # its own reader and exposures, which a fit on another machine need not give again
+            learn, judged = (replace(found.world, source=world.source) for world in (fitted.learn, fitted.judge))
+            trials = CellTrials(learn, judged, config)
             rows = judge(found.policy, trials, noise=seed)
     if as_json:
         typer.echo(json.dumps({"policy": str(policy), "rows": rows}))

@@ -8,6 +8,7 @@ and then its line are durable before the next light; a line that a killed progra
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -77,9 +78,10 @@ class CellRecorder:
 
     def close(self) -> None:
         """Close both files as they are; may be called twice."""
-        if not self._lines.closed:
+        try:
             self._lines.close()
-        self._frames.close()
+        finally:
+            self._frames.close()
 
     def __enter__(self) -> "CellRecorder":
         return self
@@ -87,9 +89,13 @@ class CellRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, LsmError) and not self._lines.closed:
-            self._write({"cell": self._cell, "stopped_by": type(error).__name__, "message": error.message})
-        self.close()
+        try:
+            if isinstance(error, LsmError) and not self._lines.closed:
+                # a disk that is full is why it stopped: the first error is the one to tell
+                with suppress(RecordError):
+                    self._write({"cell": self._cell, "stopped_by": type(error).__name__, "message": error.message})
+        finally:
+            self.close()
 
     def _write(self, line: Mapping[str, Any]) -> None:
         try:

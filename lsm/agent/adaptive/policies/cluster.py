@@ -48,12 +48,17 @@ class OnCluster:
         self.workers = [remote.remote(self._world) for _ in range(workers)]
 
     def collect(self, network: CellNetwork, parts: Sequence[Part]) -> list[Collected]:
-        """Raises InputError where workers were lost too often."""
+        """Raises InputError where workers were lost too often, or failed."""
         weights = self._ray.put({name: value.detach().cpu() for name, value in network.state_dict().items()})
         turns = zip(parts, itertools.cycle(self.workers), strict=False)
         running = [worker.collect.remote(network.config, weights, part) for part, worker in turns]
         try:
             made: list[Collected] = self._ray.get(running)
+        except self._ray.exceptions.RayTaskError as error:
+            raise InputError(
+                f"A worker of the cluster could not collect episodes: {lines(error)[-1]}",
+                hint="install the same version of lsm on every machine",
+            ) from error
         except self._ray.exceptions.RayError as error:
             raise InputError(
                 f"The cluster lost a part of a rollout: {lines(error)[-1]}",

@@ -42,8 +42,8 @@ POLICY, WORLD, CONFIG, FIGURES, CURVE = (
 
 SEQUENCE: Final = 3
 BEAM: Final = 4
-JUDGED_SEED: Final = 1 << 40
-"""Of the noise in which policies are judged; far from the seeds that a training draws in its first episodes."""
+CHOSEN, JUDGED = 1, 2
+"""What noise is for: to choose policies on, and to judge them by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +73,11 @@ class CellTrials:
         )
         return cls(world, replace(world, source=CellSource(judge)), config)
 
-    def trial(self, world: AdaptiveWorld, *, repeats: int = 1, noise: int = 0) -> Trial:
-        """Every cell of a world, `repeats` times. noise: another number gives other noise."""
+    def trial(self, world: AdaptiveWorld, purpose: int, *, repeats: int = 1, noise: int = 0) -> Trial:
+        """Every cell of a world, `repeats` times, with noise of its own for each purpose and number."""
         rows = torch.arange(len(world.source.stack))
-        return Trial(BatchAdaptiveEnv(world), rows, repeats, JUDGED_SEED * (1 + noise) + self.config.seed)
+        words = np.random.SeedSequence([self.config.seed, purpose, noise]).generate_state(1, np.uint64)
+        return Trial(BatchAdaptiveEnv(world), rows, repeats, int(words[0] >> np.uint64(2)))
 
 
 @contextmanager
@@ -142,8 +143,8 @@ def judge(policy: Policy, trials: CellTrials, *, noise: int = 0) -> list[dict[st
     Each row: means, `cost_low` and `cost_high` (95 %, patients resampled), and of the others `worse_by`, how much more
     they cost than the policy at the same cells, with its interval. noise: on the held-out cells, 0 as in a training.
     """
-    learn = trials.trial(trials.learn)
-    held_out = trials.trial(trials.judge, repeats=trials.config.repeats, noise=noise)
+    learn = trials.trial(trials.learn, CHOSEN)
+    held_out = trials.trial(trials.judge, JUDGED, repeats=trials.config.repeats, noise=noise)
     ours = try_policy(policy, held_out)
     rows = [row_of(ours, trials.config.seed)]
     for other in _others(learn, trials.config.seed):
