@@ -23,7 +23,7 @@ from lsm.agent.adaptive.light import lamps_of_stack, named_lights
 from lsm.agent.adaptive.parity import EpisodeRenderer, agreement, batch_episodes, episodes_of, read_again
 from lsm.agent.adaptive.policies import CellNetwork, CellNetworkConfig, Policy, TrainedPolicy
 from lsm.agent.adaptive.run import CellPlace, CellRun, run_cell
-from lsm.agent.adaptive.training import CellTrainingConfig, PolicyFolder, one_thread
+from lsm.agent.adaptive.training import CellTrainingConfig, PolicyFolder
 from lsm.agent.adaptive.training.run import light_names
 from lsm.bench.machine import this_machine
 from lsm.config import Config, shipped_config
@@ -31,6 +31,7 @@ from lsm.devices import Microscope
 from lsm.samples import ProceduralSmear
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing.cells import CellStack, from_smears
+from lsm.threads import threads
 from lsm.twin import Twin, TwinConfig
 
 HERE = Path(__file__).parent
@@ -215,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, default=None)
     options = parser.parse_args()
-    with one_thread():
+    with threads(1):
         case = open_case(config, options.policy)
         found = compare(case, twin_episodes=config.twin_episodes, micro_manager_episodes=config.micro_manager_episodes)
     for name, figures in found.items():

@@ -18,12 +18,13 @@ from lsm.agent.adaptive.naive import NaiveReader
 from lsm.bench.agent_training import QUICK, WHOLE, TrainingRates, training_rates
 from lsm.bench.machine import Limit, Machine, measure_limit, this_machine
 from lsm.bench.promises import Promise
-from lsm.bench.timing import Effort, Job, in_turns, threads
+from lsm.bench.timing import Effort, Job, in_turns
 from lsm.optics import Camera
 from lsm.optics.exposures import expose_rows
 from lsm.sensing.cells import CellStack
 from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.sensing.cells.light import Lamps
+from lsm.threads import threads
 from lsm.twin import GridBoardConfig
 
 CELLS, CELLS_QUICK = 4096, 256

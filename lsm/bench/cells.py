@@ -25,13 +25,14 @@ from torch.nn import functional as F
 from lsm.bench.machine import Limit, Machine, measure_limit, this_machine
 from lsm.bench.memory import highest_mib
 from lsm.bench.promises import Promise
-from lsm.bench.timing import Effort, Job, in_turns, threads
+from lsm.bench.timing import Effort, Job, in_turns
 from lsm.errors import LsmError
 from lsm.samples import CellCrops
 from lsm.sensing.cells import CellStack, CellStackConfig, build_cell_stack
 from lsm.sensing.cells.exposure import per_image
 from lsm.sensing.cells.light import CellLightConfig, Lamps
 from lsm.sensing.cells.training import CellModel, Turns
+from lsm.threads import threads
 from lsm.twin import GridBoardConfig
 
 CELLS, CELLS_QUICK = 6000, 300

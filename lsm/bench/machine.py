@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lsm.bench.timing import Effort, Job, in_turns, threads
+from lsm.bench.timing import Effort, Job, in_turns
 from lsm.commit import source_commit
 from lsm.optics import _native
+from lsm.threads import threads
 
 PACKAGES = ("learned-sensing-microscope", "torch", "numpy", "torchoptics", "fpm-py")
 MATRIX = 1024

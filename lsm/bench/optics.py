@@ -13,7 +13,8 @@ from lsm.bench.packages import installed
 from lsm.bench.promises import Promise, promises
 from lsm.bench.scaling import Growth, measure_growth
 from lsm.bench.speed import Agreement, Direction, Rate, agreements, measure_rates
-from lsm.bench.timing import Effort, threads
+from lsm.bench.timing import Effort
+from lsm.threads import threads
 
 FULL, QUICK = Effort(repetitions=5, least_s=0.1), Effort(repetitions=2, least_s=0.005)
 # a large field takes seconds

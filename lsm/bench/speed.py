@@ -10,7 +10,8 @@ import torch
 
 from lsm.bench.cases import Case
 from lsm.bench.contenders import DEFAULT, FFT_ALONE, NAIVE, POINT, TORCH_PROGRAM, Contender, Leds, Lsm, Naive
-from lsm.bench.timing import Effort, Job, Seconds, in_turns, threads
+from lsm.bench.timing import Effort, Job, Seconds, in_turns
+from lsm.threads import threads
 
 Direction = Literal["forward", "forward+backward"]
 FFT_CHUNKS = (1, 2, 4, 8, 16, 32, 64)

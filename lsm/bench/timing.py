@@ -2,12 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 Seconds = Float[np.ndarray, " repetition"]
@@ -51,14 +49,3 @@ def _seconds(job: Job, calls: int) -> float:
     for _ in range(calls):
         job.run()
     return time.perf_counter() - started
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Lets torch and lsm's kernel use that many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from lsm.bench.machine import Machine, this_machine
 from lsm.bench.promises import Promise
-from lsm.bench.timing import Effort, threads
+from lsm.bench.timing import Effort
 from lsm.bench.vision_frames import CELLS, HEIGHT_PX, WIDTH_PX, painted_frames
 from lsm.bench.vision_programs import (
     ONNX,
@@ -25,6 +25,7 @@ from lsm.bench.vision_programs import (
     references_of,
 )
 from lsm.errors import InputError
+from lsm.threads import threads
 from lsm.vision.data import read_annotations
 from lsm.vision.detect import Augmentation, Detector, FitConfig
 from lsm.vision.detect.grid import GridConfig

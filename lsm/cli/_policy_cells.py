@@ -24,13 +24,13 @@ from lsm.agent.adaptive.training import (
     curve_of,
     judge,
     labelled_cells,
-    one_thread,
     save_trained,
     train_cells,
 )
 from lsm.cli import _show
 from lsm.sensing.progress import Reporter, RichReporter
 from lsm.sensing.tensorboard import TensorBoardReporter
+from lsm.threads import threads
 
 LOCAL = "local"
 """A cluster of this machine, for the time of the run."""
@@ -60,7 +60,7 @@ def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
     """Train, judge, write the folder and tell."""
     started, before = time.monotonic(), time.process_time()
     folder = _show.new_folder(asked.out or Path("out/policies") / config.name)
-    with _show.progress(quiet=asked.as_json) as bars, one_thread():
+    with _show.progress(quiet=asked.as_json) as bars, threads(1):
         reporter: Reporter = RichReporter(bars)
         if asked.tensorboard is not None:
             reporter = TensorBoardReporter(reporter, asked.tensorboard / f"{config.name}-{config.digest()[:8]}")

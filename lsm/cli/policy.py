@@ -17,13 +17,14 @@ from lsm.agent.adaptive.evaluate import Outcome, Trial, try_policy
 from lsm.agent.adaptive.record import CellRecord, CellRecorder, RecordedCell, read_cells_record
 from lsm.agent.adaptive.run import CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
-from lsm.agent.adaptive.training import CellTrials, PolicyFolder, judge, labelled_cells, one_thread, row_of
+from lsm.agent.adaptive.training import CellTrials, PolicyFolder, judge, labelled_cells, row_of
 from lsm.cli import _show
 from lsm.cli._policy_cells import HELD_OUT, light_names_of, tell_rows
 from lsm.cli._policy_rig import Aim, Cells, opened
 from lsm.errors import InputError
 from lsm.sensing.cells.cellfile import read_cells
 from lsm.sensing.progress import RichReporter
+from lsm.threads import threads
 from lsm.wholefile import whole_file
 
 app = typer.Typer(
@@ -64,7 +65,7 @@ def evaluate(
 
     Example: lsm policy evaluate out/policies/cells
     """
-    with _show.progress(quiet=as_json) as bars, one_thread():
+    with _show.progress(quiet=as_json) as bars, threads(1):
         if stack is not None:
             found = PolicyFolder.load(policy, read_cells(stack))
             rows = [row_of(_outcome(found, repeats or 1, seed), found.config.seed)]
@@ -134,7 +135,7 @@ def run(
     runs: list[CellRun] = []
     with (
         opened(rig, found, seed, as_measured=as_measured) as where,
-        one_thread(),
+        threads(1),
         _show.progress(quiet=as_json) as bars,
     ):
         header = {"made_by": "lsm policy run", "rig": rig, "seed": seed, "policy_folder": policy.name}

@@ -3,8 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -14,6 +13,7 @@ from lsm.devices import Observe
 from lsm.errors import DeviceError
 from lsm.optics.draws import PLAY, STAGE, draws, exposure_noise
 from lsm.optics.stage import Position, StageErrors, StageState, mean_position
+from lsm.threads import threads
 from lsm.types import DutyLevels, Image
 from lsm_sim.device_faults import DeviceFaults, DriveFaults, Exposed
 
@@ -146,7 +146,7 @@ class World:
 
     def expose(self, exposure_ms: float) -> Image:
         """One camera frame [y, x] in ADU under the light that is on when the exposure begins."""
-        with self._lock, _one_torch_thread():
+        with self._lock, threads(1):
             number, started_ns = self._exposures, time.monotonic_ns()
             x_um, y_um, z_um = place_um = self._exposed_at(exposure_ms)
             levels = self.faults.light.light(self._lit())
@@ -210,21 +210,10 @@ class World:
     def _prepare(self) -> None:
         if self._colours and not self._ready:
             x_um, y_um, z_um = self._stage.at(self._stage.now_ms)
-            with _one_torch_thread():
+            with threads(1):
                 self._renderer.prepare((x_um, y_um), z_um, self._colours)
             self._arrived_s[self._moved] = time.monotonic() + self._move_ms / 1000
         self._ready = True
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Torch's threads spin while they wait: on a busy computer a snap then outlasts the LED board's watchdog."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 WORLD = "World"

@@ -3,7 +3,7 @@
 from lsm.agent.adaptive.training.cells import labelled_cells, smear_of
 from lsm.agent.adaptive.training.config import KIND, CellRigConfig, CellsConfig, CellTrainingConfig
 from lsm.agent.adaptive.training.folder import PolicyFolder
-from lsm.agent.adaptive.training.run import CellTrials, curve_of, judge, one_thread, row_of, save_trained, train_cells
+from lsm.agent.adaptive.training.run import CellTrials, curve_of, judge, row_of, save_trained, train_cells
 
 __all__ = [
     "KIND",
@@ -15,7 +15,6 @@ __all__ = [
     "curve_of",
     "judge",
     "labelled_cells",
-    "one_thread",
     "row_of",
     "save_trained",
     "smear_of",

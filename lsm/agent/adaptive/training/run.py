@@ -1,8 +1,6 @@
 """From a configuration to a policy for single cells, with figures on patients that nobody learned from."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -78,17 +76,6 @@ class CellTrials:
         rows = torch.arange(len(world.source.stack))
         words = np.random.SeedSequence([self.config.seed, purpose, noise]).generate_state(1, np.uint64)
         return Trial(BatchAdaptiveEnv(world), rows, repeats, int(words[0] >> np.uint64(2)))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread, so that a training gives the same bytes on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def light_names(config: CellTrainingConfig, duty: Float[np.ndarray, "pattern lamp"]) -> tuple[str, ...]:
