@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from pydantic import Field, model_serializer
 from torch import Tensor
 
@@ -203,18 +203,25 @@ class FieldRenderer:
         whole = system.without_margin()
         return led_stack(transmission, self._board, whole, leds=leds, defocus_um=z_um, pixel="point")
 
-    def _new_stack(self, xy_um: tuple[float, float], colour: int) -> _ColourStack:
+    def _transmission(self, xy_um: tuple[float, float], colour: int) -> Complex[Tensor, "y x"]:
+        """The sample around a place, of which images in this colour are made."""
         system = self._system(colour)
-        transmission = self._sample.transmission(
+        field = self._sample.transmission(
             x_um=xy_um[0],
             y_um=xy_um[1],
             n_px=system.sample_px,
             pixel_um=system.sample_pixel_um,
             wavelength_um=system.wavelength_um,
         )
+        return torch.from_numpy(field)
+
+    def _new_stack(self, xy_um: tuple[float, float], colour: int) -> _ColourStack:
+        system = self._system(colour)
         side = system.computed_px if _sums_points(system) else system.camera_px
         leds = self._board.n_leds
-        return _ColourStack(torch.from_numpy(transmission), torch.zeros(leds, side, side), np.zeros(leds, dtype=bool))
+        return _ColourStack(
+            self._transmission(xy_um, colour), torch.zeros(leds, side, side), np.zeros(leds, dtype=bool)
+        )
 
     def _field(self, xy_um: tuple[float, float], z_um: float) -> _Field:
         # a nanometre is far below anything a stage or an image resolves

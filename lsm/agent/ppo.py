@@ -131,26 +131,17 @@ class Ppo:
         return Rollout(*(torch.stack(parts) for parts in zip(*steps, strict=True)))
 
     def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
-        advantage = advantages(
-            rollout.reward,
-            rollout.value,
-            rollout.valid,
-            discount=self.config.discount,
-            trace=self.config.trace,
+        raw = advantages(
+            rollout.reward, rollout.value, rollout.valid, discount=self.config.discount, trace=self.config.trace
         )
-        target = advantage + rollout.value
-        held = advantage[rollout.valid]
-        advantage = (advantage - held.mean()) / (held.std() + 1e-8)
+        target, advantage = raw + rollout.value, normalised(raw, rollout.valid)
         entropies = []
         for _ in range(self.config.epochs):
             order = torch.randperm(self.config.searches, generator=self.generator)
             for part in order.chunk(self.config.minibatches):
                 piece = Rollout(*(values[:, part] for values in rollout))
                 loss, entropy = self._loss(piece, advantage[:, part], target[:, part], entropy_weight)
-                self.optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient)
-                self.optimiser.step()
+                descend(self.optimiser, loss, max_gradient=self.config.max_gradient)
                 entropies.append(float(entropy.detach()))
         return sum(entropies) / len(entropies)
 
@@ -165,9 +156,7 @@ class Ppo:
         memory = torch.zeros(valid.shape[1], self.network.units)
         scores, value, _ = self.network(rollout.observation, rollout.allowed, memory)
         ratio = (scores.gather(2, rollout.action[..., None])[..., 0] - rollout.log_probability)[valid].exp()
-        gain = advantage[valid]
-        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
-        policy_loss = -torch.minimum(ratio * gain, clipped * gain).mean()
+        policy_loss = clipped_loss(ratio, advantage[valid], clip=self.config.clip)
         value_loss = nn.functional.smooth_l1_loss(value[valid], target[valid])
         entropy = -(scores.exp() * scores.masked_fill(~rollout.allowed, 0.0)).sum(2)[valid].mean()
         return policy_loss + self.config.value_weight * value_loss - entropy_weight * entropy, entropy
@@ -198,6 +187,29 @@ class Ppo:
     def _identity(self, tensors: Mapping[str, Tensor]) -> dict[str, str]:
         contents = tensors_digest(tensors)
         return {"config": self.config.digest(), "rules": self.env.rules.digest(), "contents": contents}
+
+
+def normalised(advantage: Float[Tensor, "step row"], valid: Bool[Tensor, "step row"]) -> Float[Tensor, "step row"]:
+    """Advantages with the mean 0 and the spread 1 over the steps that were taken."""
+    held = advantage[valid]
+    # steps that were all as good have no spread
+    return (advantage - held.mean()) / (held.std() + 1e-8)
+
+
+def clipped_loss(ratio: Float[Tensor, " step"], gain: Float[Tensor, " step"], *, clip: float) -> Float[Tensor, ""]:
+    """The clipped surrogate of arXiv 1707.06347, equation 7, as a loss.
+
+    ratio: probability of each action taken, now over then. gain: its normalised advantage.
+    """
+    return -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain).mean()
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Float[Tensor, ""], *, max_gradient: float) -> None:
+    """One step down the loss, its gradient over all weights no longer than max_gradient."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_([weight for group in optimiser.param_groups for weight in group["params"]], max_gradient)
+    optimiser.step()
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

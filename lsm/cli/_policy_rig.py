@@ -24,6 +24,9 @@ from lsm.vision import FieldReader
 TWIN = "twin"
 STACKS = (".h5", ".hdf5", ".npz")
 
+FIRST_SMEAR = 6_000_000
+"""Number of the twin's first smear, far from those that policies are trained on."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -34,10 +37,6 @@ class Aim:
     most: int
     finder: str
     middle: bool
-
-
-FIRST_SMEAR = 6_000_000
-"""Number of the twin's first smear, far from those that policies are trained on."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,14 @@ def opened(name: str, policy: PolicyFolder, seed: int, *, as_measured: bool = Fa
     as_measured: give frames of a measured stack no fresh noise.
     """
     path, world = Path(name), policy.world
+    measured = name != TWIN and (path.suffix in STACKS or path.is_dir())
+    if as_measured and not measured:
+        raise InputError(f"'{name}' is no measured stack.", hint="leave --as-measured out")
     if name == TWIN:
         twin = TwinConfig.default()
         require_fit(policy.folder, world, RigFacts.of_twin(twin))
         yield Opened(Twin(ProceduralSmear(policy.config.cells.smear, FIRST_SMEAR + seed), twin, seed))
-    elif path.suffix in STACKS or path.is_dir():
+    elif measured:
         camera = world.camera
         known = StackCamera(
             offset_adu=camera.offset_adu, gain_e_per_adu=camera.gain_e_per_adu, read_noise_e=camera.read_noise_e

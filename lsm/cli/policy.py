@@ -120,10 +120,10 @@ def run(
 ) -> None:
     """Look at cells on a microscope with a policy: it chooses each light, stops, and says what the cell is.
 
-    Cells are found in one bright-field frame. Every frame and every decision, with its probabilities and the belief
-    before and after, is on the disk before the next light; a strip of each cell is drawn. A policy that was trained
-    for another rig is refused. On a measured stack (`lsm record stack`, with many --darks) frames get the noise of one
-    capture.
+    Cells are found in one bright-field frame, which is not kept. Every frame that the policy asks for and every
+    decision, with its probabilities and the belief before and after, is on the disk before the next light; a strip of
+    each cell is drawn. A policy that was trained for another rig is refused. On a measured stack (`lsm record stack`,
+    with many --darks) frames get the noise of one capture.
 
     Research use only, not a diagnosis.
 

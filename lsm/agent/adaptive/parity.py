@@ -68,16 +68,9 @@ class EpisodeRenderer(FieldRenderer):
         """The image under each LED at this place; the last ones are kept."""
         key = (float(colour), *xy_um, z_um)
         if self._held is None or self._held[0] != key:
-            system = self._system(colour)
-            transmission = self._sample.transmission(
-                x_um=xy_um[0],
-                y_um=xy_um[1],
-                n_px=system.sample_px,
-                pixel_um=system.sample_pixel_um,
-                wavelength_um=system.wavelength_um,
-            )
+            sample, system = self._transmission(xy_um, colour)[None], self._system(colour)
             with torch.no_grad():
-                images = led_stack(torch.from_numpy(transmission)[None], self._board, system, defocus_um=z_um)
+                images = led_stack(sample, self._board, system, defocus_um=z_um)
             self._held = key, images.flatten(2).numpy().astype(np.float16)
         return self._held[1]
 

@@ -109,7 +109,7 @@ def _choice(axes: Axes, strip: Strip, decision: CellDecision, *, first: bool) ->
     places = np.arange(len(strip.kinds))[::-1]
     chances = np.array(decision.probabilities)
     colours = [
-        _colour_of(strip, decision, kind) if kind == decision.kind else "#b4bec8" for kind in range(len(chances))
+        _colour_of(strip, decision, kind) if kind == decision.kind else OTHER_COLOUR for kind in range(len(chances))
     ]
     axes.barh(places, np.ones(len(chances)), color=DARK_COLOUR, height=0.72)
     axes.barh(places, chances, color=colours, height=0.72)

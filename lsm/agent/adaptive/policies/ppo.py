@@ -20,7 +20,7 @@ from lsm.agent.adaptive.batch import BatchAdaptiveEnv
 from lsm.agent.adaptive.policies.checkpoint import CHOOSING, NETWORK, identity, read_checked
 from lsm.agent.adaptive.policies.network import CellNetwork, CellNetworkConfig
 from lsm.agent.adaptive.policies.rollouts import Collected, Collector, Here, Rollout, drawn, joined, shared_out
-from lsm.agent.ppo import advantages, optimiser_tensors, restore_optimiser
+from lsm.agent.ppo import advantages, clipped_loss, descend, normalised, optimiser_tensors, restore_optimiser
 from lsm.config import Config
 from lsm.errors import ConfigError, WrongFormat
 from lsm.tensorfile import under, write_tensors
@@ -147,33 +147,23 @@ class CellPpo:
         return joined(self.collector.collect(self.network, parts))
 
     def _learn(self, rollout: Rollout, entropy_weight: float) -> float:
-        advantage = advantages(
-            rollout.reward,
-            rollout.value,
-            rollout.valid,
-            discount=self.config.discount,
-            trace=self.config.trace,
+        raw = advantages(
+            rollout.reward, rollout.value, rollout.valid, discount=self.config.discount, trace=self.config.trace
         )
-        target = advantage + rollout.value
-        held = advantage[rollout.valid]
-        advantage = (advantage - held.mean()) / (held.std() + 1e-8)
+        target, advantage = raw + rollout.value, normalised(raw, rollout.valid)
         entropies = []
         for _ in range(self.config.epochs):
             order = torch.randperm(self.config.episodes, generator=self.generator, device=advantage.device)
             for part in order.chunk(self.config.minibatches):
                 loss, entropy = self._loss(taken_steps(rollout, advantage, target, part), entropy_weight)
-                self.optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient)
-                self.optimiser.step()
+                descend(self.optimiser, loss, max_gradient=self.config.max_gradient)
                 entropies.append(entropy.detach())
         return float(torch.stack(entropies).mean())
 
     def _loss(self, steps: Steps, entropy_weight: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         scores, value = self.network.whole(steps.facts, steps.frame, steps.allowed, steps.alive)
         ratio = (scores.gather(1, steps.action[:, None])[:, 0] - steps.log_probability).exp()
-        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
-        policy_loss = -torch.minimum(ratio * steps.advantage, clipped * steps.advantage).mean()
+        policy_loss = clipped_loss(ratio, steps.advantage, clip=self.config.clip)
         value_loss = nn.functional.smooth_l1_loss(value, steps.target)
         entropy = -(scores.exp() * scores.masked_fill(~steps.allowed, 0.0)).sum(1).mean()
         return policy_loss + self.config.value_weight * value_loss - entropy_weight * entropy, entropy
