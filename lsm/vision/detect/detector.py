@@ -53,7 +53,8 @@ class Detector:
         self.thresholds: Float[np.ndarray, " category"] = np.full(len(facts.categories), _FIRST_THRESHOLD)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = model.build(facts).eval()
+            # half the time of a step on a processor, against channels first
+            self.network = model.build(facts).eval().to(memory_format=torch.channels_last)
         self._levels = Normal(facts, model.levels)
 
     @classmethod
