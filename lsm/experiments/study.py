@@ -76,7 +76,7 @@ def study_jobs(config: StudyConfig, *, crops: Path, cache: Path, out: Path) -> l
         for arm, design in designs.items():
             for fold in range(design.folds):
                 job = CellJob(design=design, seed=seed, fold=fold, crops=crops, cache=cache, out=out)
-                jobs.append(Job(job_key(arm, seed, fold), run_cell, job.model_dump(mode="json")))
+                jobs.append(Job(job_key(arm, seed, fold), run_cell, job.model_dump(mode="json"), ("cache", "out")))
     return jobs
 
 

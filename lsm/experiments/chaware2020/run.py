@@ -27,7 +27,7 @@ def run(
     folder = out / "quick" if quick else out / "runs"
     jobs = _jobs(settings, folder)
     rows = finish(
-        [Job(job.key, run_fold, job.model_dump(mode="json")) for job in jobs],
+        [Job(job.key, run_fold, job.model_dump(mode="json"), ("cache", "out")) for job in jobs],
         folder / "table.jsonl",
         workers=workers,
         progress=progress,

@@ -50,21 +50,24 @@ def run(
     table = folder / "table.jsonl"
     done = trainings(settings, folder)
     rows = finish(
-        [Job(each.key, train_light, each.model_dump(mode="json")) for each in done],
+        [Job(each.key, train_light, each.model_dump(mode="json"), ("cache", "out")) for each in done],
         table,
         workers=workers,
         progress=progress,
     )
     finish(
-        [Job(each.key, search_slides, each.model_dump(mode="json")) for each in searches(settings, folder)],
+        [
+            Job(each.key, search_slides, each.model_dump(mode="json"), ("folder",))
+            for each in searches(settings, folder)
+        ],
         table,
         workers=workers,
         progress=progress,
     )
     first = [each for each in done if each.seed == settings.seed]
-    worse = {each.arm: Worse(training=each, config=settings) for each in first}
+    worse = {each.arm: Worse(config=settings, arm=each.arm, seed=each.seed, folder=folder) for each in first}
     disturbed = finish(
-        [Job(each.key, search_disturbed, each.model_dump(mode="json")) for each in worse.values()],
+        [Job(each.key, search_disturbed, each.model_dump(mode="json"), ("folder",)) for each in worse.values()],
         table,
         workers=workers,
         progress=progress,

@@ -122,10 +122,17 @@ def found_alarms(config: DetectLightConfig, folder: Path) -> dict[str, list[Alar
 
 
 class Worse(Config):
-    """One training, searched under disturbances."""
+    """The training of an arm, searched under disturbances. folder: as in Search."""
 
-    training: Training
     config: DetectLightConfig
+    arm: str
+    seed: Annotated[int, Ge(0)]
+    folder: Path
+
+    @property
+    def training(self) -> Training:
+        """What is searched."""
+        return Training.of(self.config, self.arm, self.seed, self.folder)
 
     @property
     def key(self) -> str:

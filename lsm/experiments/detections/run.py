@@ -62,7 +62,7 @@ def _jobs(study: DetectionStudy, folder: Path, cache: Path) -> list[Job]:
                 cache=cache.resolve(),
                 out=(folder / "kept").resolve(),
             )
-            jobs.append(Job(_key(name, seed, fold), run_fold, job.model_dump(mode="json")))
+            jobs.append(Job(_key(name, seed, fold), run_fold, job.model_dump(mode="json"), ("cache", "out")))
     return jobs
 
 

@@ -50,7 +50,7 @@ class Study:
                 self.crops[name] = open_crops(task.crops, self._data[name], self._folder / "crops")
                 stage.advance()
         jobs = [
-            Job(training.key, train_arm, training.model_dump(mode="json"))
+            Job(training.key, train_arm, training.model_dump(mode="json"), ("cache", "out"))
             for seed in self._seeds()
             for name, task in config.tasks.items()
             for arm in task.arms

@@ -38,6 +38,7 @@ def learn_all(
             f"seed {seed} / {apart.digest()}",
             learn,
             LearnJob(config=apart, seed=seed, cache=cache.resolve()).model_dump(mode="json"),
+            ("cache",),
         )
         for seed in range(config.seed, config.seed + config.seeds)
     ]

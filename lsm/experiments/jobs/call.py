@@ -24,16 +24,21 @@ Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Call:
-    """A job as it travels. function: "module:name". arguments: canonical JSON, so equal ones have equal digests."""
+    """A job as it travels. function: "module:name". arguments: canonical JSON, so equal ones have equal digests.
+
+    places: names of the arguments that say where files lie; the same job in another place has the same digest.
+    """
 
     key: str
     function: str
     arguments: str
+    places: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of function and arguments."""
-        return hashlib.sha256(f"{self.function}({self.arguments})".encode()).hexdigest()[:16]
+        """First 16 hexadecimal digits of the SHA-256 of function and arguments, without places."""
+        told = {name: value for name, value in json.loads(self.arguments).items() if name not in self.places}
+        return hashlib.sha256(f"{self.function}({canonical(told)})".encode()).hexdigest()[:16]
 
 
 class Row(Config):
@@ -64,6 +69,11 @@ class Row(Config):
         if (self.result is None) == (self.error is None):
             raise ValueError("a row has either a result or an error")
         return self
+
+
+def canonical(table: Mapping[str, Any]) -> str:
+    """A table as JSON, in one form only. Raises TypeError or ValueError for what JSON does not hold."""
+    return json.dumps(dict(table), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def attempt(call: Call) -> Row:

@@ -1,6 +1,5 @@
 """Jobs, and the one calling contract of everything that runs them."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from lsm.errors import InputError
-from lsm.experiments.jobs.call import Call, Function, Row, attempt
+from lsm.experiments.jobs.call import Call, Function, Row, attempt, canonical
 from lsm.experiments.jobs.table import JobTable
 
 
@@ -18,12 +17,14 @@ class Job:
 
     key: names the job in its table. function: is called with one dict and returns one; what is large it writes to
     files itself, in a way that a second attempt may repeat. arguments: plain values that JSON holds.
-    Raises InputError for a function without a name, or arguments that JSON does not hold.
+    places: names of the arguments that are folders; a table of results is good wherever they lie.
+    Raises InputError for a function without a name, arguments that JSON does not hold, or a place that is none of them.
     """
 
     key: str
     function: Function
     arguments: Mapping[str, Any]
+    places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -34,19 +35,24 @@ class Job:
                 f"The function of the job '{self.key}' is not one of a module: {self.function!r}.",
                 hint="other processes find functions by name: define it at the top of a module",
             )
+        unknown = set(self.places) - set(self.arguments)
+        if unknown:
+            raise InputError(
+                f"The job '{self.key}' has no argument '{min(unknown)}'.", hint="places are names of its arguments"
+            )
         self.call()
 
     def call(self) -> Call:
         """The job as it travels."""
         name = f"{self.function.__module__}:{self.function.__qualname__}"
         try:
-            text = json.dumps(dict(self.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
+            text = canonical(self.arguments)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"The arguments of the job '{self.key}' are not plain JSON: {error}.",
                 hint="give numbers, words, lists and tables; name files by their path",
             ) from error
-        return Call(self.key, name, text)
+        return Call(self.key, name, text, self.places)
 
 
 @runtime_checkable

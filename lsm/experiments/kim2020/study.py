@@ -39,7 +39,7 @@ class Study:
         """
         config = self.config
         jobs = [
-            Job(training.key, train_arm, training.model_dump(mode="json"))
+            Job(training.key, train_arm, training.model_dump(mode="json"), ("out",))
             for objective in config.objectives
             for seed in self._seeds()
             for grey in config.greys

@@ -47,7 +47,7 @@ def train_all(config: SimToRealConfig, cache: Path, *, workers: int, progress: R
         for colour in config.colours:
             job = SeedJob(config=_apart(config), colour=colour, seed=seed, cache=cache.resolve())
             key = f"{colour} / seed {seed} / {_digest(config)} / {len(config.fixed)} fixed"
-            jobs.append(Job(key, train_seed, job.model_dump(mode="json")))
+            jobs.append(Job(key, train_seed, job.model_dump(mode="json"), ("cache",)))
     finish(jobs, cache / "table.jsonl", workers=workers, progress=progress)
     _training_fields.cache_clear()
 

@@ -96,6 +96,21 @@ def test_the_same_key_with_other_arguments_is_refused(tmp_path: Path):
         assert Serial().run([Job("a", square, {"x": 1})], table)[0].result == {"square": 1}
 
 
+def test_a_table_is_good_in_another_folder(tmp_path: Path):
+    def job(x: int, folder: str, places: tuple[str, ...] = ("folder",)) -> Job:
+        return Job("a", counted, {"x": x, "folder": str(tmp_path / folder)}, places)
+
+    (tmp_path / "one").mkdir()
+    with JobTable(tmp_path / "table.jsonl") as table:
+        Serial().run([job(1, "one")], table)
+        # nothing runs: "two" is not there
+        assert Serial().run([job(1, "two")], table)[0].result == {"square": 1}
+        with pytest.raises(ModelMismatch):
+            Serial().run([job(2, "two")], table)
+    with pytest.raises(InputError, match="no argument 'out'"):
+        job(1, "one", ("out",))
+
+
 def test_two_writers_at_once_are_refused(tmp_path: Path):
     path = tmp_path / "table.jsonl"
     code = f"from pathlib import Path; from lsm.experiments.jobs import JobTable; JobTable(Path({str(path)!r}))"
