@@ -211,6 +211,22 @@ class _Other(ModelConfig):
         return nn.Conv2d(facts.channels, 1, 1)
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".bin"])
+def test_a_changed_weight_is_noticed(files: dict[str, Path], suffix: str, tmp_path: Path):
+    for path in (files["onnx"], files["ir"], files["ir"].with_suffix(".bin")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    spoilt = tmp_path / f"it{suffix}"
+    content = bytearray(spoilt.read_bytes())
+    if suffix == ".xml":
+        content += b" "
+    else:
+        # a weight in the middle, where no structure is hurt
+        content[len(content) // 2] ^= 1
+    spoilt.write_bytes(content)
+    with pytest.raises(WrongFormat, match="not those that were exported"):
+        LiveDetector.load(spoilt.with_suffix(".xml") if suffix == ".bin" else spoilt)
+
+
 def test_only_grid_detectors_have_a_live_form(tmp_path: Path):
     with pytest.raises(InputError, match="'other' has no live form"):
         export_onnx(Detector(_Other(), facts()), tmp_path / "it.onnx")

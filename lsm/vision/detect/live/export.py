@@ -2,13 +2,14 @@
 
 import copy
 import os
+import tempfile
 from pathlib import Path
 
 from lsm.errors import InputError
 from lsm.sensing.bundle import tensors_digest
 from lsm.vision.detect.detector import Detector
 from lsm.vision.detect.grid import GridConfig, GridNetwork
-from lsm.vision.detect.live.card import CARD, LiveCard
+from lsm.vision.detect.live.card import CARD, LiveCard, sealed
 from lsm.vision.detect.live.graph import onnx_graph
 from lsm.vision.detect.live.packages import package
 
@@ -37,12 +38,13 @@ def export_onnx(detector: Detector, path: Path) -> LiveCard:
     model = onnx_graph(grid_of(detector), detector.facts, detector.model.levels)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD, card.model_dump_json()
-    _replace(path, model.SerializeToString(deterministic=True))
+    content, card = sealed(model.SerializeToString(deterministic=True), card)
+    _replace(path, content)
     return card
 
 
 def export_openvino(detector: Detector, path: Path) -> LiveCard:
-    """Write OpenVINO's form: `path`, which ends in .xml, and the weights beside it in .bin.
+    """Write OpenVINO's form: `path`, which ends in .xml, and the weights beside it in .bin; the graph comes last.
 
     Raises InputError for any but a grid detector or another ending, and ToolMissing without onnx or openvino.
     """
@@ -53,9 +55,14 @@ def export_openvino(detector: Detector, path: Path) -> LiveCard:
     written = onnx_graph(grid_of(detector), detector.facts, detector.model.levels).SerializeToString(deterministic=True)
     model = openvino.Core().read_model(written)
     model.set_rt_info(card.model_dump_json(), [CARD])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # half-precision weights would be another detector
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / path.name
+        # half-precision weights would be another detector
+        openvino.save_model(model, str(part), compress_to_fp16=False)
+        graph, weights = part.read_bytes(), part.with_suffix(".bin").read_bytes()
+    _replace(path.with_suffix(".bin"), weights)
+    content, card = sealed(graph + weights, card)
+    _replace(path, content[: len(graph)])
     return card
 
 

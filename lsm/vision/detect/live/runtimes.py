@@ -136,7 +136,9 @@ def read_onnx(path: Path) -> tuple[bytes, LiveCard]:
     if elsewhere or model.functions or any(node.domain for node in model.graph.node):
         raise WrongFormat(f"{path} holds more than an exported detector.", hint="export it again")
     cards = [entry.value for entry in model.metadata_props if entry.key == CARD]
-    return content, LiveCard.of_text(cards[0] if cards else None, str(path))
+    card = LiveCard.of_text(cards[0] if cards else None, str(path))
+    card.check(content, str(path))
+    return content, card
 
 
 def _read_ir(core: Any, path: Path) -> tuple[Any, LiveCard]:
@@ -146,4 +148,6 @@ def _read_ir(core: Any, path: Path) -> tuple[Any, LiveCard]:
         first = str(error).strip().splitlines()[-1]
         raise WrongFormat(f"{path} is no OpenVINO model: {first}.", hint="export it again") from error
     text = model.get_rt_info([CARD]).astype(str) if model.has_rt_info([CARD]) else None
-    return model, LiveCard.of_text(text, str(path))
+    card = LiveCard.of_text(text, str(path))
+    card.check(path.read_bytes() + path.with_suffix(".bin").read_bytes(), str(path))
+    return model, card
