@@ -50,7 +50,9 @@ def run(
     quick: Annotated[
         bool, typer.Option(help="A minute or two on a few cells: the direction, not the figures.")
     ] = False,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Training seeds, in place of the configuration's.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Training seeds, in place of the configuration's; most need two.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
     config: Annotated[Path | None, typer.Option(help="Other TOML; `data` in it names other cells.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of results; default out/experiments/NAME.")] = None,

@@ -30,7 +30,7 @@ class Run(Protocol):
 @dataclass(frozen=True)
 class Experiment:
     """One experiment. function: "module:name" of a `Run`. hours: of one core, for the whole form. data: folders of
-    LSM_DATA that it reads.
+    LSM_DATA that it reads. one_seed: it can say what one training shows, with intervals over patients alone.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Experiment:
     function: str
     hours: float
     data: tuple[str, ...]
+    one_seed: bool = False
 
 
 _NIH, _CHULA, _BCCD, _DSB = "nih_malaria_cells_50px", "chula_rbc12", "bccd", "dsb2018_nuclei"
@@ -66,6 +67,7 @@ EXPERIMENTS = (
         "chaware2020:run",
         3,
         (_NIH,),
+        one_seed=True,
     ),
     Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2, ()),
 )
@@ -101,14 +103,15 @@ def run_experiment(
     out: folder of its tables and figures; a run that was interrupted goes on from it, with a warning where the source
     has changed since; `commits` in the results are those of all rows used. quick: minutes instead of
     hours, for the direction alone. seeds: in place of the configuration's. workers: processes, one thread each.
-    Raises InputError for an unknown name, a single seed, a folder that cannot be made and a short form where results
-    of the whole one lie, FileMissing without the data, ConfigError, ModelMismatch for a folder of other settings.
+    Raises InputError for an unknown name, a single seed where that gives no interval, a folder that cannot be made and
+    a short form where results of the whole one lie, FileMissing without the data, ConfigError, ModelMismatch for a
+    folder of other settings.
     """
     # before anything is imported or computed: what git says later may be of files that did not run
     source_commit()
     found = experiment(name)
-    if seeds is not None and seeds < 2:
-        raise InputError(f"{seeds} seeds give no interval.", hint="ask for at least 2")
+    if seeds is not None and seeds < (1 if found.one_seed else 2):
+        raise InputError(f"{seeds} seeds give no interval.", hint=f"ask for at least {1 if found.one_seed else 2}")
     module, function = found.function.split(":")
     run: Run = getattr(importlib.import_module(f"lsm.experiments.{module}"), function)
     try:

@@ -87,10 +87,15 @@ def resampled_interval(
     rng: np.random.Generator,
     confidence: float = 0.95,
     draws: int = 2000,
+    one_seed: bool = False,
 ) -> tuple[float, float]:
-    """Ends of the interval of the mean of any numbers of each seed and cell; see `paired_difference`."""
+    """Ends of the interval of the mean of any numbers of each seed and cell; see `paired_difference`.
+
+    one_seed: a single seed is taken as it is, and the interval is over patients alone; it tells nothing of other
+    trainings.
+    """
     n_seeds, n_cells = values.shape
-    if n_seeds < 2 or patient.shape != (n_cells,):
+    if n_seeds < (1 if one_seed else 2) or patient.shape != (n_cells,):
         raise WrongFormat(
             f"{n_seeds} seeds on {n_cells} cells with {len(patient)} patients give no interval.",
             hint="give at least two seeds, and one patient per cell",
@@ -99,10 +104,17 @@ def resampled_interval(
     cells = np.bincount(member, minlength=len(names)).astype(np.float64)
     sums = np.stack([np.bincount(member, weights=row, minlength=len(names)) for row in values])
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    seeds = rng.multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), size=draws) / (n_seeds - 1)
+    seeds = drawn_seeds(n_seeds, draws, rng)
     means = np.einsum("ds,sp,dp->d", seeds, sums, times, optimize=True) / (times @ cells)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def drawn_seeds(n_seeds: int, draws: int, rng: np.random.Generator) -> Float[np.ndarray, "draw seed"]:
+    """Weight of each seed in each draw: of n seeds n - 1 are drawn (Rao and Wu, 1988), a single one stays."""
+    if n_seeds == 1:
+        return np.ones((draws, 1))
+    return rng.multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), size=draws) / (n_seeds - 1)
 
 
 def verdict(low: float, high: float) -> str:

@@ -1,6 +1,7 @@
 """The experiment of adaptive light: its short form as a whole, its cells and lights, how it judges."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ from lsm.agent.adaptive.invented import invented_stack
 from lsm.errors import ConfigError
 from lsm.experiments.arrays import write_arrays
 from lsm.experiments.chaware2020 import ChawareConfig
-from lsm.experiments.chaware2020.arms import FIXED_ORDERS, ORACLE, SEQUENCE, SINGLE, TRAINED
+from lsm.experiments.chaware2020.arms import FIXED_ORDERS, GREEDY, ORACLE, SEQUENCE, SINGLE, TRAINED, greedy
 from lsm.experiments.chaware2020.bench import Bench
 from lsm.experiments.chaware2020.config import Prices, StudyConfig
 from lsm.experiments.chaware2020.digits import digit_crops
 from lsm.experiments.chaware2020.judge import judge
 from lsm.experiments.chaware2020.lights import standard_lights
 from lsm.experiments.chaware2020.slide import BLOCK_PX, PIECE_PX, piece_corners, replayed_pieces
+from lsm.experiments.chaware2020.tables import as_markdown
 from lsm.experiments.registry import experiment_config, run_experiment
 from lsm.experiments.sim_to_real.config import SimToRealConfig
 from lsm.sensing.cells.light import Lamps
@@ -40,10 +42,17 @@ def test_the_short_form_shows_the_direction(tmp_path: Path):
     assert len(study["trainings"]) == study["seeds"] * study["folds"] == 4
     for name in ("table.md", "picture.png"):
         assert (tmp_path / name).stat().st_size > 200
+    greedy = curves[GREEDY]
+    assert greedy["0.7"]["captures"] == 1  # more than ln 2, which no capture can say
+    assert study["intervals_over"] == "seeds and patients"
     kept = sorted(tmp_path.glob("quick/kept/*"))
     times = [path.stat().st_mtime_ns for path in kept]
     assert len(kept) == 8
     assert run_experiment("chaware2020", tmp_path, quick=True)["studies"] == results["studies"]
+    one = run_experiment("chaware2020", tmp_path, quick=True, seeds=1)["studies"]["phantoms"]
+    assert (one["seeds"], one["intervals_over"], len(one["trainings"])) == (1, "patients alone", 2)
+    assert one["cells"] == study["cells"]
+    assert "intervals over patients alone" in (tmp_path / "table.md").read_text()
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
@@ -116,6 +125,27 @@ def test_pieces_of_the_measured_slide_are_named_by_what_is_kept(data_dir: Path, 
     assert float(stack.images[:, stack.board.na.argmax()].mean()) < 0.1
 
 
+def test_a_policy_that_pays_by_seconds_has_a_greedy_rival_that_minds_them():
+    stack, lamps = invented_stack(160, patients=16)
+    config = StudyConfig(
+        learned=0,
+        captures=2,
+        folds=2,
+        reader={"epochs": 1, "channels": (4, 4), "units": 8, "head": 4},
+        choose_cells=20,
+        gains=(0.7,),
+        gains_per_s=(35.0, 0.01),
+        prices=({"per_capture": 0.01}, {"per_s": 0.02}),
+    )
+    bench = Bench.make(config, stack, lamps, seed=1, fold=0)
+    found = {setting: outcome for _, setting, outcome, _ in greedy(bench)}
+    assert set(found) == {"0.7", "35 a second", "0.01 a second"}
+    assert found["0.7"].mean("captures") == found["35 a second"].mean("captures") == 1
+    assert found["35 a second"].mean("time_s") <= found["0.7"].mean("time_s")
+    captures_only = bench.config.model_copy(update={"prices": config.prices[:1]})
+    assert [setting for _, setting, _, _ in greedy(replace(bench, config=captures_only))] == ["0.7"]
+
+
 def outcome(right: np.ndarray, captures: float) -> Outcome:
     cells = right.shape[1]
     spent = np.full(right.shape, captures, dtype=np.float64)
@@ -146,6 +176,7 @@ def test_a_policy_that_needs_half_the_captures_is_seen_to():
         SINGLE: {"1": seeds(0.7, 1), "4": seeds(0.75, 4)},
         SEQUENCE: {"1": seeds(0.7, 1), "2": seeds(0.8, 2), "4": seeds(0.9, 4)},
         TRAINED: {config.prices[0].name: seeds(0.9, 2)},
+        GREEDY: {"0.1": seeds(0.7, 3), "0.01": seeds(0.75, 4)},
     }
     told = judge(config, found)
     claims = {claim["than"]: claim for claim in told["claims"]}
@@ -154,3 +185,9 @@ def test_a_policy_that_needs_half_the_captures_is_seen_to():
     assert 0.3 < claims[SEQUENCE]["saving"]["saved"] < 0.65
     assert claims[SINGLE]["reached"]
     assert claims[SINGLE]["saving"]["reached"] < 0.1
+    # its cheapest setting spends more than ours: nothing is held equal, so nothing is claimed
+    assert claims[GREEDY]["points"][1] > 0
+    assert claims[GREEDY]["saving"]["saved"] is None
+    assert not claims[GREEDY]["reached"]
+    told_as = as_markdown({"invented": told | {"seeds": 3, "folds": 2}})
+    assert "none told" in told_as

@@ -58,6 +58,9 @@ def test_methods_on_other_cells_are_not_compared():
         )
 
 
-def test_one_seed_gives_no_interval():
+def test_one_seed_gives_no_interval_unless_patients_alone_are_asked_for():
+    right = votes(0.8, np.random.default_rng(1), seeds=1).astype(np.float64)
+    low, high = resampled_interval(right, PATIENTS, rng=np.random.default_rng(0), one_seed=True)
+    assert low < right.mean() < high
     with pytest.raises(WrongFormat, match="1 seeds on 3 cells"):
         accuracy(np.ones((1, 3), dtype=bool), np.arange(3), rng=np.random.default_rng(0))

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from lsm.agent.adaptive.evaluate import Measure, Outcome
 from lsm.errors import WrongFormat
-from lsm.stats.paired import PairedDifference, resampled_interval
+from lsm.stats.paired import PairedDifference, drawn_seeds, resampled_interval
 
 DRAWS = 2000
+ROUNDING = 1e-9
+"""Relative, of means of some thousand float64 numbers."""
+
 Table = Float[np.ndarray, "seed cell"]
 
 
@@ -21,14 +25,22 @@ class Saving:
     spent, needed: mean spending of the one, and of the other at the quality of the one. reached: share of the
     resamples in which the other reached that quality at all. Elsewhere the spending at its best quality stands for
     what it would need, so that the saving is a lower bound; where `reached` is small, compare qualities instead.
+
+    saved, low, high and needed are None where the other's curve does not reach down to the one: its cheapest setting
+    spends more, or has the better quality. What it would need is then below its cheapest setting, nobody knows how
+    far. Resamples in which that is so count as a saving of nothing at most.
     """
 
-    saved: float
-    low: float
-    high: float
+    saved: float | None
+    low: float | None
+    high: float | None
     spent: float
-    needed: float
+    needed: float | None
     reached: float
+
+    def at_least(self, share: float) -> bool:
+        """Whether the interval shows such a saving."""
+        return self.low is not None and self.low >= share
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,15 +81,22 @@ class TradeOff:
 
 
 def compare(
-    ours: Sequence[Outcome], theirs: Sequence[Outcome], *, rng: np.random.Generator, measure: Measure = "correct"
+    ours: Sequence[Outcome],
+    theirs: Sequence[Outcome],
+    *,
+    rng: np.random.Generator,
+    measure: Measure = "correct",
+    one_seed: bool = False,
 ) -> PairedDifference:
     """Mean of ours minus theirs at the same cells, with a 95 % interval from resampling patients and seeds.
 
-    One outcome per training seed, at least two of ours; a single one of theirs stands against each of ours.
-    Raises WrongFormat for trials with other cells.
+    One outcome per training seed; a single one of theirs stands against each of ours. one_seed: a single one of ours
+    will do, with an interval over patients alone.
+    Raises WrongFormat for trials with other cells, and for a single seed otherwise.
     """
     _check_cells([*ours, *theirs])
-    return _paired(table(ours, measure), _for_seeds(table(theirs, measure), len(ours)), ours[0].patient, rng)
+    here, there = table(ours, measure), _for_seeds(table(theirs, measure), len(ours))
+    return _paired(here, there, ours[0].patient, rng, one_seed=one_seed)
 
 
 def compare_at_equal_spending(
@@ -87,13 +106,15 @@ def compare_at_equal_spending(
     rng: np.random.Generator,
     quality: Measure = "correct",
     spent: Measure = "captures",
+    one_seed: bool = False,
 ) -> PairedDifference:
     """Quality of ours minus that of their curve at our mean spending, with an interval as in `compare`.
 
     Left and right of their curve its nearest end stands.
     """
     spending = float(table(ours, spent).mean())
-    return _paired(table(ours, quality), theirs.at(spending, len(ours)), ours[0].patient, rng)
+    there = theirs.at(spending, len(ours))
+    return _paired(table(ours, quality), there, ours[0].patient, rng, one_seed=one_seed)
 
 
 def saving_at_equal_quality(
@@ -103,22 +124,27 @@ def saving_at_equal_quality(
     rng: np.random.Generator,
     quality: Measure = "correct",
     spent: Measure = "captures",
+    one_seed: bool = False,
 ) -> Saving:
-    """How much less ours spends than their curve needs for our quality; patients and seeds resampled together."""
-    resample = _Resample.of(len(ours), ours[0].patient, rng)
+    """How much less ours spends than their curve needs for our quality; seeds and patients as in `compare`."""
+    resample = _Resample.of(len(ours), ours[0].patient, rng, one_seed=one_seed)
     used, reached = resample.means(table(ours, spent)), resample.means(table(ours, quality))
     tables = [_for_seeds(each, len(ours)) for each in (*theirs.spent, *theirs.quality)]
     drawn = np.stack([resample.means(each) for each in tables], axis=1)
     settings = len(theirs.quality)
     found = [
-        _needed(row[:settings], row[settings:], wanted) for row, wanted in zip(drawn, reached.tolist(), strict=True)
+        _needed(row[:settings], row[settings:], mine, wanted)
+        for row, mine, wanted in zip(drawn, used.tolist(), reached.tolist(), strict=True)
     ]
-    needed = np.array([amount for amount, _ in found])
-    low, high = np.quantile(1 - used / needed, [0.025, 0.975])
+    share = float(np.mean([each.reached for each in found]))
     spending, good = float(table(ours, spent).mean()), float(table(ours, quality).mean())
-    central, _ = _needed(theirs.spent.mean(axis=(1, 2)), theirs.quality.mean(axis=(1, 2)), good)
-    share = float(np.mean([able for _, able in found]))
-    return Saving(1 - spending / central, float(low), float(high), spending, central, share)
+    central = _needed(theirs.spent.mean(axis=(1, 2)), theirs.quality.mean(axis=(1, 2)), spending, good)
+    if not central.covered:
+        return Saving(None, None, None, spending, None, share)
+    saved = 1 - used / np.array([each.spent for each in found])
+    saved = np.where([each.covered for each in found], saved, np.minimum(saved, 0))
+    low, high = np.quantile(saved, [0.025, 0.975])
+    return Saving(1 - spending / central.spent, float(low), float(high), spending, central.spent, share)
 
 
 def table(outcomes: Sequence[Outcome], measure: Measure) -> Table:
@@ -147,11 +173,11 @@ class _Resample:
     member: np.ndarray
 
     @classmethod
-    def of(cls, seeds: int, patient: np.ndarray, rng: np.random.Generator) -> "_Resample":
-        if seeds < 2:
+    def of(cls, seeds: int, patient: np.ndarray, rng: np.random.Generator, *, one_seed: bool) -> "_Resample":
+        if seeds < 2 and not one_seed:
             raise WrongFormat("One training seed gives no interval.", hint="give at least two")
         names, member = np.unique(patient, return_inverse=True)
-        drawn = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=DRAWS) / (seeds - 1)
+        drawn = drawn_seeds(seeds, DRAWS, rng)
         people = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS).astype(np.float64)
         return cls(drawn, people, member)
 
@@ -164,14 +190,26 @@ class _Resample:
         return np.asarray(total / (self.patients @ cells))
 
 
+class _Needed(NamedTuple):
+    """Spending at which a curve has the wanted quality, or at its nearer end.
+
+    reached: it gets so high. covered: it begins at no more than the given spending, and at no more than that quality.
+    """
+
+    spent: float
+    reached: bool
+    covered: bool
+
+
 def _needed(
-    spent: Float[np.ndarray, " setting"], quality: Float[np.ndarray, " setting"], wanted: float
-) -> tuple[float, bool]:
-    """Spending at which a curve has the wanted quality, and whether it gets there."""
+    spent: Float[np.ndarray, " setting"], quality: Float[np.ndarray, " setting"], spending: float, wanted: float
+) -> _Needed:
     hull = upper_hull(spent, quality)
+    # equal means of other tables differ in their last bits
+    covered = bool(spent[hull[0]] <= spending * (1 + ROUNDING) and quality[hull[0]] <= wanted + ROUNDING)
     if wanted > quality[hull[-1]]:
-        return float(spent[hull[-1]]), False
-    return float(np.interp(wanted, quality[hull], spent[hull])), True
+        return _Needed(float(spent[hull[-1]]), False, covered)
+    return _Needed(float(np.interp(wanted, quality[hull], spent[hull])), True, covered)
 
 
 def _slope(
@@ -190,9 +228,11 @@ def _for_seeds(values: Float[np.ndarray, "some cell"], seeds: int) -> Table:
     return np.broadcast_to(values, (seeds, values.shape[1]))
 
 
-def _paired(ours: Table, theirs: Table, patient: np.ndarray, rng: np.random.Generator) -> PairedDifference:
+def _paired(
+    ours: Table, theirs: Table, patient: np.ndarray, rng: np.random.Generator, *, one_seed: bool
+) -> PairedDifference:
     deltas = ours - theirs
-    low, high = resampled_interval(deltas, patient, rng=rng, draws=DRAWS)
+    low, high = resampled_interval(deltas, patient, rng=rng, draws=DRAWS, one_seed=one_seed)
     return PairedDifference(float(deltas.mean()), low, high, len(deltas), len(np.unique(patient)))
 
 

@@ -41,7 +41,7 @@ Tried = Iterator[tuple[str, str, Outcome, dict[str, Any]]]
 
 def all_arms(bench: Bench, hear: Callable[[str], None] = lambda _: None) -> Tried:
     """Every arm at every setting; nothing that is chosen or trained here has met a tested patient."""
-    for part in (_without_looking, _tested_sequences, _greedy, _trained, _painted, _oracle):
+    for part in (_without_looking, _tested_sequences, greedy, _trained, _painted, _oracle):
         hear(part.__name__.strip("_"))
         yield from part(bench)
 
@@ -83,12 +83,19 @@ def best_stops(bench: Bench, prices: Prices, candidates: Sequence[tuple[int, ...
     return next(each for each in stops if each is best)
 
 
-def _greedy(bench: Bench) -> Tried:
+def greedy(bench: Bench) -> Tried:
+    """Greedy information by captures, and by seconds where a price is by them."""
     trial = bench.choosing()
     model = fit_evidence(trial.env, trial.rows, repeats=1, seed=trial.seed + 1)
+    rules = bench.tested.env.rules
     for least in bench.config.gains:
-        policy = GreedyInformation(bench.tested.env.rules, model, least=least)
-        yield GREEDY, f"{least:g}", try_policy(policy, bench.tested), {}
+        yield GREEDY, f"{least:g}", try_policy(GreedyInformation(rules, model, least=least), bench.tested), {}
+    if not any(prices.per_s > 0 for prices in bench.config.prices):
+        return
+    by_time = rules.model_copy(update={"costs": rules.costs.model_copy(update={"per_capture": 0.0, "per_s": 1.0})})
+    for least in bench.config.gains_per_s:
+        policy = GreedyInformation(by_time, model, least=least)
+        yield GREEDY, f"{least:g} a second", try_policy(policy, bench.tested), {}
 
 
 def _trained(bench: Bench) -> Tried:

@@ -58,6 +58,9 @@ class StudyConfig(Config):
     whose cells calibrate the reader, train policies and choose patterns and thresholds; the rest trains reader and
     learned lights. left_out: standard lights that the book lacks. learned: lights that are learned on the reader's
     cells. prices: one trained policy for each.
+    thresholds: nats of evidence at which tests stop. gains: nats a capture at which greedy information stops, and
+    gains_per_s nats a second, where a price is by seconds. The least threshold and the largest gains stop after one
+    capture, so that these curves begin where every policy must.
     choose_cells: of those set aside on which sequences are chosen. beam: of that search. repeats: how often each
     tested cell is met.
     turned: whether cells are also met turned and mirrored while reader and policies learn.
@@ -82,8 +85,9 @@ class StudyConfig(Config):
     glimpse_captures: Count = 3
     choose_cells: Annotated[int, Ge(2)] = 800
     beam: Count = 2
-    thresholds: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
-    gains: tuple[float, ...] = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+    thresholds: tuple[float, ...] = (0.01, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
+    gains: tuple[float, ...] = (0.7, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+    gains_per_s: tuple[float, ...] = (35.0, 3.0, 1.0, 0.5, 0.3, 0.2, 0.1, 0.03)
     repeats: Count = 1
     turned: bool = True
 
@@ -101,15 +105,16 @@ class StudyConfig(Config):
 
 
 class ChawareConfig(Config):
-    """The whole experiment. seeds: partitions of the patients, each with trainings of its own.
+    """The whole experiment. seeds: partitions of the patients, each with trainings of its own; with one, intervals are
+    over patients alone.
 
     quick: the studies of the short form, each with the keys that it changes.
     """
 
     first_seed: Annotated[int, Ge(0)] = 1
-    seeds: Annotated[int, Gt(1)] = 5
+    seeds: Count = 5
     studies: Annotated[dict[str, StudyConfig], MinLen(1)]
-    quick_seeds: Annotated[int, Gt(1)] = 2
+    quick_seeds: Count = 2
     quick: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -9,8 +9,8 @@ def as_markdown(studies: Mapping[str, Mapping[str, Any]]) -> str:
     parts = []
     for name, study in studies.items():
         parts.append(
-            f"### {name}: {study['cells']} cells of {study['patients']} patients, {study['seeds']} seeds, "
-            f"{study['folds']} folds"
+            f"### {name}: {study['cells']} cells of {study['patients']} patients, seeds: {study['seeds']}, "
+            f"folds: {study['folds']}, intervals over {study['intervals_over']}"
         )
         parts += [_curves(study["curves"]), _claims(study["claims"])]
     return "\n\n".join(parts) + "\n"
@@ -39,13 +39,18 @@ def _claims(claims: list[Mapping[str, Any]]) -> str:
     for claim in claims:
         middle, low, high = claim["points"]
         saving = claim["saving"]
-        share = f"{100 * saving['saved']:.0f} % ({100 * saving['low']:.0f} to {100 * saving['high']:.0f})"
         points = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
         lines.append(
             f"| {claim['price']} | {claim['than']} | {_WORDS[claim['spent']]} | {points} | {claim['verdict']} "
-            f"| {share} | {100 * saving['reached']:.0f} % of resamples |"
+            f"| {_share(saving)} | {100 * saving['reached']:.0f} % of resamples |"
         )
     return "\n".join(lines)
+
+
+def _share(saving: Mapping[str, Any]) -> str:
+    if saving["saved"] is None:
+        return "none told: its curve does not reach down here"
+    return f"{100 * saving['saved']:.0f} % ({100 * saving['low']:.0f} to {100 * saving['high']:.0f})"
 
 
 _WORDS = {"captures": "captures", "time_s": "seconds"}

@@ -131,11 +131,55 @@ def test_savings_are_shares_of_what_the_other_needs():
 
 def test_no_saving_is_claimed_over_captures_that_only_harm():
     curve = _curve([(0.7, 1.0), (0.6, 5.0)])
-    saving = saving_at_equal_quality(_ours(0.75, 1.0), curve, rng=np.random.default_rng(0))
+    saving = saving_at_equal_quality(_ours(0.75, 1.05), curve, rng=np.random.default_rng(0))
     # mean captures have a spread of 0.1 over 240 cells
-    assert saving.saved == pytest.approx(0.0, abs=0.03)
+    assert saving.saved == pytest.approx(-0.05, abs=0.03)
     assert saving.needed == pytest.approx(1.0, abs=0.03)
     assert saving.reached < 0.05
+
+
+@pytest.mark.parametrize(
+    ("right", "captures"),
+    [(0.75, 1.2), (0.9, 1.2), (0.65, 3.0)],
+    ids=["fewer captures", "fewer, and better than any", "worse than the cheapest"],
+)
+def test_no_saving_is_told_where_a_curve_does_not_reach_down(right: float, captures: float):
+    curve = _curve([(0.7, 2.0), (0.8, 4.0)])
+    saving = saving_at_equal_quality(_ours(right, captures), curve, rng=np.random.default_rng(0))
+    assert (saving.saved, saving.low, saving.high, saving.needed) == (None, None, None, None)
+    assert saving.spent == pytest.approx(captures, abs=0.03)
+    assert not saving.at_least(-10)
+
+
+def test_a_curve_that_hardly_reaches_down_shows_no_saving():
+    # in some resamples of twelve patients 0.72 lies below the cheapest setting's 0.7; other cells are right there
+    rng = np.random.default_rng(5)
+    cheap = replace(_outcome(0.7, 1.0), correct=rng.permuted(_outcome(0.7, 1.0).correct, axis=1))
+    curve = TradeOff.of([[cheap], [_outcome(0.9, 40.0)]])
+    saving = saving_at_equal_quality(_ours(0.72, 1.5), curve, rng=np.random.default_rng(0))
+    assert saving.saved is not None
+    assert saving.saved > 0.5
+    assert saving.low is not None
+    assert saving.low <= 0
+
+
+def test_one_seed_has_an_interval_over_patients_alone_where_that_is_asked_for():
+    curve = _curve([(0.6, 1.0), (0.8, 4.0)])
+    with pytest.raises(WrongFormat):
+        compare_at_equal_spending(_ours(0.75, 2.0)[:1], curve, rng=np.random.default_rng(0))
+    with pytest.raises(WrongFormat):
+        saving_at_equal_quality(_ours(0.75, 2.0)[:1], curve, rng=np.random.default_rng(0))
+    ours = _ours(0.75, 2.0)[:1]
+    better = compare_at_equal_spending(ours, curve, rng=np.random.default_rng(0), one_seed=True)
+    # the same training twice has the same interval: only the patients differ between resamples
+    twice = compare_at_equal_spending(ours * 2, curve, rng=np.random.default_rng(0))
+    # sums of 240 numbers of order one in float64
+    assert (better.low, better.high) == pytest.approx((twice.low, twice.high), rel=1e-12)
+    assert better.low < better.difference < better.high
+    saving = saving_at_equal_quality(ours, curve, rng=np.random.default_rng(0), one_seed=True)
+    assert saving.low is not None
+    assert saving.high is not None
+    assert saving.low < saving.high
 
 
 def test_one_setting_is_a_curve_too():
