@@ -1,27 +1,16 @@
 """How good detections are: average precision as COCO defines it, and counts as a blood count needs them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torchmetrics.detection import MeanAveragePrecision
 
 from lsm.config import Config
 from lsm.errors import InputError
-from lsm.vision.data import AnnotatedImage, AnnotatedSet, Objects
+from lsm.vision.data import AnnotatedSet
+from lsm.vision.detect.average_precision import AveragePrecision, average_precision
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import judge
-
-MOST_DETECTIONS: Final = 500
-"""Detections of one image that are scored; a blood field holds up to 300 cells."""
-
-_LIMITS: Final = (1, 100, MOST_DETECTIONS)
-"""Numbers of an image's strongest detections; torchmetrics asks for three."""
-
-_Kind = Literal["bbox", "segm"]
 
 
 class CategoryScores(Config):
@@ -106,8 +95,8 @@ def score(
             f"{len(found)} images were searched, the set has {len(data)}.", hint="give one Detections for each image"
         )
     masks = data.has_masks and all(each.masks is not None for each in found)
-    precise = _average_precision(found, data, ("bbox", "segm") if masks else ("bbox",))
-    box, mask = precise["bbox"], precise.get("segm")
+    box = average_precision(found, data, "bbox")
+    mask = average_precision(found, data, "segm") if masks else None
     return DetectionScores(
         images=len(data),
         map=box.of(box.ap),
@@ -126,100 +115,8 @@ def score(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Precision:
-    """Average precision over IoU 0.50:0.95, at 0.5 and 0.75, and average recall of the 500 and of the 100 strongest in
-    an image; NaN for a category without a mark.
-    """
-
-    ap: Float[np.ndarray, " category"]
-    ap_50: Float[np.ndarray, " category"]
-    ap_75: Float[np.ndarray, " category"]
-    ar: Float[np.ndarray, " category"]
-    ar_100: Float[np.ndarray, " category"]
-
-    def of(self, values: Float[np.ndarray, " category"]) -> float:
-        """Mean of the categories that are marked at all."""
-        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
-
-
-def _average_precision(
-    found: Sequence[Detections], data: AnnotatedSet, kinds: tuple[_Kind, ...]
-) -> dict[_Kind, _Precision]:
-    """By the overlap of boxes and, where asked for, of masks.
-
-    Boxes are always there: without them torchmetrics leaves out images in which no mask is marked, and with these
-    all that was found there.
-    """
-    metric = MeanAveragePrecision(
-        iou_type=kinds,
-        max_detection_thresholds=list(_LIMITS),
-        extended_summary=True,
-        backend="faster_coco_eval",
-    )
-    masks = "segm" in kinds
-    for each, image in zip(found, data.images, strict=True):
-        metric.update([_prediction(each, image, masks=masks)], [_target(image, masks=masks)])
-    result = metric.compute()
-    prefixes = {kind: f"{kind}_" if len(kinds) > 1 else "" for kind in kinds}
-    place = result["classes"].reshape(-1).tolist()
-    return {
-        kind: _precision(result[f"{prefix}precision"], result[f"{prefix}recall"], place, len(data.categories))
-        for kind, prefix in prefixes.items()
-    }
-
-
-def _precision(
-    precision: Float[torch.Tensor, "iou recall known area limit"],
-    recall: Float[torch.Tensor, "iou known area limit"],
-    place: list[int],
-    categories: int,
-) -> _Precision:
-    """place: number of each known category in the set."""
-    # -1 where nothing is marked
-    at_iou = precision[:, :, :, 0, -1].numpy().astype(np.float64)
-    reached = recall[:, :, 0, :].numpy().astype(np.float64)
-    at_iou[at_iou < 0], reached[reached < 0] = np.nan, np.nan
-
-    def by_category(values: Float[np.ndarray, " known"]) -> Float[np.ndarray, " category"]:
-        spread = np.full(categories, np.nan)
-        spread[place] = values
-        return spread
-
-    return _Precision(
-        ap=by_category(at_iou.mean(axis=(0, 1))),
-        ap_50=by_category(at_iou[0].mean(axis=0)),
-        ap_75=by_category(at_iou[5].mean(axis=0)),
-        ar=by_category(reached[:, :, -1].mean(axis=0)),
-        ar_100=by_category(reached[:, :, 1].mean(axis=0)),
-    )
-
-
-def _prediction(found: Detections, image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
-    strongest = found.where(np.argsort(-found.score, kind="stable")[:MOST_DETECTIONS])
-    return _tensors(strongest, image, masks=masks) | {"scores": torch.from_numpy(strongest.score).float()}
-
-
-def _target(image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
-    return _tensors(image.objects, image, masks=masks) | {"iscrowd": torch.from_numpy(image.objects.ignore).long()}
-
-
-def _tensors(marked: Objects | Detections, image: AnnotatedImage, *, masks: bool) -> dict[str, torch.Tensor]:
-    tensors = {
-        "boxes": torch.from_numpy(marked.box_px).float(),
-        "labels": torch.from_numpy(marked.category).long(),
-    }
-    return tensors | {"masks": whole_masks(marked, image.size)} if masks else tensors
-
-
-def whole_masks(marked: Objects | Detections, size: tuple[int, int]) -> torch.Tensor:
-    """Masks of all objects as bool [object, y, x] in an image of this height and width."""
-    pieces = marked.masks or ()
-    return torch.from_numpy(np.stack([each.whole(*size) for each in pieces]) if pieces else np.zeros((0, *size), bool))
-
-
 def _category(
-    k: int, found: Sequence[Detections], data: AnnotatedSet, threshold: float, box: _Precision
+    k: int, found: Sequence[Detections], data: AnnotatedSet, threshold: float, box: AveragePrecision
 ) -> CategoryScores:
     labelled, counted, hits = _counts(k, found, data, threshold)
     gap = (counted - labelled).astype(np.float64)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from torchmetrics.detection import MeanAveragePrecision
 
 from lsm.errors import InputError
 from lsm.vision.data import AnnotatedImage, AnnotatedSet, Mask, Objects
+from lsm.vision.detect.average_precision import average_precision
 from lsm.vision.detect.detections import Detections
 from lsm.vision.detect.matching import judge, match
 from lsm.vision.detect.scores import DetectionScores, score
@@ -212,3 +215,66 @@ def test_the_strongest_chooses_first():
 def test_numbers_must_agree():
     with pytest.raises(InputError, match="0 images were searched, the set has 1"):
         score([], a_set(Objects(squares((2, 2)), np.array([0]))), thresholds=LEAST)
+
+
+def test_average_precision_is_that_of_torchmetrics():
+    """With the same package behind it, which it is given whole images of masks."""
+    rng = np.random.default_rng(5)
+    images, searched = [], []
+    for k in range(6):
+        objects, guesses = _scattered(rng, 12), _scattered(rng, 4)
+        moved = objects.box_px + rng.uniform(-2, 2, objects.box_px.shape)
+        boxes = np.concatenate([moved, guesses.box_px])
+        category = np.concatenate([objects.category, guesses.category])
+        images.append(AnnotatedImage.of(f"image {k}", np.zeros((1, 80, 70), dtype=np.float32), objects))
+        masks = tuple(_disc(box) for box in boxes)
+        searched.append(Detections(boxes, category, rng.random(len(boxes)), masks))
+    data = AnnotatedSet(tuple(images), ("red", "white", "never there"))
+    metric = MeanAveragePrecision(
+        iou_type=("bbox", "segm"),
+        # its own are of float32: an overlap of exactly 0.55 lies below
+        iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+        rec_thresholds=np.linspace(0, 1, 101).tolist(),
+        max_detection_thresholds=[1, 100, 500],
+        class_metrics=True,
+        backend="faster_coco_eval",
+    )
+    for each, image in zip(searched, data.images, strict=True):
+        shown = {"scores": torch.from_numpy(each.score).float()}
+        ignored = {"iscrowd": torch.from_numpy(image.objects.ignore).long()}
+        metric.update([_tensors(each, image.size) | shown], [_tensors(image.objects, image.size) | ignored])
+    theirs = metric.compute()
+    for kind in ("bbox", "segm"):
+        ours = average_precision(searched, data, kind)
+        # float32 boxes and scores there
+        close = {"abs": 1e-6}
+        assert ours.of(ours.ap) == pytest.approx(float(theirs[f"{kind}_map"]), **close)
+        assert ours.of(ours.ap_50) == pytest.approx(float(theirs[f"{kind}_map_50"]), **close)
+        assert ours.of(ours.ap_75) == pytest.approx(float(theirs[f"{kind}_map_75"]), **close)
+        assert ours.of(ours.ar) == pytest.approx(float(theirs[f"{kind}_mar_500"]), **close)
+        assert ours.of(ours.ar_100) == pytest.approx(float(theirs[f"{kind}_mar_100"]), **close)
+        assert ours.ap[:2].tolist() == pytest.approx(theirs[f"{kind}_map_per_class"].tolist(), **close)
+        assert 0.2 < ours.of(ours.ap) < 0.8
+        assert np.isnan(ours.ap[2])
+
+
+def _scattered(rng: np.random.Generator, count: int) -> Objects:
+    corner, side = rng.uniform(0, 58, (count, 2)), rng.uniform(6, 12, (count, 2))
+    boxes = np.concatenate([corner, corner + side], axis=1)
+    category = rng.integers(0, 2, count)
+    return Objects(boxes, category, masks=tuple(_disc(box) for box in boxes), ignore=rng.random(count) < 0.1)
+
+
+def _disc(box: np.ndarray) -> Mask:
+    y, x = np.mgrid[:80, :70] + 0.5
+    across, down = (x - box[[0, 2]].mean()) / np.ptp(box[[0, 2]]), (y - box[[1, 3]].mean()) / np.ptp(box[[1, 3]])
+    return Mask.of(across**2 + down**2 < 0.25)
+
+
+def _tensors(marked: Objects | Detections, size: tuple[int, int]) -> dict[str, torch.Tensor]:
+    assert marked.masks is not None
+    return {
+        "boxes": torch.from_numpy(marked.box_px).float(),
+        "labels": torch.from_numpy(marked.category).long(),
+        "masks": torch.from_numpy(np.stack([mask.whole(*size) for mask in marked.masks])),
+    }
