@@ -115,6 +115,15 @@ class Illuminator(Protocol):
 
 
 @runtime_checkable
+class CurrentLimited(Protocol):
+    """A light source, or a microscope with one, that dims what draws more than its limit."""
+
+    def current_limit_ma(self) -> float | None:
+        """The limit as it is now; None where there is none, or nobody can tell. Raises IlluminatorTimeout."""
+        ...
+
+
+@runtime_checkable
 class Microscope(Protocol):
     """Anything that answers observe(): computed, simulated down to the firmware, real, or replayed."""
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
 from lsm.agent.adaptive.light import lamps_of_stack
@@ -77,12 +78,15 @@ def opened(name: str, policy: PolicyFolder, seed: int, *, as_measured: bool = Fa
             replay.close()
     else:
         rig = RigConfig.from_file(find_rig(name))
-        require_fit(policy.folder, world, RigFacts.of_rig(rig))
-        if rig.simulator is None:
-            with connect(rig) as microscope:
+        facts = RigFacts.of_rig(rig)
+        require_fit(policy.folder, world, facts)
+        simulation: dict[str, Any] = {} if rig.simulator is None else {"seed": seed}
+        with connect(rig, **simulation) as microscope:
+            # a board may have been set to another limit than its firmware begins with
+            require_fit(policy.folder, world, replace(facts, limit_ma=microscope.current_limit_ma()))
+            if rig.simulator is None:
                 yield Opened(microscope)
-            return
-        with connect(rig, seed=seed) as microscope:
+                return
             low, high = zip(rig.limits.x_um, rig.limits.y_um, strict=True)
             yield Opened(microscope, ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2))
 

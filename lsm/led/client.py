@@ -174,6 +174,10 @@ class LedBoardClient:
         self._link.ask(Command.SET_LIMIT, struct.pack("<I", limit_ma))
         self._limit_ma = limit_ma
 
+    def current_limit_ma(self) -> float:
+        """Above which the board dims a light, as it is now on the board. Raises IlluminatorTimeout."""
+        return float(self.status().limit_ma)
+
     def text(self, line: str) -> str:
         """The answer to a line of illuminate text (see PROTOCOL.md), for a line that may run twice.
 

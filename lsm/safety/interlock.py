@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 
-from lsm.devices import Burst, BurstMicroscope, Frame, LocatedMicroscope, Microscope, Observe
+from lsm.devices import Burst, BurstMicroscope, CurrentLimited, Frame, LocatedMicroscope, Microscope, Observe
 from lsm.errors import DeviceError, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, dark
 from lsm.safety.light import Clock, LightBudget
@@ -91,6 +91,10 @@ class Interlock:
             else:
                 frames = self._burst(self.microscope, replace(plain, z_um=last.z_um))
             return tuple(_as_asked(frame, each) for frame, each in zip(frames, captures, strict=True))
+
+    def current_limit_ma(self) -> float | None:
+        """Of the guarded microscope, above which it dims a light; None where it tells of none."""
+        return self.microscope.current_limit_ma() if isinstance(self.microscope, CurrentLimited) else None
 
     def charge(self, frame: Frame) -> None:
         """Count the light of a frame from before this rig was connected, such as one of a run that goes on."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lsm.devices import Burst, Frame, Illuminator, Observe, Shown
+from lsm.devices import Burst, CurrentLimited, Frame, Illuminator, Observe, Shown
 from lsm.errors import CameraError, DeviceError, IlluminatorTimeout, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, Pattern
 from lsm.led import IlluminateClient, LedBoardClient
@@ -126,6 +126,12 @@ class MicroManagerMicroscope:
         """
         self._refuse_closed()
         return self._stages.read()
+
+    def current_limit_ma(self) -> float | None:
+        """Of the light source, read now; None where it has none or does not tell. Raises IlluminatorTimeout."""
+        self._refuse_closed()
+        light = self._illuminator
+        return light.current_limit_ma() if isinstance(light, CurrentLimited) else None
 
     def _one_by_one(self, request: Burst, *, tried: int = 0) -> tuple[Frame, ...]:
         frames = [self.observe(single) for single in request.requests()]

@@ -71,6 +71,7 @@ class SimulatedMicroscope:
         self.observe = microscope.observe
         self.burst = microscope.burst
         self.where = microscope.where
+        self.current_limit_ma = microscope.current_limit_ma
         self.saving_ndtiff = microscope.saving_ndtiff
 
     def close(self) -> None:

@@ -1,15 +1,19 @@
 """`lsm train-policy` and `lsm policy` for single cells, as a user types them, in a tiny form."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
-from lsm.agent.adaptive.training import CellTrainingConfig
+from lsm.agent.adaptive import LightBook
+from lsm.agent.adaptive.training import CellTrainingConfig, PolicyFolder
+from lsm.cli._policy_rig import opened
 from lsm.cli.app import app
 from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
@@ -121,6 +125,30 @@ def test_a_policy_for_another_rig_is_refused(home: Path, tmp_path: Path):
     assert isinstance(result.exception, ModelMismatch)
     assert "NA 0.1, rig 'simulated' has 0.25" in result.exception.message
     assert not (tmp_path / "run").exists()
+
+
+def test_lights_that_the_board_dims_are_refused_before_anything_is_written(home: Path, tmp_path: Path):
+    rig = tmp_path / "weak.toml"
+    rig.write_text(find_rig("simulated").read_text().replace("[led.board]", "[led]\nlimit_ma = 100\n\n[led.board]"))
+    result = lsm("policy", "run", rig, "--policy", home / "tiny", "--out", tmp_path / "run")
+    assert isinstance(result.exception, ModelMismatch)
+    # nine LEDs of 20 mA light the bright field
+    assert "the light 'bright field', which draws 180 mA" in result.exception.message
+    assert "more than 100 mA" in result.exception.message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.firmware
+def test_the_limit_that_the_board_itself_tells_counts(home: Path, tmp_path: Path):
+    policy = PolicyFolder.load(home / "tiny")
+    light = policy.world.light
+    assert isinstance(light, LightBook)
+    full = np.ones((len(light), light.duty.shape[1]), dtype=np.float32)
+    bright = replace(policy, world=replace(policy.world, light=LightBook(full, light.exposure_ms, light.names)))
+    # 169 LEDs of 20 mA; the firmware begins with 30 % of what all three colours draw
+    said = "draws 3380 mA; the board of rig 'simulated' dims what draws more than 3042 mA"
+    with pytest.raises(ModelMismatch, match=said), opened("simulated", bright, 1):
+        raise AssertionError("the run has begun")
 
 
 @pytest.mark.parametrize(

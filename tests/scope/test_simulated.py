@@ -58,6 +58,14 @@ def test_the_image_follows_the_light(scope: Interlock):
     assert images["bright field"].mean() > 5 * images["dark field"].mean() > 5 * images["dark"].mean()
 
 
+def test_the_board_s_present_limit_is_told_through_all_layers(scope: Interlock):
+    client = simulated(scope)._microscope._illuminator
+    assert scope.current_limit_ma() == LIMIT_MA
+    client.limit(LIMIT_MA + 10)
+    assert scope.current_limit_ma() == LIMIT_MA + 10
+    client.limit(LIMIT_MA)
+
+
 def test_the_image_is_lit_by_what_the_firmware_shows_not_by_what_was_asked(scope: Interlock):
     """The board scales nine LEDs down to its current limit; the image holds the light of the levels it emitted."""
     request = Observe(bright_field(scope.board, na=NA), 2.0, HERE)

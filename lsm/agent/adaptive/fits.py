@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lsm.agent.adaptive.light import lamps_of_stack
+from lsm.agent.adaptive.light import LightBook, lamps_of_stack
 from lsm.agent.adaptive.run import CellPlace
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.agent.codebook import Codebook
 from lsm.agent.findings import RED_CELL
 from lsm.agent.search import Reads
 from lsm.devices import Frame, Microscope, Observe
-from lsm.errors import ModelMismatch
-from lsm.illum import LedBoard
+from lsm.errors import LimitExceeded, ModelMismatch
+from lsm.illum import LEVELS, LedBoard
+from lsm.illum.drive import FIRMWARE_CHANNEL_MA
 from lsm.optics import Camera
 from lsm.record.stacks import LedImages
+from lsm.safety import Limits
 from lsm.scope import RigConfig
 from lsm.twin import TwinConfig
 
@@ -28,6 +30,7 @@ class RigFacts:
     """What of a microscope a policy depends on; None where nobody has said it.
 
     flux_e_per_ms: electrons per ms and pixel in the empty bright field under the strongest LED at full drive.
+    limits: what the rig refuses. limit_ma: of the board at present, which dims what draws more.
     """
 
     name: str
@@ -38,10 +41,12 @@ class RigFacts:
     gain_e_per_adu: float | None = None
     read_noise_e: float | None = None
     flux_e_per_ms: float | None = None
+    limits: Limits | None = None
+    limit_ma: float | None = None
 
     @classmethod
     def of_rig(cls, rig: RigConfig) -> "RigFacts":
-        """Of a rig file; the brightness is known of simulated rigs only."""
+        """Of a rig file; the brightness is known of simulated rigs only, the board's own limit once it is connected."""
         options = rig.simulator.options if rig.simulator is not None else {}
         flux = options.get("led_flux_e_per_ms")
         camera = rig.camera
@@ -54,6 +59,8 @@ class RigFacts:
             camera.gain_e_per_adu,
             camera.read_noise_e,
             None if flux is None else float(flux),
+            rig.limits,
+            rig.led.limit_ma if rig.led.kind == "serial" else None,
         )
 
     @classmethod
@@ -90,7 +97,10 @@ class RigFacts:
 
 
 def require_fit(policy: Path, world: AdaptiveWorld, found: RigFacts) -> None:
-    """Raises ModelMismatch, naming the first difference, where a policy was trained for another rig."""
+    """Raises ModelMismatch, naming the first difference, where a policy was trained for another rig.
+
+    So it does for a light of its book that the rig would refuse or dim: a run would end in the middle of a cell.
+    """
     wanted = RigFacts.of_world(world)
     if wanted.board.digest != found.board.digest:
         raise _mismatch(policy, found, f"the board '{wanted.board.name}'", f"'{found.board.name}' with other LEDs")
@@ -106,6 +116,11 @@ def require_fit(policy: Path, world: AdaptiveWorld, found: RigFacts) -> None:
         theirs, ours = getattr(found, name), getattr(wanted, name)
         if theirs is not None and ours is not None and abs(theirs - ours) > RELATIVE * abs(ours):
             raise _mismatch(policy, found, words.format(ours), f"{theirs:g}")
+    if isinstance(world.light, LightBook):
+        for pattern, exposure_ms in zip(
+            world.light.patterns(lamps_of_stack(world.source.stack)), world.light.exposure_ms.tolist(), strict=True
+        ):
+            _require_shown(policy, Observe(pattern, exposure_ms), found)
 
 
 def find_cells(
@@ -133,6 +148,26 @@ def find_cells(
     # without moving: the cells are looked at where they were found
     found = [CellPlace(place.xy_um, place.z_um, (float(row), float(column))) for row, column in inside[order]]
     return found, frame
+
+
+def _require_shown(policy: Path, light: Observe, found: RigFacts) -> None:
+    name = light.pattern.name
+    drawn_ma = float(light.pattern.levels.sum(dtype=np.int64)) * FIRMWARE_CHANNEL_MA / LEVELS
+    if found.limit_ma is not None and drawn_ma > found.limit_ma:
+        raise ModelMismatch(
+            f"{policy} holds a policy with the light '{name}', which draws {drawn_ma:.0f} mA; the board of "
+            f"{found.name} dims what draws more than {found.limit_ma:g} mA.",
+            hint="raise led.limit_ma in the rig file if the supply allows it, or train a policy without this light",
+        )
+    if found.limits is None:
+        return
+    try:
+        found.limits.check(light)
+    except LimitExceeded as error:
+        raise ModelMismatch(
+            f"{policy} holds a policy with the light '{name}', which {found.name} refuses: {error.message}",
+            hint=f"{error.hint}; or train a policy without this light",
+        ) from error
 
 
 def _digits(camera: Camera) -> tuple[float, float, float]:

@@ -24,6 +24,7 @@ from lsm.errors import CameraError, FileMissing, IlluminatorError, InputError, M
 from lsm.illum import bright_field
 from lsm.record.replay import Replay
 from lsm.record.stacks import Dark, LedImage, StackCamera, StackInMemory
+from lsm.safety import Limits
 from lsm.scope import RigConfig, find_rig
 from lsm.sensing.cells.exposure import PhotonBudget
 from lsm.twin import GridBoardConfig, Twin, TwinConfig
@@ -276,3 +277,39 @@ def test_another_rig_is_refused_in_one_sentence():
     twin_of_another_board = TwinConfig(led_board=GridBoardConfig(rows=5, columns=5, pitch_mm=4.5))
     with pytest.raises(ModelMismatch, match="the twin has"):
         require_fit(Path("p"), world(), RigFacts.of_twin(twin_of_another_board))
+
+
+# 25 LEDs at 4 mm: the objective sees the middle five, the dark field has the other 20, at 20 mA each
+DARK_FIELD_MA = 400.0
+
+
+def test_a_light_that_the_board_would_dim_is_refused_before_the_run():
+    facts = RigFacts.of_world(world())
+    require_fit(Path("p"), world(), dataclasses.replace(facts, limit_ma=DARK_FIELD_MA))
+    said = (
+        r"^p holds a policy with the light 'dark field', which draws 400 mA; the board of its rig dims what draws more "
+        r"than 399 mA\. Hint: .*without this light$"
+    )
+    with pytest.raises(ModelMismatch, match=said):
+        require_fit(Path("p"), world(), dataclasses.replace(facts, limit_ma=DARK_FIELD_MA - 1))
+
+
+def test_a_light_that_the_rig_refuses_is_refused_before_the_run():
+    facts, travel = RigFacts.of_world(world()), (-1000.0, 1000.0)
+    limits = Limits(x_um=travel, y_um=travel, z_um=travel, current_ma=DARK_FIELD_MA)
+    require_fit(Path("p"), world(), dataclasses.replace(facts, limits=limits))
+    less = limits.model_copy(update={"current_ma": 300.0})
+    with pytest.raises(ModelMismatch, match=r"'dark field', which its rig refuses: current_ma = 400 .*\[0, 300\]"):
+        require_fit(Path("p"), world(), dataclasses.replace(facts, limits=less))
+    longest_ms = max(world().rules.exposures_ms)
+    shorter = limits.model_copy(update={"exposure_ms": (0.01, 0.9 * longest_ms)})
+    with pytest.raises(ModelMismatch, match="its rig refuses: exposure_ms"):
+        require_fit(Path("p"), world(), dataclasses.replace(facts, limits=shorter))
+
+
+def test_the_limit_of_a_rig_file_counts_where_the_board_is_our_own():
+    rig = RigConfig.from_file(find_rig("simulated"))
+    low = rig.model_copy(update={"led": rig.led.model_copy(update={"limit_ma": 90})})
+    assert RigFacts.of_rig(rig).limit_ma is None  # the board tells it when it is connected
+    assert RigFacts.of_rig(low).limit_ma == 90
+    assert RigFacts.of_rig(low).limits == rig.limits
