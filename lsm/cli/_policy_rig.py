@@ -1,6 +1,6 @@
 """Microscopes for `lsm policy run`: a rig, the twin or a measured stack, and the cells to look at on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
 from lsm.agent.adaptive.light import lamps_of_stack
-from lsm.agent.adaptive.run import CellPlace
+from lsm.agent.adaptive.run import CellPlace, CellSearch
 from lsm.agent.adaptive.training import PolicyFolder
 from lsm.agent.codebook import Codebook
 from lsm.devices import Microscope
@@ -94,12 +94,14 @@ def opened(name: str, policy: PolicyFolder, seed: int, *, as_measured: bool = Fa
 class Cells:
     """Places of cells, found as they are asked for. total: how many there are as far as is known.
 
-    finder_led_s: light spent on looking for them.
+    on_search: told of every look for cells before the first of them is given. finder_led_s: light spent on looking.
     """
 
-    def __init__(self, where: Opened, policy: PolicyFolder, aim: Aim) -> None:
+    def __init__(
+        self, where: Opened, policy: PolicyFolder, aim: Aim, on_search: Callable[[CellSearch], object]
+    ) -> None:
         self._microscope, self._begin = where.microscope, where.xy_um
-        self._policy, self._aim = policy, aim
+        self._policy, self._aim, self._on_search = policy, aim, on_search
         self.total, self.finder_led_s = 0, 0.0
 
     def __iter__(self) -> Iterator[CellPlace]:
@@ -112,9 +114,10 @@ class Cells:
         bundle = Bundle.named(aim.finder)
         reader, codebook = FieldReader(bundle), Codebook.from_bundle(bundle, self._microscope.board).first(1)
         for place in begin:
-            found, frame = find_cells(self._microscope, reader, codebook, self._policy.world, place, most=aim.most)
-            self.finder_led_s += frame.light_dose / 1000
-            self.total += len(found)
-            yield from found
+            found = find_cells(self._microscope, reader, codebook, self._policy.world, place, most=aim.most)
+            self._on_search(found)
+            self.finder_led_s += found.frame.light_dose / 1000
+            self.total += len(found.cells)
+            yield from found.cells
         if not self.total:
             raise InputError("No red cell was found at these places.", hint="name others with --place, or use --middle")

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from lsm.agent.adaptive import BatchAdaptiveEnv
 from lsm.agent.adaptive.evaluate import Outcome, Trial, try_policy
-from lsm.agent.adaptive.record import CellRecord, CellRecorder, RecordedCell, read_cells_record
+from lsm.agent.adaptive.overview import search_png, told_of
+from lsm.agent.adaptive.record import CellRecord, CellRecorder, RecordedCell, RecordedSearch, read_cells_record
 from lsm.agent.adaptive.run import CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.training import CellTrials, PolicyFolder, judge, labelled_cells, row_of
@@ -120,10 +121,10 @@ def run(
 ) -> None:
     """Look at cells on a microscope with a policy: it chooses each light, stops, and says what the cell is.
 
-    Cells are found in one bright-field frame, which is not kept. Every frame that the policy asks for and every
-    decision, with its probabilities and the belief before and after, is on the disk before the next light; a strip of
-    each cell is drawn. A policy that was trained for another rig is refused. On a measured stack (`lsm record stack`,
-    with many --darks) frames get the noise of one capture.
+    At each place cells are found in one bright-field frame. That frame, every other that the policy asks for and every
+    decision, with its probabilities and the belief before and after, is on the disk before the next light; the places
+    and a strip of each cell are drawn. A policy that was trained for another rig is refused. On a measured stack
+    (`lsm record stack`, with many --darks) frames get the noise of one capture.
 
     Research use only, not a diagnosis.
 
@@ -140,7 +141,7 @@ def run(
     ):
         header = {"made_by": "lsm policy run", "rig": rig, "seed": seed, "policy_folder": policy.name}
         with CellRecorder(folder, found.world, found.policy.name, header) as recorder:
-            places = Cells(where, found, aim)
+            places = Cells(where, found, aim, recorder.searched)
             task = bars.add_task("cells", total=None, loss="")
             for each in places:
                 recorder.begin(each)
@@ -150,12 +151,12 @@ def run(
                 bars.update(task, total=places.total, completed=len(runs))
             light_led_s = sum(one.light_led_s for one in runs)
             recorder.finish({"light_led_s": light_led_s, "finder_led_s": places.finder_led_s})
-    strips = _draw(folder, folder)
+    held = read_cells_record(folder)
+    drawn = _draw(held, folder)
     if as_json:
-        plain = [_plain(one) for one in runs]
-        typer.echo(json.dumps({"folder": str(folder), "cells": plain, "strips": [str(path) for path in strips]}))
+        typer.echo(json.dumps({"folder": str(folder), "cells": [_plain(one) for one in runs]} | drawn))
         return
-    _tell(read_cells_record(folder), folder)
+    _tell(held, folder)
 
 
 @app.command()
@@ -167,13 +168,17 @@ def show(
 ) -> None:
     """Draw what a policy did at each cell: what was likely, which light shone, what was seen, how belief moved.
 
+    Without --cell also the frames in which cells were looked for, with those that were found.
+
     Example: lsm policy show out/cells-1 --cell 2
     """
     held = read_cells_record(record)
-    strips = _draw(record, out or record, cell)
+    if cell is not None and cell not in [one.number + 1 for one in held.cells]:
+        raise InputError(f"{record} has no cell {cell}.", hint=f"it has cells 1 to {len(held.cells)}")
+    drawn = _draw(held, out or record, cell)
     if as_json:
         facts = [_recorded(one) for one in held.cells if cell in (None, one.number + 1)]
-        typer.echo(json.dumps({"policy": held.policy, "cells": facts, "strips": [str(path) for path in strips]}))
+        typer.echo(json.dumps({"policy": held.policy, "cells": facts} | drawn))
         return
     _tell(held, out or record, cell)
 
@@ -186,18 +191,24 @@ def _place(text: str) -> tuple[float, float]:
     return x, y
 
 
-def _draw(record: Path, out: Path, cell: int | None = None) -> list[Path]:
-    held = read_cells_record(record)
-    if cell is not None and cell not in [one.number + 1 for one in held.cells]:
-        raise InputError(f"{record} has no cell {cell}.", hint=f"it has cells 1 to {len(held.cells)}")
+def _draw(held: CellRecord, out: Path, cell: int | None = None) -> dict[str, Any]:
+    """Strips of all cells and the places where they were looked for, or the strip of one cell; where each lies."""
     out.mkdir(parents=True, exist_ok=True)
-    paths = []
+    strips, places = [], []
     for one in held.cells:
         if cell in (None, one.number + 1):
-            paths.append(_strip_path(out, one))
-            with whole_file(paths[-1]) as part:
-                part.write_bytes(strip_png(_strip(held, one)))
-    return paths
+            strips.append(_strip_path(out, one))
+            _keep(strips[-1], strip_png(_strip(held, one)))
+    for search in held.searches if cell is None else ():
+        path = out / f"place-{search.number + 1}.png"
+        _keep(path, search_png(held, search))
+        places.append(_searched(search) | {"picture": str(path)})
+    return {"strips": [str(path) for path in strips], "places": places}
+
+
+def _keep(path: Path, content: bytes) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(content)
 
 
 def _strip_path(folder: Path, cell: RecordedCell) -> Path:
@@ -227,6 +238,8 @@ def _tell(held: CellRecord, folder: Path, cell: int | None = None) -> None:
         ending = one.declared or one.stopped_by or "nothing"
         table.add_row(str(one.number + 1), ending, f"{one.belief:.2f}", lights, spent, _strip_path(folder, one).name)
     console = Console()
+    for search in held.searches if cell is None else ():
+        console.print(told_of(search, held.cells), soft_wrap=True, markup=False, highlight=False)
     console.print(table)
     console.print(f"Strips and recording: {folder}", soft_wrap=True, markup=False, highlight=False)
 
@@ -248,6 +261,15 @@ def _recorded(one: RecordedCell) -> dict[str, Any]:
     beliefs = [decision.belief_after for decision in one.decisions]
     facts = {"cell": one.number + 1, "declared": one.declared, "belief": one.belief, "beliefs": beliefs}
     return facts | {"lights": _lights(one.decisions), "stopped_by": one.stopped_by}
+
+
+def _searched(search: RecordedSearch) -> dict[str, Any]:
+    return {
+        "xy_um": search.frame.xy_um,
+        "light": search.light,
+        "light_led_s": search.light_led_s,
+        "cells_px": search.cells_px,
+    }
 
 
 def _lights(decisions: Sequence[Any]) -> list[str]:

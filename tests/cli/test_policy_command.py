@@ -118,6 +118,21 @@ def test_a_policy_runs_on_the_twin_and_its_strips_are_shown(home: Path, tmp_path
     assert told("record", "info", tmp_path / "run" / "record.h5")["made_by"] == "lsm policy run"
 
 
+def test_places_where_cells_were_looked_for_are_recorded_and_drawn(home: Path, tmp_path: Path):
+    words = ("policy", "run", "twin", "--policy", home / "tiny", "--place", "70,50", "--cells", 2)
+    found = told(*words, "--out", tmp_path / "run")
+    (place,) = found["places"]
+    assert len(place["cells_px"]) == len(found["cells"]) == 2
+    assert place["light_led_s"] > 0
+    assert Path(place["picture"]).stat().st_size > 5000
+    facts = told("record", "info", tmp_path / "run" / "record.h5")
+    captures = sum(cell["captures"] for cell in found["cells"])
+    assert facts["frames"] == captures + 1
+    plain = lsm("policy", "show", tmp_path / "run", "--out", tmp_path / "again")
+    assert "Place 1 at (70, 50) um: 2 cells found in " in plain.output
+    assert (tmp_path / "again" / "place-1.png").read_bytes() == Path(place["picture"]).read_bytes()
+
+
 def test_a_policy_for_another_rig_is_refused(home: Path, tmp_path: Path):
     rig = tmp_path / "other.toml"
     rig.write_text(find_rig("simulated").read_text().replace("na = 0.10", "na = 0.25"))

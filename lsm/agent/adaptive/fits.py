@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from lsm.agent.adaptive.light import LightBook, lamps_of_stack
-from lsm.agent.adaptive.run import CellPlace
+from lsm.agent.adaptive.run import CellPlace, CellSearch
 from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.agent.codebook import Codebook
 from lsm.agent.findings import RED_CELL
 from lsm.agent.search import Reads
-from lsm.devices import Frame, Microscope, Observe
+from lsm.devices import Microscope, Observe
 from lsm.errors import LimitExceeded, ModelMismatch
 from lsm.illum import LEVELS, LedBoard
 from lsm.illum.drive import FIRMWARE_CHANNEL_MA
@@ -131,7 +131,7 @@ def find_cells(
     place: CellPlace,
     *,
     most: int,
-) -> tuple[list[CellPlace], Frame]:
+) -> CellSearch:
     """Red cells whose pixels are all in the frame at this place, nearest to its middle first, and the frame.
 
     One capture in bright field, the first pattern of a model, whose reader finds them; what it thinks of them is not
@@ -146,8 +146,8 @@ def find_cells(
     inside = centres[(np.abs(centres - middle) <= room).all(axis=1)]
     order = np.argsort(np.hypot(*(inside - middle).T), kind="stable")[:most]
     # without moving: the cells are looked at where they were found
-    found = [CellPlace(place.xy_um, place.z_um, (float(row), float(column))) for row, column in inside[order]]
-    return found, frame
+    found = (CellPlace(place.xy_um, place.z_um, (float(row), float(column))) for row, column in inside[order])
+    return CellSearch(place, frame, tuple(found))
 
 
 def _require_shown(policy: Path, light: Observe, found: RigFacts) -> None:

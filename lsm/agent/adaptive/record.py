@@ -1,14 +1,15 @@
 """What a policy did at cells, on the disk: every frame in a recording, every decision as a line of JSON.
 
 A folder holds `record.h5` (lsm.record: frames, the light read back, and the decision that led to each) and
-`decisions.jsonl`: a head, one line for each decision, whether it led to a frame or not, and one for each end. A frame
-and then its line are durable before the next light; a line that a killed program left unfinished is not read.
+`decisions.jsonl`: a head, one line for each look for cells, one for each decision, whether it led to a frame or not,
+and one for each end. A frame and then its line are durable before the next light; a line that a killed program left
+unfinished is not read.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,14 +20,20 @@ from jaxtyping import Float
 
 from lsm.agent.adaptive.light import LightBook, lamps_of_stack
 from lsm.agent.adaptive.policies.checkpoint import rig_digest
-from lsm.agent.adaptive.run import CellDecision, CellLook, CellPlace, CellRun
+from lsm.agent.adaptive.run import CellDecision, CellLook, CellPlace, CellRun, CellSearch
 from lsm.agent.adaptive.world import AdaptiveWorld
+from lsm.devices import Frame
 from lsm.errors import FileMissing, InputError, LsmError, RecordError, WrongFormat
 from lsm.record import Recorder, open_record
 
-SCHEMA: Final = "lsm-cell-decisions/1"
+SCHEMA: Final = "lsm-cell-decisions/2"
+READABLE: Final = ("lsm-cell-decisions/1", SCHEMA)
+"""Of the first layout there is no look for cells."""
+
 RECORD, DECISIONS = "record.h5", "decisions.jsonl"
 _HINT: Final = "name the folder that 'lsm policy run' wrote"
+
+FrameOf = Callable[[int], Frame]
 
 
 class CellRecorder:
@@ -44,18 +51,32 @@ class CellRecorder:
             raise InputError(f"{folder} exists and is not empty.", hint="name another with --out; nothing was changed")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._cell, self._captures = -1, 0
+        self._cell, self._captures, self._searches = -1, 0, 0
         about = _about(world, policy)
         named = {name: about[name] for name in ("policy", "world", "cell_rig")}
         self._frames = Recorder(folder / RECORD, {**(header or {}), **named})
         self._lines = (folder / DECISIONS).open("x", encoding="utf-8")
         self._write({"schema": SCHEMA, **about})
 
+    def searched(self, search: CellSearch) -> None:
+        """Write one look for cells, its frame first; the next cells are of this look. Raises RecordError."""
+        frame = search.frame
+        plain: dict[str, Any] = {
+            "search": self._searches,
+            "place": _plain_place(search.place),
+            "light": frame.request.pattern.name,
+            "exposure_ms": frame.exposure_ms,
+            "light_led_s": frame.light_dose / 1000,
+            "cells_px": [cell.centre_px for cell in search.cells],
+        }
+        self._write(plain | {"frame": self._frames.add(frame, plain)})
+        self._searches += 1
+
     def begin(self, place: CellPlace) -> int:
         """The next decisions are at this cell; its number."""
         self._cell += 1
-        where = {"xy_um": place.xy_um, "z_um": place.z_um, "centre_px": place.centre_px}
-        self._write({"cell": self._cell, "place": where})
+        search = self._searches - 1 if self._searches else None
+        self._write({"cell": self._cell, "place": _plain_place(place), "of_search": search})
         return self._cell
 
     def add(self, decision: CellDecision) -> None:
@@ -73,7 +94,8 @@ class CellRecorder:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the recording's summary and close both files. Raises RecordError."""
-        self._frames.finish({**summary, "cells": self._cell + 1, "captures": self._captures})
+        counts = {"cells": self._cell + 1, "captures": self._captures, "searches": self._searches}
+        self._frames.finish({**summary, **counts})
         self._lines.close()
 
     def close(self) -> None:
@@ -112,7 +134,7 @@ class CellRecorder:
 class RecordedCell:
     """One cell of a recording.
 
-    decisions: as CellRun has them.
+    decisions: as CellRun has them. of_search: the look in which it was found; None where nobody looked for it.
     declared, belief: empty and the last belief where the run was stopped. stopped_by: the error in words, or empty.
     """
 
@@ -121,13 +143,25 @@ class RecordedCell:
     declared: str
     belief: float
     stopped_by: str = ""
+    of_search: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedSearch:
+    """One look for cells. cells_px: rows and columns of those to look at, in their order."""
+
+    number: int
+    light: str
+    light_led_s: float
+    cells_px: tuple[tuple[float, float], ...]
+    frame: Frame
 
 
 @dataclass(frozen=True, eq=False)
 class CellRecord:
     """All cells of a folder. kinds: names of the actions. places_mm: of every lamp on its board, x and y.
 
-    captures_most: budget of a cell.
+    captures_most: budget of a cell. side_px: of a cell's own pixels. searches: looks for cells, if there were any.
     """
 
     policy: str
@@ -136,6 +170,8 @@ class CellRecord:
     captures_most: int
     about: Mapping[str, Any]
     cells: tuple[RecordedCell, ...]
+    side_px: tuple[int, int]
+    searches: tuple[RecordedSearch, ...] = ()
 
 
 def plain_decision(decision: CellDecision) -> dict[str, Any]:
@@ -174,11 +210,13 @@ def read_cells_record(folder: Path) -> CellRecord:
     if not path.is_file():
         raise FileMissing(f"{folder} holds no decisions.", hint=_HINT)
     lines = list(_lines(path))
-    if not lines or lines[0].get("schema") != SCHEMA:
+    if not lines or lines[0].get("schema") not in READABLE:
         raise WrongFormat(f"{path} is no list of decisions at cells.", hint=_HINT)
     about, rest = lines[0], lines[1:]
     try:
-        cells = _cells(folder, rest)
+        with _frames_of(folder, rest) as frame_of:
+            searches = tuple(_search(line, frame_of) for line in rest if "search" in line)
+            cells = _cells(rest, frame_of)
         return CellRecord(
             policy=str(about["policy"]),
             kinds=tuple(about["kinds"]),
@@ -186,9 +224,20 @@ def read_cells_record(folder: Path) -> CellRecord:
             captures_most=int(about["captures_most"]),
             about=about,
             cells=tuple(cells),
+            side_px=_pair(about.get("side_px", (0, 0))),
+            searches=searches,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WrongFormat(f"{path} is damaged: {error}.", hint=_HINT) from error
+
+
+def _plain_place(place: CellPlace) -> dict[str, Any]:
+    return {"xy_um": place.xy_um, "z_um": place.z_um, "centre_px": place.centre_px}
+
+
+def _pair(numbers: Sequence[int]) -> tuple[int, int]:
+    first, second = numbers
+    return int(first), int(second)
 
 
 def _about(world: AdaptiveWorld, policy: str) -> dict[str, Any]:
@@ -200,6 +249,7 @@ def _about(world: AdaptiveWorld, policy: str) -> dict[str, Any]:
         "cell_rig": rig_digest(world),
         "kinds": [*lights[: rules.first_declaration], *rules.kind_names[rules.first_declaration :]],
         "captures_most": rules.budget.captures,
+        "side_px": list(rules.side_px),
         "places_mm": lamps.board.positions_mm[lamps.led, :2].tolist(),
     }
 
@@ -213,18 +263,36 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             raise WrongFormat(f"{path} is damaged: {error}.", hint=_HINT) from error
 
 
-def _cells(folder: Path, lines: list[dict[str, Any]]) -> list[RecordedCell]:
+@contextmanager
+def _frames_of(folder: Path, lines: list[dict[str, Any]]) -> Iterator[FrameOf]:
+    """How to read frames by number; a record without any need not be opened."""
+    if not any("frame" in line for line in lines):
+        yield _no_frame
+        return
+    with open_record(folder / RECORD) as recording:
+        yield recording.frame
+
+
+def _no_frame(number: int) -> Frame:
+    raise ValueError(f"there is no frame {number}")
+
+
+def _search(line: Mapping[str, Any], frame_of: FrameOf) -> RecordedSearch:
+    cells_px = tuple((float(row), float(column)) for row, column in line["cells_px"])
+    number, led_s = int(line["search"]), float(line["light_led_s"])
+    return RecordedSearch(number, str(line["light"]), led_s, cells_px, frame_of(int(line["frame"])))
+
+
+def _cells(lines: list[dict[str, Any]], frame_of: FrameOf) -> list[RecordedCell]:
     of_cell: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
-        of_cell.setdefault(int(line["cell"]), []).append(line)
+        if "cell" in line:
+            of_cell.setdefault(int(line["cell"]), []).append(line)
     of_cell.pop(-1, None)
-    if not any("frame" in line for line in lines):
-        return [_cell(number, held, None) for number, held in of_cell.items()]
-    with open_record(folder / RECORD) as recording:
-        return [_cell(number, held, recording.frame) for number, held in of_cell.items()]
+    return [_cell(number, held, frame_of) for number, held in of_cell.items()]
 
 
-def _cell(number: int, lines: list[dict[str, Any]], frame_of: Any) -> RecordedCell:
+def _cell(number: int, lines: list[dict[str, Any]], frame_of: FrameOf) -> RecordedCell:
     decisions = tuple(_decision(line, frame_of) for line in lines if "step" in line)
     ends: dict[str, Any] = {}
     for line in lines:
@@ -232,14 +300,16 @@ def _cell(number: int, lines: list[dict[str, Any]], frame_of: Any) -> RecordedCe
             ends |= line
     belief = float(ends.get("belief", decisions[-1].belief_after if decisions else 0.5))
     stopped = f"{ends['stopped_by']}: {ends['message']}" if "stopped_by" in ends else ""
-    return RecordedCell(number, decisions, str(ends.get("declared", "")), belief, stopped)
+    of_search = ends.get("of_search")
+    declared = str(ends.get("declared", ""))
+    return RecordedCell(number, decisions, declared, belief, stopped, None if of_search is None else int(of_search))
 
 
-def _decision(line: Mapping[str, Any], frame_of: Any) -> CellDecision:
+def _decision(line: Mapping[str, Any], frame_of: FrameOf) -> CellDecision:
     look = None
     if "frame" in line:
         frame = frame_of(int(line["frame"]))
-        (row, column), (height, width) = line["corner_px"], line["side_px"]
+        (row, column), (height, width) = _pair(line["corner_px"]), _pair(line["side_px"])
         pixels = frame.image[row : row + height, column : column + width].astype(np.int32)
         levels = np.array(line["levels"], dtype=np.uint8)
         look = CellLook(str(line["light"]), levels, float(line["exposure_ms"]), pixels, (row, column), frame)

@@ -64,6 +64,15 @@ class CellPlace:
 
 
 @dataclass(frozen=True, eq=False)
+class CellSearch:
+    """One look for cells. frame: as the microscope gave it. cells: those to look at, nearest to its middle first."""
+
+    place: CellPlace
+    frame: Frame
+    cells: tuple[CellPlace, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class CellLook:
     """What one capture showed.
 

@@ -1,6 +1,7 @@
 """A policy on a microscope: it decides as in the batch, keeps its budgets, and does not lose what it saw."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from small_case import BOARD, CELLS, NAMES, TWIN, Script, Watched, opinionated, 
 from lsm.agent.adaptive import BatchAdaptiveEnv, CellBudget, build_world
 from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
 from lsm.agent.adaptive.light import lamps_of_stack
+from lsm.agent.adaptive.overview import search_png, told_of
 from lsm.agent.adaptive.parity import EpisodeRenderer, agreement, batch_episodes, episodes_of, read_again
 from lsm.agent.adaptive.policies import RandomLight, load_policy, save_policy
-from lsm.agent.adaptive.record import DECISIONS, CellRecorder, read_cells_record
+from lsm.agent.adaptive.record import DECISIONS, READABLE, RECORD, CellRecorder, read_cells_record
 from lsm.agent.adaptive.run import CellPlace, CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.worldfile import load_world, save_world
@@ -22,6 +24,7 @@ from lsm.agent.codebook import Codebook
 from lsm.devices import Frame, Shown
 from lsm.errors import CameraError, FileMissing, IlluminatorError, InputError, ModelMismatch, WrongFormat
 from lsm.illum import bright_field
+from lsm.record import open_record
 from lsm.record.replay import Replay
 from lsm.record.stacks import Dark, LedImage, StackCamera, StackInMemory
 from lsm.safety import Limits
@@ -256,11 +259,54 @@ def test_red_cells_that_are_all_in_the_frame_are_looked_at_from_the_middle_out()
     wide = Twin(smear(), TwinConfig(system=TWIN.system.model_copy(update={"sample_px": 80}), led_board=BOARD), 3)
     codebook = Codebook((bright_field(wide.board, na=0.1),), (5.0,))
     where = CellPlace(place(0).xy_um, 0.0)
-    found, frame = find_cells(wide, _SeesThree(), codebook, world(), where, most=5)
-    assert frame.image.shape == (16, 16)
-    assert [each.centre_px for each in found] == [(7.5, 6.0), (9.0, 9.0)]
-    assert found[0].xy_um == where.xy_um
-    assert len(find_cells(wide, _SeesThree(), codebook, world(), where, most=1)[0]) == 1
+    search = find_cells(wide, _SeesThree(), codebook, world(), where, most=5)
+    assert search.frame.image.shape == (16, 16)
+    assert [each.centre_px for each in search.cells] == [(7.5, 6.0), (9.0, 9.0)]
+    assert search.cells[0].xy_um == where.xy_um
+    assert len(find_cells(wide, _SeesThree(), codebook, world(), where, most=1).cells) == 1
+
+
+def test_the_frame_in_which_cells_were_found_is_kept_with_its_light_and_drawn(tmp_path: Path):
+    wide = Twin(smear(), TwinConfig(system=TWIN.system.model_copy(update={"sample_px": 80}), led_board=BOARD), 3)
+    codebook = Codebook((bright_field(wide.board, na=0.1),), (5.0,))
+    search = find_cells(wide, _SeesThree(), codebook, world(), CellPlace(place(0).xy_um, 0.0), most=5)
+    with CellRecorder(tmp_path / "run", world(), "script") as recorder:
+        recorder.searched(search)
+        recorder.begin(search.cells[0])
+        run = run_cell(wide, Script((0, INFECTED)), world(), search.cells[0], on_decision=recorder.add)
+        recorder.end(run)
+        recorder.finish({})
+    held = read_cells_record(tmp_path / "run")
+    (kept,) = held.searches
+    assert np.array_equal(kept.frame.image, search.frame.image)
+    assert np.array_equal(kept.frame.shown.levels, codebook.patterns[0].levels)
+    assert kept.cells_px == ((7.5, 6.0), (9.0, 9.0))
+    # five LEDs at full drive for 5 ms
+    assert kept.light_led_s == pytest.approx(0.025)
+    assert [cell.of_search for cell in held.cells] == [0]
+    assert "2 cells found in 'bright field', 1 looked at; 5 ms" in told_of(kept, held.cells)
+    drawn = tmp_path / "place.png"
+    drawn.write_bytes(search_png(held, kept))
+    with Image.open(drawn) as picture:
+        assert np.asarray(picture.convert("L")).std() > 20
+    with open_record(tmp_path / "run" / RECORD) as recording:
+        assert recording.n_frames == 2
+        assert recording.decision(0)["search"] == 0
+        assert recording.summary["searches"] == 1
+
+
+def test_a_record_from_before_looks_were_kept_is_read(tmp_path: Path):
+    folder = tmp_path / "run"
+    with CellRecorder(folder, world(), "script") as recorder:
+        recorder.begin(place(0))
+        recorder.end(run_cell(twin(), Script((0, INFECTED)), world(), place(0), on_decision=recorder.add))
+    lines = [json.loads(line) for line in (folder / DECISIONS).read_text().splitlines()]
+    lines[0] = {key: value for key, value in lines[0].items() if key != "side_px"} | {"schema": READABLE[0]}
+    del lines[1]["of_search"]
+    (folder / DECISIONS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    held = read_cells_record(folder)
+    assert held.searches == ()
+    assert [(cell.declared, cell.of_search) for cell in held.cells] == [("infected", None)]
 
 
 def test_another_rig_is_refused_in_one_sentence():
