@@ -76,6 +76,7 @@ class SlideRun:
     counts: evidence for the estimate [mask, bin]. captures: number of captures.
     light_dose: LED channels at full drive times milliseconds. time_s: modelled time of moves and exposures.
     extent_um: size of the slide region, origin at (0, 0). field_um: width and height of one field.
+    densities: of each visit's red cells the share expected to be infected, where `cells` are only some of them.
     """
 
     policy: str
@@ -91,6 +92,7 @@ class SlideRun:
     estimate: PrevalenceEstimate
     action_names: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    densities: tuple[float, ...] | None = None
 
     @property
     def red_cells(self) -> int:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from lsm.cli import _show
 from lsm.config import shipped_config
+from lsm.diagnose.scan.config import FocusWay, Light
 from lsm.diagnose.slide import DiagnoseConfig, DiagnoseResult, resume
 from lsm.diagnose.slide import diagnose as diagnose_slide
 from lsm.errors import InputError
@@ -30,10 +31,29 @@ def diagnose(
         Path | None, typer.Option("--resume", help="Folder of an interrupted run, to go on after its last frame.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a model, or the name of a shipped one.")] = None,
-    search: Annotated[
-        str | None, typer.Option(help="'agent': the model's policy; 'bright field': a fixed scan to compare with.")
+    slide: Annotated[
+        str | None, typer.Option(help="Name of the slide; scans it whole, unless --search is given.")
     ] = None,
-    captures: Annotated[int | None, typer.Option(help="Budget; default: what the policy was trained for.")] = None,
+    light: Annotated[
+        Light | None, typer.Option(help="Of a scan: one pattern, all of the model, or as many as a field is worth.")
+    ] = None,
+    focus: Annotated[FocusWay | None, typer.Option(help="Of a scan: how it is focused.")] = None,
+    fields: Annotated[int | None, typer.Option(min=1, help="Of a scan: at most so many.")] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="Of a scan: columns and rows; default: all that the rig reaches.")
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(min=0, max=0.5, help="Of a scan: share of a field that neighbours have in common.")
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            help="'scan': the whole slide; 'agent': the model's policy; 'bright field': a fixed search to compare with."
+        ),
+    ] = None,
+    captures: Annotated[
+        int | None, typer.Option(help="Budget of a search; default: what the policy was trained for.")
+    ] = None,
     corner: Annotated[
         tuple[float, float] | None, typer.Option(help="Stage x and y of the region's corner, in um.")
     ] = None,
@@ -45,27 +65,69 @@ def diagnose(
     ] = DEFAULT_CONFIG,
     as_json: _show.AsJson = False,
 ) -> None:
-    """Search the slide on a rig, record every frame before the next decision, and report a verdict.
+    """Scan or search the slide on a rig, record every frame before the next decision, and report a verdict.
 
-    An interrupted run goes on with --resume: it makes the decisions that it would have made.
+    With --slide the whole slide is scanned until a verdict is reached or the fields end; without it the model's policy
+    searches the region that it was trained for. An interrupted run goes on with --resume: it makes the decisions that
+    it would have made.
 
-    Example: lsm diagnose simulated --out out/slide-1
+    Example: lsm diagnose simulated --slide A-17 --size 4 3 --out out/A-17
     """
     folder = resume_folder or out or _new_name()
     with _show.progress(quiet=as_json) as bars, _told_how_to_go_on(folder, rig):
         if resume_folder is not None:
             given = {"model": model, "search": search, "captures": captures, "corner": corner, "z": z, "seed": seed}
-            _refuse_new_settings(given | {"out": out})
+            given |= {"slide": slide, "light": light, "focus": focus, "fields": fields, "size": size}
+            _refuse_new_settings(given | {"overlap": overlap, "out": out})
             result = resume(folder, rig=rig, on_step=_Bar(bars))
         else:
             settings = DiagnoseConfig.from_file(
-                config, rig=rig, model=model, search=search, captures=captures, corner_um=corner, z_um=z, seed=seed
+                config,
+                rig=rig,
+                model=model,
+                search=search or (None if slide is None else "scan"),
+                slide=slide,
+                captures=captures,
+                corner_um=corner,
+                z_um=z,
+                seed=seed,
             )
+            settings = _with_scan(settings, light=light, focus=focus, fields=fields, size=size, overlap=overlap)
             result = diagnose_slide(settings, folder, on_step=_Bar(bars))
     if as_json:
         typer.echo(json.dumps(_plain(result)))
         return
     _print(result)
+
+
+def _with_scan(
+    settings: DiagnoseConfig,
+    *,
+    light: Light | None,
+    focus: FocusWay | None,
+    fields: int | None,
+    size: tuple[int, int] | None,
+    overlap: float | None,
+) -> DiagnoseConfig:
+    """The settings with the options of a scan. Raises InputError for such options without one, ConfigError."""
+    columns, rows = size or (None, None)
+    region: dict[str, Any] = {"columns": columns, "rows": rows, "fields": fields, "overlap": overlap}
+    region = {key: value for key, value in region.items() if value is not None}
+    if settings.search != "scan":
+        if light or focus or region:
+            raise InputError(
+                "--light, --focus, --fields, --size and --overlap are options of a scan.",
+                hint="name the slide with --slide, or add --search scan",
+            )
+        return settings
+    if settings.corner_um is not None:
+        region["corner_um"] = settings.corner_um
+    table = settings.model_dump()
+    scan = table["scan"]
+    scan["region"] |= region
+    scan["light"] = light or scan["light"]
+    scan["focus"]["way"] = focus or scan["focus"]["way"]
+    return DiagnoseConfig.from_table(table, source="the options")
 
 
 class _Bar:

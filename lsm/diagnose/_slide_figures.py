@@ -24,6 +24,8 @@ DENSITY_COLOURS = ListedColormap(
 
 def field_densities(run: SlideRun) -> Float[np.ndarray, " field"]:
     """Expected infected fraction of each visited field's red cells, at the slide's prevalence; 0 without cells."""
+    if run.densities is not None:
+        return np.array(run.densities, dtype=np.float64)
     fields = np.array([cell.field for cell in run.cells], dtype=np.int64)
     scores = np.array([cell.p_infected for cell in run.cells], dtype=np.float64)
     posterior = cell_posterior(scores, run.estimate.prevalence)

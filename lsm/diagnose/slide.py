@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from lsm.agent import ScanGrid, SlideRun, run_slide
+from lsm.agent import Codebook, ScanGrid, SlideRun, run_slide
 from lsm.config import Config
 from lsm.devices import Frame, Microscope, Observe
 from lsm.diagnose.provenance import report_provenance, run_header, run_summary
 from lsm.diagnose.report import ReportContent, write_report
+from lsm.diagnose.scan import CellFile, Progress, ScanConfig, ScanKit, ScanResult, scan_slide
+from lsm.diagnose.scan.kit import scan_kit
+from lsm.diagnose.scan.verdict import judge_scan
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.diagnose.ways import Way, search_of
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
@@ -23,44 +26,61 @@ from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
 
 MADE_BY = "lsm diagnose"
-RECORD, REPORT = "record.h5", "report.html"
+RECORD, REPORT, CELLS = "record.h5", "report.html", "cells.bin"
 RESUMED = "resumed"
 """Key in the decision of the first frame after an interruption."""
 
 OnStep = Callable[[int, int, dict[str, Any]], None]
-"""Called after every capture, also a recorded one: captures so far, captures at most, the decision."""
+"""Called after every capture of a search, also a recorded one: captures so far, captures at most, the decision. After
+every field of a scan: fields so far, fields at most, what is known."""
 
 
 class DiagnoseConfig(Config):
     """What `lsm diagnose` does.
 
     rig: a rig file, or the name of one that is shipped. model: folder or name of a model.
-    search: "agent" is the model's policy, "bright field" the serpentine that it has to beat.
-    captures: budget; None takes what the policy was trained for.
-    corner_um: stage position of the region's corner at smallest x and y; None takes the model's own.
+    slide: its name, in record and report.
+    search: "agent" is the model's policy, "bright field" the serpentine that it has to beat, both over the region that
+    the policy was trained for; "scan" goes over the whole slide as `scan` says.
+    captures: budget of a search; None takes what the policy was trained for.
+    corner_um: stage position of a search's corner at smallest x and y; None takes the model's own.
     z_um: focus of every capture; None leaves it where it is.
     seed: of a simulated rig's slide, stage and noise; a real rig has none.
     """
 
     rig: str = "simulated"
     model: str = "procedural"
-    search: Literal["agent", "bright field"] = "agent"
+    slide: str = ""
+    search: Literal["agent", "bright field", "scan"] = "agent"
     captures: Annotated[int, Ge(1)] | None = None
     corner_um: tuple[float, float] | None = None
     z_um: float | None = None
     seed: Annotated[int, Ge(0)] = 1
     verdict: VerdictRules = VerdictRules()
+    scan: ScanConfig = ScanConfig()
 
 
 @dataclass(frozen=True, eq=False)
 class DiagnoseResult:
-    """What a run leaves behind. resumed_after: recorded frames that the run went on from; 0 of one in one go."""
+    """What a run leaves behind. resumed_after: recorded frames that the run went on from; 0 of one in one go.
+
+    scan, cells: of a scan, and the file of all its cells.
+    """
 
     run: SlideRun
     verdict: Verdict
     report: Path
     record: Path
     resumed_after: int = 0
+    scan: ScanResult | None = None
+    cells: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    run: SlideRun
+    verdict: Verdict
+    scan: ScanResult | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +88,16 @@ class _Job:
     config: DiagnoseConfig
     rig: RigConfig
     bundle: Bundle
-    way: Way
+    way: Way | ScanKit
     folder: Path
 
     @property
     def record(self) -> Path:
         return self.folder / RECORD
+
+    @property
+    def codebook(self) -> Codebook:
+        return self.way.codebook if isinstance(self.way, ScanKit) else self.way.plan.codebook
 
 
 def diagnose(
@@ -94,9 +118,9 @@ def diagnose(
     with connect(job.rig, **_simulated(job, simulation)) as microscope:
         folder.mkdir(parents=True, exist_ok=True)
         with Recorder(job.record, _header(job)) as recorder:
-            run = _search(microscope, job, recorder.add, on_step)
-            recorder.finish({"run": run_summary(run)})
-    return _report(job, run)
+            found = _look(microscope, job, recorder.add, on_step)
+            recorder.finish({"run": run_summary(found.run)})
+    return _report(job, found)
 
 
 def resume(
@@ -120,17 +144,17 @@ def resume(
         job = _recorded_job(folder, recording, rig)
         frames = recording.n_frames
         if recording.complete:
-            return _report(job, _search_again(job, recording), resumed_after=frames)
+            return _report(job, _look_again(job, recording), resumed_after=frames)
         # a simulated microscope was switched off with the run and must come to where a real one still is
         past: dict[str, Any] = {"history": _history(recording)} if _is_computed(job.rig) else {}
         with connect(job.rig, **_simulated(job, simulation), **past) as microscope:
             for frame in recording.frames():
                 microscope.charge(frame)
-            run = _go_on(microscope, job, recording, on_step)
-    return _report(job, run, resumed_after=frames)
+            found = _go_on(microscope, job, recording, on_step)
+    return _report(job, found, resumed_after=frames)
 
 
-def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnStep) -> SlideRun:
+def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnStep) -> _Found:
     with ExitStack() as stack:
         append: list[Recorder] = []
 
@@ -149,14 +173,14 @@ def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnSt
             seen += 1
 
         continued = ContinuedMicroscope(microscope, recording.frames(), on_end=begin)
-        run = _search(continued, job, keep, on_step)
+        found = _look(continued, job, keep, on_step)
         if not append:
             begin()
-        append[0].finish({"run": run_summary(run)})
-        return run
+        append[0].finish({"run": run_summary(found.run)})
+        return found
 
 
-def _search_again(job: _Job, recording: Recording) -> SlideRun:
+def _look_again(job: _Job, recording: Recording) -> _Found:
     """What the recorded run found, from its frames alone."""
     relived = ContinuedMicroscope(_NoMicroscope(job.rig.led.board.build()), recording.frames())
     held = recording.decisions()
@@ -164,7 +188,7 @@ def _search_again(job: _Job, recording: Recording) -> SlideRun:
     def keep(frame: Frame, decision: dict[str, Any]) -> None:
         _refuse_other_decision(decision, next(held))
 
-    return _search(relived, job, keep, lambda *_: None)
+    return _look(relived, job, keep, lambda *_: None)
 
 
 @dataclass(frozen=True)
@@ -192,6 +216,8 @@ def _history(recording: Recording) -> Iterator[Observe]:
 def _job(config: DiagnoseConfig, folder: Path) -> _Job:
     bundle = Bundle.named(config.model)
     rig = RigConfig.from_file(find_rig(config.rig))
+    if config.search == "scan":
+        return _Job(config, rig, bundle, scan_kit(bundle, rig, config.scan, config.verdict, z_um=config.z_um), folder)
     search = search_of(bundle, config.captures)
     if config.corner_um is not None:
         grid = ScanGrid(**search.grid.model_dump() | {"corner_um": config.corner_um})
@@ -233,19 +259,30 @@ def _refuse_other_decision(decision: dict[str, Any], held: dict[str, Any]) -> No
             )
 
 
-def _search(
-    microscope: Microscope, job: _Job, keep: Callable[[Frame, dict[str, Any]], Any], on_step: OnStep
-) -> SlideRun:
-    most = job.way.plan.rules.capture_budget
-    taken = 0
+def _look(microscope: Microscope, job: _Job, keep: Callable[[Frame, dict[str, Any]], Any], on_step: OnStep) -> _Found:
+    if isinstance(job.way, ScanKit):
+        return _scan(microscope, job, job.way, keep, on_step)
+    plan, taken = job.way.plan, 0
 
     def on_capture(frame: Frame, decision: dict[str, Any]) -> None:
         nonlocal taken
         keep(frame, decision)
         taken += 1
-        on_step(taken, most, decision)
+        on_step(taken, plan.rules.capture_budget, decision)
 
-    return run_slide(microscope, job.way.policy, job.way.plan, on_capture=on_capture)
+    run = run_slide(microscope, job.way.policy, plan, on_capture=on_capture)
+    return _Found(run, judge(run, job.config.verdict, calibration=plan.calibration))
+
+
+def _scan(
+    microscope: Microscope, job: _Job, kit: ScanKit, keep: Callable[[Frame, dict[str, Any]], Any], on_step: OnStep
+) -> _Found:
+    def on_field(progress: Progress) -> None:
+        on_step(progress.fields, progress.planned, progress.plain())
+
+    with CellFile(job.folder / CELLS) as cells:
+        result = scan_slide(microscope, kit, on_capture=keep, on_field=on_field, cells=cells)
+    return _Found(result.run, judge_scan(result, job.config.verdict, kit.rule), result)
 
 
 def _header(job: _Job) -> dict[str, Any]:
@@ -258,25 +295,27 @@ def _simulated(job: _Job, simulation: dict[str, Any]) -> dict[str, Any]:
     return {"seed": job.config.seed} | simulation if job.rig.simulator is not None else simulation
 
 
-def _report(job: _Job, run: SlideRun, *, resumed_after: int = 0) -> DiagnoseResult:
-    verdict = judge(run, job.config.verdict, calibration=job.way.plan.calibration)
+def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResult:
     with open_record(job.record) as recording:
         content = ReportContent(
             slide=_slide_name(job),
-            run=run,
-            verdict=verdict,
+            run=found.run,
+            verdict=found.verdict,
             frames=recording.frame,
             board=job.rig.led.board.build(),
-            patterns=job.way.plan.codebook.patterns,
-            exposures_ms=job.way.plan.codebook.exposures_ms,
+            patterns=job.codebook.patterns,
+            exposures_ms=job.codebook.exposures_ms,
             na=job.rig.objective.na,
             provenance=report_provenance(job.rig, job.bundle, recording.header),
         )
         report = write_report(job.folder / REPORT, content)
-    return DiagnoseResult(run, verdict, report, job.record, resumed_after)
+    cells = None if found.scan is None else job.folder / CELLS
+    return DiagnoseResult(found.run, found.verdict, report, job.record, resumed_after, found.scan, cells)
 
 
 def _slide_name(job: _Job) -> str:
+    if job.config.slide:
+        return job.config.slide
     if _is_computed(job.rig):
         return f"simulated smear, seed {job.config.seed}"
     return f"slide on rig '{job.rig.name}'"

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from lsm.agent.results import SlideRun
+from lsm.agent.results import MaskBinCounts, SlideRun
 from lsm.config import Config
-from lsm.stats import PrevalenceEstimate, ScoreCalibration, density_per_ul, half_width
+from lsm.stats import PrevalenceEstimate, ScoreCalibration, density_per_ul, half_width, prevalence_em
 
 LARGEST_FACTOR = 1000.0
 
@@ -71,26 +71,34 @@ class Verdict:
 
 def judge(run: SlideRun, rules: VerdictRules, *, calibration: ScoreCalibration | None = None) -> Verdict:
     """The verdict on a run's slide. With a calibration, an indeterminate one says how many more fields to scan."""
-    outcome, reason = _outcome(run, rules)
+    fault = slide_fault(run, rules)
+    outcome, reason = (Outcome.UNUSABLE, fault) if fault else from_interval(run.estimate, rules)
     more = None
     if outcome is Outcome.INDETERMINATE:
-        more = _more_fields(run, rules, calibration)
-        reason = f"{reason} {_advice(more, calibrated=calibration is not None)}".strip()
-    estimate = run.estimate
+        more = None if calibration is None else fields_to_decide(run.counts, len(run.visits), rules, calibration)
+        reason = f"{reason} {advice(more, calibrated=calibration is not None)}".strip()
+    return pronounced(outcome, reason, run.estimate, rules, fields=len(run.visits), more_fields=more)
+
+
+def pronounced(
+    outcome: Outcome,
+    reason: str,
+    estimate: PrevalenceEstimate,
+    rules: VerdictRules,
+    *,
+    fields: int,
+    more_fields: int | None = None,
+) -> Verdict:
+    """The verdict with its densities."""
     low, middle, high = (
         density_per_ul(value, red_cells_per_ul=rules.red_cells_per_ul)
         for value in (estimate.low, estimate.prevalence, estimate.high)
     )
-    return Verdict(
-        outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields=len(run.visits), more_fields=more
-    )
+    return Verdict(outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields, more_fields)
 
 
-def _outcome(run: SlideRun, rules: VerdictRules) -> tuple[Outcome, str]:
-    estimate = run.estimate
-    fault = _fault(run, rules)
-    if fault:
-        return Outcome.UNUSABLE, fault
+def from_interval(estimate: PrevalenceEstimate, rules: VerdictRules) -> tuple[Outcome, str]:
+    """What the interval says by the rules, and why; a slide that is unusable is not seen here."""
     if estimate.cells < rules.cells_min:
         return (
             Outcome.INDETERMINATE,
@@ -110,7 +118,8 @@ def _outcome(run: SlideRun, rules: VerdictRules) -> tuple[Outcome, str]:
     )
 
 
-def _fault(run: SlideRun, rules: VerdictRules) -> str:
+def slide_fault(run: SlideRun, rules: VerdictRules) -> str:
+    """Why the slide is unusable; empty where it is not."""
     if not run.visits:
         return "No field was captured."
     faulty = [visit.fault or "low quality" for visit in run.visits if visit.fault or visit.quality < rules.quality_min]
@@ -120,21 +129,24 @@ def _fault(run: SlideRun, rules: VerdictRules) -> str:
     return "" if run.estimate.cells else "No red cells were found."
 
 
-def _more_fields(run: SlideRun, rules: VerdictRules, calibration: ScoreCalibration | None) -> int | None:
-    """Fields until the cell count and the cheap interval allow a decision at the present estimate."""
-    cells = run.estimate.cells
-    if calibration is None or cells == 0:
+def fields_to_decide(
+    counts: MaskBinCounts, fields: int, rules: VerdictRules, calibration: ScoreCalibration
+) -> int | None:
+    """More fields like those so far until the cell count and the cheap interval allow a decision; None if none do."""
+    cells = int(counts.sum())
+    if cells == 0:
         return None
+    point = np.array(float(prevalence_em(counts, calibration.p_infected, calibration.p_uninfected, iterations=200)))
     for factor in np.geomspace(max(1.0, rules.cells_min / cells), LARGEST_FACTOR, 200):
-        point = np.array(run.estimate.prevalence)
-        half = float(half_width(run.counts * factor, point, calibration))
+        half = float(half_width(counts * factor, point, calibration))
         decided = point + half < rules.negative_below or point - half > rules.positive_above
         if decided:
-            return max(1, int(np.ceil((factor - 1) * len(run.visits))))
+            return max(1, int(np.ceil((factor - 1) * fields)))
     return None
 
 
-def _advice(more_fields: int | None, *, calibrated: bool) -> str:
+def advice(more_fields: int | None, *, calibrated: bool = True) -> str:
+    """A sentence on what more fields would bring."""
     if more_fields is not None:
         return f"About {more_fields} more fields should decide."
     return "Slides differ too much in false positives for more fields to decide." if calibrated else ""

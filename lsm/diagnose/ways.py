@@ -26,7 +26,7 @@ class Way:
     @classmethod
     def of_agent(cls, bundle: Bundle, rig: RigConfig, search: SearchConfig, *, z_um: float | None = None) -> "Way":
         """The model's trained policy. Raises ModelMismatch for a rig that the model was not designed for."""
-        _refuse_other_optics(bundle, rig)
+        refuse_other_optics(bundle, rig)
         codebook = Codebook.from_bundle(bundle, rig.led.board.build())
         rules = codebook.rules(search)
         calibration = ScoreCalibration.from_arrays(bundle.arrays("calibration"))
@@ -38,7 +38,7 @@ class Way:
         cls, bundle: Bundle, rig: RigConfig, search: SearchConfig, captures: int, *, z_um: float | None = None
     ) -> "Way":
         """The serpentine in bright field with its own classifier and this many captures. Raises as of_agent does."""
-        _refuse_other_optics(bundle, rig)
+        refuse_other_optics(bundle, rig)
         codebook = Codebook.from_bundle(bundle, rig.led.board.build()).first(1)
         budget = {"capture_budget": captures, "action_budget": 2 * captures + 1}
         rules = codebook.rules(search.model_copy(update=budget))
@@ -56,7 +56,8 @@ def search_of(bundle: Bundle, captures: int | None) -> SearchConfig:
     return search.model_copy(update={"capture_budget": captures, "action_budget": 3 * captures + 2})
 
 
-def _refuse_other_optics(bundle: Bundle, rig: RigConfig) -> None:
+def refuse_other_optics(bundle: Bundle, rig: RigConfig) -> None:
+    """Raise ModelMismatch for a rig with other optics than the model's readers know."""
     system = design_of(bundle).rig.system
     for name, here, there, allowed in (
         ("camera pixel at the sample, um,", rig.camera_pixel_um, system.camera_pixel_um, SAME_PIXEL),

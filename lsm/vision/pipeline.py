@@ -16,9 +16,11 @@ from lsm.sensing.design import Design, run_design
 from lsm.sensing.progress import Reporter, Silent
 from lsm.sensing.slides import Slides
 from lsm.stats import ScoreCalibration
-from lsm.vision.evaluate import Tally, tally_slides
+from lsm.vision.evaluate import Tally, shoot_slides, tally_slides
 from lsm.vision.finder import CellFinder, FinderConfig
 from lsm.vision.finder_training import FinderTrainingConfig, codebook_rates, train_finder
+from lsm.vision.look import FIGURE, TypicalFields, look_at
+from lsm.vision.reader import FieldReader
 
 _SOURCES = {
     "procedural": "procedural smears (lsm.samples.ProceduralSmear), computed optics",
@@ -56,7 +58,20 @@ def run_pipeline(
     with reporter.stage("held-out slides", group.slides * group.fields_per_slide) as stage:
         ours, theirs = tally_slides(config, slides, "test", bundle, stage)
     figures = held_out_figures(ours, theirs, np.random.default_rng([config.seed, 4]))
-    return bundle.with_card(figures={"held_out": figures})
+    typical = typical_fields(config, slides, bundle)
+    looks = {} if typical is None else {FIGURE: typical.model_dump(mode="json")}
+    return bundle.with_card(figures={"held_out": figures} | looks)
+
+
+def typical_fields(config: DesignConfig, slides: Slides, bundle: Bundle) -> TypicalFields | None:
+    """How the calibration slides look in bright field; None for too few fields with cells."""
+    reader = FieldReader(bundle, baseline=True)
+    bright = bundle.patterns(config.rig.led_board.board())[:1]
+    shots = shoot_slides(config, slides, "calibration", bright, bundle.exposures_ms.tolist()[:1])
+    return TypicalFields.of(
+        (shot.slide, look_at(shot.frames[0], reader.find(shot.frames[0]), offset_adu=reader.offset_adu))
+        for shot in shots
+    )
 
 
 def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bundle:

@@ -88,6 +88,20 @@ class FieldReader:
         """Score bins of a reading's counts."""
         return len(self._inner_edges) + 1
 
+    @property
+    def offset_adu(self) -> float:
+        """Digital number of a dark pixel of the camera that the model was designed for."""
+        return self._scale.adu_offset
+
+    def bins(self, p_infected: Float[np.ndarray, " cell"]) -> Int[np.ndarray, " cell"]:
+        """Score bin of each red cell."""
+        return np.searchsorted(self._inner_edges, p_infected, side="right")
+
+    def find(self, image: Image, *, pattern: int = 0) -> FoundCells:
+        """The cells in one image, without their odds. Raises WrongFormat for an unknown pattern."""
+        signals = self._signals({pattern: image})
+        return self._found(signals, self._grids(signals), [pattern])
+
     def read(self, frames: Mapping[int, Image]) -> FieldReading:
         """The field's cells from its captures, by pattern index. Raises WrongFormat for an unknown pattern."""
         signals = self._signals(frames)
@@ -135,8 +149,7 @@ class FieldReader:
         grids: Mapping[int, Tensor],
     ) -> FieldReading:
         taken = [k for k in signals if mask >> k & 1]
-        lit = [k for k in taken if float(signals[k].mean()) > _DARK * float(self._scale.mean[k])]
-        cells = self._finder.detect(torch.stack([grids[k] for k in lit])) if lit else NO_CELLS
+        cells = self._found(signals, grids, taken)
         red = np.flatnonzero(cells.kind == RED_CELL)
         crops = crop_cells(
             seen,
@@ -148,9 +161,14 @@ class FieldReader:
         present = torch.tensor([k in taken for k in range(self.n_patterns)]).expand(len(red), self.n_patterns)
         p_infected = np.full(len(cells), np.nan)
         p_infected[red] = torch.sigmoid(self._classifier(crops, present).double()).numpy()
-        bins = np.searchsorted(self._inner_edges, p_infected[red], side="right")
-        counts = np.bincount(bins, minlength=self.n_bins)
+        counts = np.bincount(self.bins(p_infected[red]), minlength=self.n_bins)
         return FieldReading(mask, cells, p_infected, counts, self._quality(taken, signals, cells))
+
+    def _found(
+        self, signals: Mapping[int, Float[Tensor, "y x"]], grids: Mapping[int, Tensor], taken: list[int]
+    ) -> FoundCells:
+        lit = [k for k in taken if float(signals[k].mean()) > _DARK * float(self._scale.mean[k])]
+        return self._finder.detect(torch.stack([grids[k] for k in lit])) if lit else NO_CELLS
 
     def _quality(
         self, taken: list[int], signals: Mapping[int, Float[Tensor, "y x"]], cells: FoundCells

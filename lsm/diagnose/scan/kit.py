@@ -1,0 +1,60 @@
+"""From a model, a rig and a configuration to what a scan needs."""
+
+from lsm.agent.codebook import Codebook
+from lsm.diagnose.scan.config import ScanConfig
+from lsm.diagnose.scan.lights import FieldLight, FixedLight, WorthwhileLight
+from lsm.diagnose.scan.loop import ScanKit
+from lsm.diagnose.scan.plan import plan_scan
+from lsm.diagnose.scan.rule import IntervalRule, StoppingRule
+from lsm.diagnose.verdict import VerdictRules
+from lsm.diagnose.ways import refuse_other_optics
+from lsm.scope import RigConfig
+from lsm.sensing import Bundle
+from lsm.stats import ScoreCalibration
+from lsm.vision import FieldReader
+from lsm.vision.look import FIGURE, TypicalFields
+
+
+def scan_kit(
+    bundle: Bundle,
+    rig: RigConfig,
+    config: ScanConfig,
+    rules: VerdictRules,
+    *,
+    z_um: float | None = None,
+    rule: StoppingRule | None = None,
+) -> ScanKit:
+    """All that a scan of this rig with this model needs.
+
+    rule: when to end; None is the interval of `rules`. A model whose card does not say how its design's fields look is
+    judged by physics and by the scan's own fields. Raises ModelMismatch for a rig that the model was not designed for,
+    ConfigError for a region that cannot be.
+    """
+    refuse_other_optics(bundle, rig)
+    bright = config.light == "bright field"
+    codebook = Codebook.from_bundle(bundle, rig.led.board.build())
+    calibration = ScoreCalibration.from_arrays(bundle.arrays("baseline_calibration" if bright else "calibration"))
+    return ScanKit(
+        config=config,
+        plan=plan_scan(config.region, rig),
+        reader=FieldReader(bundle, baseline=bright),
+        codebook=codebook,
+        calibration=calibration,
+        light=_light(config, codebook, calibration),
+        rule=rule or IntervalRule(rules, calibration),
+        typical=TypicalFields.of_model(bundle) if FIGURE in bundle.card.figures else None,
+        good_fields_min=rules.good_fields_min,
+        camera_pixel_um=rig.camera_pixel_um,
+        na=rig.objective.na,
+        z_range_um=rig.limits.free_z_um,
+        z_um=z_um,
+    )
+
+
+def _light(config: ScanConfig, codebook: Codebook, calibration: ScoreCalibration) -> FieldLight:
+    if config.light == "bright field":
+        return FixedLight("bright field scan")
+    if config.light == "learned":
+        return FixedLight("learned pattern scan", tuple(range(1, len(codebook))))
+    exposures_s = tuple(exposure_ms / 1000 for exposure_ms in codebook.exposures_ms)
+    return WorthwhileLight(calibration, config.settle_s + exposures_s[0], exposures_s)

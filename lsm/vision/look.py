@@ -1,0 +1,163 @@
+"""How a field looks, from one bright-field image and the cells found in it, and how the fields of a design look."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import NonNegativeFloat
+
+from lsm.config import Config
+from lsm.errors import ModelMismatch
+from lsm.sensing.bundle import Bundle
+from lsm.types import Image
+from lsm.vision.finder import FoundCells
+
+RED_CELL = 0
+FIGURE = "fields"
+"""Key under which a model's card holds its TypicalFields."""
+
+FEWEST_CELLS = 20
+"""Of fields with fewer red cells a median says little; they are left out of a design's statistics."""
+
+FEWEST_FIELDS = 12
+STAINS = 3.0
+"""Standard deviations of absorbance to either side that a design's slides span."""
+
+_BACKGROUND, _DARKEST = 95.0, 0.1
+_SMALLEST = 1e-3
+
+
+@dataclass(frozen=True)
+class FieldLook:
+    """What is measured of one field.
+
+    red_cells: found. coverage: share of the area under cells. absorbance: median, over red cells, of the natural
+    absorbance at their centre against the empty field (the image's 95th percentile).
+    sharpness: logarithm of the mean squared difference of pixels two apart (Brenner et al., JHC 24, 100 (1976)),
+    relative to the empty field squared and to the coverage. certainty: median score of the finder's red cells.
+    darkest: natural absorbance of the 0.1 % darkest pixels.
+    """
+
+    red_cells: int
+    coverage: float
+    absorbance: float
+    sharpness: float
+    certainty: float
+    darkest: float
+
+
+def look_at(image: Image, cells: FoundCells, *, offset_adu: float) -> FieldLook:
+    """The look of a bright-field image in ADU; of a field without red cells absorbance and certainty are 0."""
+    signal = image.astype(np.float32) - np.float32(offset_adu)
+    empty = max(float(np.percentile(signal, _BACKGROUND)), 1.0)
+    coverage = float(np.pi * (cells.radius_px**2).sum() / image.size)
+    red = cells.kind == RED_CELL
+    rows = np.clip(np.rint(cells.y_px[red]), 0, image.shape[0] - 1).astype(np.int64)
+    columns = np.clip(np.rint(cells.x_px[red]), 0, image.shape[1] - 1).astype(np.int64)
+    edges = ((signal[:, 2:] - signal[:, :-2]) ** 2).mean() + ((signal[2:] - signal[:-2]) ** 2).mean()
+    some = bool(red.any())
+    return FieldLook(
+        red_cells=int(red.sum()),
+        coverage=coverage,
+        absorbance=float(np.median(_absorbance(signal[rows, columns] / empty))) if some else 0.0,
+        sharpness=float(np.log(max(float(edges), _SMALLEST) / empty**2 / max(coverage, _SMALLEST))),
+        certainty=float(np.median(cells.score[red])) if some else 0.0,
+        darkest=float(_absorbance(np.percentile(signal, [_DARKEST]) / empty)[0]),
+    )
+
+
+class Line(Config):
+    """A measure as a linear function of coverage and absorbance, and the standard deviation around it."""
+
+    at_zero: float
+    per_coverage: float
+    per_absorbance: float
+    spread: NonNegativeFloat
+
+    def off(self, value: float, coverage: float, absorbance: float) -> float:
+        """Standard deviations by which a value lies above what such a field has."""
+        usual = self.at_zero + self.per_coverage * coverage + self.per_absorbance * absorbance
+        return (value - usual) / max(self.spread, 1e-9)
+
+
+@dataclass(frozen=True)
+class OffLook:
+    """Standard deviations by which the measures of a field lie above those of a design's fields."""
+
+    absorbance: float
+    sharpness: float
+    certainty: float
+    darkest: float
+
+
+class TypicalFields(Config):
+    """How the fields of a design's calibration slides look; see FieldLook for the measures.
+
+    fields, slides: that it rests on. absorbance, absorbance_spread: mean and standard deviation.
+    """
+
+    fields: int
+    slides: int
+    absorbance: float
+    absorbance_spread: NonNegativeFloat
+    sharpness: Line
+    certainty: Line
+    darkest: Line
+
+    @classmethod
+    def of(cls, looks: Iterable[tuple[int, FieldLook]]) -> "TypicalFields | None":
+        """From (slide, look) of many fields; None where FEWEST_FIELDS with cells are not among them."""
+        kept = [(slide, look) for slide, look in looks if look.red_cells >= FEWEST_CELLS]
+        if len(kept) < FEWEST_FIELDS:
+            return None
+        seen = [look for _, look in kept]
+        stain = np.array([look.absorbance for look in seen])
+        design = np.array([(1.0, look.coverage, look.absorbance) for look in seen])
+        return cls(
+            fields=len(seen),
+            slides=len({slide for slide, _ in kept}),
+            absorbance=float(stain.mean()),
+            absorbance_spread=float(stain.std(ddof=1)),
+            sharpness=_line(design, [look.sharpness for look in seen]),
+            certainty=_line(design, [look.certainty for look in seen]),
+            darkest=_line(design, [look.darkest for look in seen]),
+        )
+
+    def off(self, look: FieldLook) -> OffLook:
+        """How unlike the design's fields one is; beyond its stains, lines go on as they are at the last of them."""
+        reach = STAINS * self.absorbance_spread
+        stain = float(np.clip(look.absorbance, self.absorbance - reach, self.absorbance + reach))
+        return OffLook(
+            absorbance=(look.absorbance - self.absorbance) / max(self.absorbance_spread, 1e-9),
+            sharpness=self.sharpness.off(look.sharpness, look.coverage, stain),
+            certainty=self.certainty.off(look.certainty, look.coverage, stain),
+            darkest=self.darkest.off(look.darkest, look.coverage, stain),
+        )
+
+    @classmethod
+    def of_model(cls, bundle: Bundle) -> "TypicalFields":
+        """What the model's card says. Raises ModelMismatch for a card without it."""
+        table: Any = bundle.card.figures.get(FIGURE)
+        if not isinstance(table, dict):
+            raise ModelMismatch(
+                f"The card of model '{bundle.card.name}' does not say how the fields of its design look.",
+                hint="design the model anew with this version",
+            )
+        return cls.from_table(table, source=f"the card of model '{bundle.card.name}'")
+
+
+def _line(design: Float[np.ndarray, "field 3"], values: Sequence[float]) -> Line:
+    found = np.array(values)
+    (at_zero, per_coverage, per_absorbance), *_ = np.linalg.lstsq(design, found, rcond=None)
+    left = found - design @ [at_zero, per_coverage, per_absorbance]
+    spread = float(np.sqrt((left**2).sum() / (len(found) - design.shape[1])))
+    return Line(
+        at_zero=float(at_zero), per_coverage=float(per_coverage), per_absorbance=float(per_absorbance), spread=spread
+    )
+
+
+def _absorbance(transmission: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    natural: Float[np.ndarray, " n"] = -np.log(np.clip(transmission, _SMALLEST, None))
+    return natural
