@@ -1,32 +1,32 @@
 """`lsm policy`: try a policy for single cells, run it on a microscope, and look at what it did."""
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress
 
 from lsm.agent.adaptive import BatchAdaptiveEnv
+from lsm.agent.adaptive.cells_run import MADE_BY, CellsResult, CellsRunConfig, resume_cells, run_cells
 from lsm.agent.adaptive.evaluate import Outcome, Trial, try_policy
-from lsm.agent.adaptive.overview import search_png, told_of
-from lsm.agent.adaptive.record import CellRecord, CellRecorder, RecordedCell, RecordedSearch, read_cells_record
-from lsm.agent.adaptive.run import CellRun, run_cell
-from lsm.agent.adaptive.strip import Strip, strip_png
+from lsm.agent.adaptive.record import RECORD
+from lsm.agent.adaptive.recorded import read_cells_record
+from lsm.agent.adaptive.run import CellRun
 from lsm.agent.adaptive.training import CellTrials, PolicyFolder, judge, labelled_cells, row_of
 from lsm.cli import _show
 from lsm.cli._policy_cells import HELD_OUT, light_names_of, tell_rows
-from lsm.cli._policy_rig import Aim, Cells, opened
+from lsm.cli._policy_tell import draw, plain_cell, plain_run, tell
 from lsm.errors import InputError
 from lsm.sensing.cells.cellfile import read_cells
 from lsm.sensing.progress import RichReporter
 from lsm.threads import threads
-from lsm.wholefile import whole_file
 
 app = typer.Typer(
     help="Policies for single cells: try them on cells, run them on a microscope, see what they did.",
@@ -95,12 +95,17 @@ def _outcome(found: PolicyFolder, repeats: int, seed: int) -> Outcome:
 @app.command()
 def run(
     rig: Annotated[
-        str,
+        str | None,
         typer.Argument(help="Rig file (TOML), a shipped one such as simulated, 'twin', or a measured LED stack."),
-    ],
-    policy: Annotated[Path, typer.Option(help="Folder that 'lsm train-policy cells' wrote.")],
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Folder that 'lsm train-policy cells' wrote.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of an interrupted run, to go on after its last frame.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for recording, decisions and strips.")] = None,
-    cells: Annotated[int, typer.Option(min=1, help="At most so many cells at each place.")] = 5,
+    cells: Annotated[
+        int | None, typer.Option(min=1, help="At most so many cells at each place.", show_default="5")
+    ] = None,
     place: Annotated[
         list[str] | None,
         typer.Option(help="Stage position X,Y in um; repeatable. Default: where it is."),
@@ -109,14 +114,20 @@ def run(
     middle: Annotated[
         bool, typer.Option("--middle", help="One cell a place, in the middle of the frame; search for none.")
     ] = False,
-    finder: Annotated[str, typer.Option(help="Model whose finder looks for cells in bright field.")] = "procedural",
+    finder: Annotated[
+        str | None,
+        typer.Option(help="Model whose finder looks for cells in bright field.", show_default="procedural"),
+    ] = None,
     as_measured: Annotated[
         bool,
         typer.Option(
             "--as-measured", help="Measured stack: no fresh noise. A light taken twice is then the same frame twice."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Sample and noise of what is simulated, noise of a stack.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Sample and noise of what is simulated, noise of a stack.", show_default="1"),
+    ] = None,
     as_json: _show.AsJson = False,
 ) -> None:
     """Look at cells on a microscope with a policy: it chooses each light, stops, and says what the cell is.
@@ -126,37 +137,71 @@ def run(
     and a strip of each cell are drawn. A policy that was trained for another rig is refused. On a measured stack
     (`lsm record stack`, with many --darks) frames get the noise of one capture.
 
+    An interrupted run goes on with --resume: its frames are read, not taken again, and it decides as it would have.
+
     Research use only, not a diagnosis.
 
     Example: lsm policy run simulated --policy out/policies/cells --out out/cells-1
     """
-    found = PolicyFolder.load(policy)
-    aim = Aim(tuple(_place(text) for text in place or ()), focus, cells, finder, middle=middle)
-    folder = _show.new_folder(out or Path("out") / f"cells-{Path(rig).stem}")
-    runs: list[CellRun] = []
-    with (
-        opened(rig, found, seed, as_measured=as_measured) as where,
-        threads(1),
-        _show.progress(quiet=as_json) as bars,
-    ):
-        header = {"made_by": "lsm policy run", "rig": rig, "seed": seed, "policy_folder": policy.name}
-        with CellRecorder(folder, found.world, found.policy.name, header) as recorder:
-            places = Cells(where, found, aim, recorder.searched)
-            task = bars.add_task("cells", total=None, loss="")
-            for each in places:
-                recorder.begin(each)
-                done = run_cell(where.microscope, found.policy, found.world, each, on_decision=recorder.add)
-                recorder.end(done)
-                runs.append(done)
-                bars.update(task, total=places.total, completed=len(runs))
-            light_led_s = sum(one.light_led_s for one in runs)
-            recorder.finish({"light_led_s": light_led_s, "finder_led_s": places.finder_led_s})
-    held = read_cells_record(folder)
-    drawn = _draw(held, folder)
+    given = {"cells": cells, "places_um": _places(place), "z_um": focus, "finder": finder, "seed": seed}
+    given |= {"middle": middle or None, "as_measured": as_measured or None}
+    settings = {name: value for name, value in given.items() if value is not None}
+    with _show.progress(quiet=as_json) as bars:
+        if resume is not None:
+            _refuse_new_settings(settings if out is None else settings | {"out": out})
+            with _told_how_to_go_on(resume):
+                done = resume_cells(resume, rig=rig, policy=policy, on_cell=_Bar(bars))
+        else:
+            if rig is None or policy is None:
+                raise InputError("A new run needs a rig and a policy.", hint="lsm policy run RIG --policy FOLDER")
+            table = {"rig": rig, "policy": policy, **settings}
+            folder = out or Path("out") / f"cells-{Path(rig).stem}"
+            with _told_how_to_go_on(folder):
+                done = run_cells(CellsRunConfig.from_table(table, source=MADE_BY), folder, on_cell=_Bar(bars))
+    _tell_run(done, as_json=as_json)
+
+
+def _tell_run(done: CellsResult, *, as_json: bool) -> None:
+    held = read_cells_record(done.folder)
+    drawn = draw(held, done.folder)
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "cells": [_plain(one) for one in runs]} | drawn))
+        facts = {"folder": str(done.folder), "resumed_after": done.resumed_after}
+        typer.echo(json.dumps(facts | {"cells": [plain_run(one) for one in done.runs]} | drawn))
         return
-    _tell(held, folder)
+    if done.resumed_after:
+        Console().print(f"Resumed after {done.resumed_after} recorded frames.")
+    tell(held, done.folder)
+
+
+class _Bar:
+    """The cells that were looked at, of those that are known."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars, self._task = bars, bars.add_task("cells", total=None, loss="")
+
+    def __call__(self, runs: Sequence[CellRun], total: int) -> None:
+        self._bars.update(self._task, total=total, completed=len(runs))
+
+
+@contextmanager
+def _told_how_to_go_on(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / RECORD).is_file():
+            command = shlex.join(["lsm", "policy", "run", "--resume", str(folder)])
+            Console(stderr=True).print(f"Go on with: {command}", soft_wrap=True, highlight=False, markup=False)
+        raise
+
+
+def _refuse_new_settings(settings: Mapping[str, Any]) -> None:
+    options = {"places_um": "place", "z_um": "focus", "as_measured": "as-measured"}
+    if settings:
+        named = ", ".join(f"--{options.get(name, name)}" for name in settings)
+        raise InputError(
+            f"--resume goes on with the recorded settings, {named} cannot change them.",
+            hint="leave them out, or start a new run",
+        )
 
 
 @app.command()
@@ -175,12 +220,16 @@ def show(
     held = read_cells_record(record)
     if cell is not None and cell not in [one.number + 1 for one in held.cells]:
         raise InputError(f"{record} has no cell {cell}.", hint=f"it has cells 1 to {len(held.cells)}")
-    drawn = _draw(held, out or record, cell)
+    drawn = draw(held, out or record, cell)
     if as_json:
-        facts = [_recorded(one) for one in held.cells if cell in (None, one.number + 1)]
+        facts = [plain_cell(one) for one in held.cells if cell in (None, one.number + 1)]
         typer.echo(json.dumps({"policy": held.policy, "cells": facts} | drawn))
         return
-    _tell(held, out or record, cell)
+    tell(held, out or record, cell)
+
+
+def _places(texts: list[str] | None) -> tuple[tuple[float, float], ...] | None:
+    return tuple(_place(text) for text in texts) if texts else None
 
 
 def _place(text: str) -> tuple[float, float]:
@@ -189,88 +238,3 @@ def _place(text: str) -> tuple[float, float]:
     except ValueError:
         raise InputError(f"The place '{text}' is not X,Y.", hint="such as --place 1150,690") from None
     return x, y
-
-
-def _draw(held: CellRecord, out: Path, cell: int | None = None) -> dict[str, Any]:
-    """Strips of all cells and the places where they were looked for, or the strip of one cell; where each lies."""
-    out.mkdir(parents=True, exist_ok=True)
-    strips, places = [], []
-    for one in held.cells:
-        if cell in (None, one.number + 1):
-            strips.append(_strip_path(out, one))
-            _keep(strips[-1], strip_png(_strip(held, one)))
-    for search in held.searches if cell is None else ():
-        path = out / f"place-{search.number + 1}.png"
-        _keep(path, search_png(held, search))
-        places.append(_searched(search) | {"picture": str(path)})
-    return {"strips": [str(path) for path in strips], "places": places}
-
-
-def _keep(path: Path, content: bytes) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(content)
-
-
-def _strip_path(folder: Path, cell: RecordedCell) -> Path:
-    return folder / f"cell-{cell.number + 1}.png"
-
-
-def _strip(held: CellRecord, cell: RecordedCell) -> Strip:
-    return Strip(
-        f"Cell {cell.number + 1}",
-        held.kinds,
-        held.places_mm,
-        cell.decisions,
-        cell.declared,
-        cell.belief,
-        cell.stopped_by,
-    )
-
-
-def _tell(held: CellRecord, folder: Path, cell: int | None = None) -> None:
-    table = Table(box=SIMPLE_HEAD)
-    for column in ("cell", "declared", "belief", "lights", "LED s", "strip"):
-        table.add_column(column, justify="left" if column in ("declared", "lights", "strip") else "right")
-    shown = [one for one in held.cells if cell in (None, one.number + 1)]
-    for one in shown:
-        lights = ", ".join(decision.name for decision in one.decisions if decision.look is not None)
-        spent = f"{one.decisions[-1].light_led_s:.3g}" if one.decisions else "0"
-        ending = one.declared or one.stopped_by or "nothing"
-        table.add_row(str(one.number + 1), ending, f"{one.belief:.2f}", lights, spent, _strip_path(folder, one).name)
-    console = Console()
-    for search in held.searches if cell is None else ():
-        console.print(told_of(search, held.cells), soft_wrap=True, markup=False, highlight=False)
-    console.print(table)
-    console.print(f"Strips and recording: {folder}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _plain(one: CellRun) -> dict[str, Any]:
-    return {
-        "declared": one.declared,
-        "belief": one.belief,
-        "captures": one.captures,
-        "light_led_s": one.light_led_s,
-        "time_s": one.time_s,
-        "xy_um": one.place.xy_um,
-        "centre_px": one.place.centre_px,
-        "lights": _lights(one.decisions),
-    }
-
-
-def _recorded(one: RecordedCell) -> dict[str, Any]:
-    beliefs = [decision.belief_after for decision in one.decisions]
-    facts = {"cell": one.number + 1, "declared": one.declared, "belief": one.belief, "beliefs": beliefs}
-    return facts | {"lights": _lights(one.decisions), "stopped_by": one.stopped_by}
-
-
-def _searched(search: RecordedSearch) -> dict[str, Any]:
-    return {
-        "xy_um": search.frame.xy_um,
-        "light": search.light,
-        "light_led_s": search.light_led_s,
-        "cells_px": search.cells_px,
-    }
-
-
-def _lights(decisions: Sequence[Any]) -> list[str]:
-    return [decision.name for decision in decisions if decision.look is not None]

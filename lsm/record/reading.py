@@ -99,6 +99,11 @@ class Recording:
         """All decisions in order."""
         return (self.decision(index) for index in range(self.n_frames))
 
+    def exposures(self) -> Iterator[Observe]:
+        """Every exposure that the recording speaks of, those that were repeated as often as they were tried."""
+        for frame in self.frames():
+            yield from [frame.request] * int(frame.metadata.get("attempts", "1"))
+
     def row(self, index: int) -> Any:
         """The frame's scalars, with the columns of `lsm.record.schema.FRAME` (FRAME_1 for the old layout)."""
         return self._row(index)

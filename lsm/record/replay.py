@@ -7,6 +7,7 @@ it is quieter than a capture would be, be given the noise that is missing.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -130,6 +131,11 @@ class Replay:
             variance_adu2=None if variance is None else variance.astype(np.float32),
             valid=~unknown,
         )
+
+    def relive(self, requests: Iterable[Observe]) -> None:
+        """Come to the state that observing these leaves, its noise included. Raises as observe() does."""
+        for request in requests:
+            self.observe(request)
 
     def close(self) -> None:
         """Let go of the stack's file; may be called twice."""

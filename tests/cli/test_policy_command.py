@@ -12,11 +12,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from lsm.agent.adaptive import LightBook
+from lsm.agent.adaptive.rigs import opened
 from lsm.agent.adaptive.training import CellTrainingConfig, PolicyFolder
-from lsm.cli._policy_rig import opened
 from lsm.cli.app import app
 from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
+from lsm.record import Recorder
 from lsm.scope import find_rig
 from lsm.tensorfile import read_tensors
 
@@ -131,6 +132,35 @@ def test_places_where_cells_were_looked_for_are_recorded_and_drawn(home: Path, t
     plain = lsm("policy", "show", tmp_path / "run", "--out", tmp_path / "again")
     assert "Place 1 at (70, 50) um: 2 cells found in " in plain.output
     assert (tmp_path / "again" / "place-1.png").read_bytes() == Path(place["picture"]).read_bytes()
+
+
+def test_an_interrupted_run_is_told_how_to_go_on_and_does(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    words = ("--policy", home / "tiny", "--middle", "--place", "60,50", "--place", "70,50")
+    whole = told("policy", "run", "twin", *words, "--out", tmp_path / "whole")
+    add, frames = Recorder.add, []
+
+    def interrupted(recorder: Recorder, *frame: Any) -> int:
+        if len(frames) == 1:
+            raise KeyboardInterrupt
+        frames.append(add(recorder, *frame))
+        return frames[-1]
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "add", interrupted)
+        stopped = lsm("policy", "run", "twin", *words, "--out", folder)
+    assert stopped.exit_code != 0
+    assert f"Go on with: lsm policy run --resume {folder}" in stopped.stderr
+    refused = lsm("policy", "run", "--resume", folder, "--seed", 2, "--middle")
+    assert isinstance(refused.exception, InputError)
+    assert "--seed, --middle cannot change them" in str(refused.exception)
+    done = told("policy", "run", "--resume", folder)
+    assert done["resumed_after"] == 1
+    assert done["cells"] == whole["cells"]
+    assert (folder / "cell-2.png").read_bytes() == (tmp_path / "whole" / "cell-2.png").read_bytes()
+    nothing = lsm("policy", "run", "twin").exception
+    assert isinstance(nothing, InputError)
+    assert "needs a rig and a policy" in str(nothing)
 
 
 def test_a_policy_for_another_rig_is_refused(home: Path, tmp_path: Path):

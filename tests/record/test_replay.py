@@ -190,6 +190,16 @@ def test_fresh_noise_makes_a_sum_as_noisy_as_a_capture(stack: RecordedStack):
     assert np.array_equal(first.image, again.image)
 
 
+def test_a_replay_that_comes_to_where_another_was_goes_on_as_it(stack: RecordedStack):
+    requests = [Observe(BRIGHT, LED_MS / 8, HERE), Observe(BRIGHT, LED_MS / 8, THERE), Observe(BRIGHT, LED_MS / 8)]
+    one, other = (Replay(stack, noise="as captured", seed=4) for _ in range(2))
+    frames = [one.observe(request) for request in requests]
+    other.relive(requests[:2])
+    last = other.observe(requests[2])
+    assert np.array_equal(last.image, frames[2].image)
+    assert (last.xy_um, last.shown.latch) == (frames[2].xy_um, frames[2].shown.latch)
+
+
 def test_noise_cannot_be_taken_away(stack: RecordedStack):
     replay = Replay(stack, noise="as captured")
     with pytest.raises(NotMeasured, match=r"times the noise of one capture.*shorter exposure"):

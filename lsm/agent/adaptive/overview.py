@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lsm.agent.adaptive.record import CellRecord, RecordedCell, RecordedSearch
+from lsm.agent.adaptive.recorded import CellRecord, RecordedCell, RecordedSearch
 from lsm.agent.adaptive.render import HEALTHY_COLOUR, INFECTED_COLOUR, LIT_COLOUR
 from lsm.figures import MUTED, figure_png, house_style
 

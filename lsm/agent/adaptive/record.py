@@ -6,57 +6,61 @@ and one for each end. A frame and then its line are durable before the next ligh
 unfinished is not read.
 """
 
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import numpy as np
-from jaxtyping import Float
-
+from lsm.agent.adaptive._record_logs import STOPPED, FrameLog, LineLog
 from lsm.agent.adaptive.light import LightBook, lamps_of_stack
 from lsm.agent.adaptive.policies.checkpoint import rig_digest
-from lsm.agent.adaptive.run import CellDecision, CellLook, CellPlace, CellRun, CellSearch
+from lsm.agent.adaptive.run import CellDecision, CellPlace, CellRun, CellSearch
 from lsm.agent.adaptive.world import AdaptiveWorld
-from lsm.devices import Frame
-from lsm.errors import FileMissing, InputError, LsmError, RecordError, WrongFormat
-from lsm.record import Recorder, open_record
+from lsm.errors import InputError, LsmError, RecordError
+from lsm.record import Recording, unborn
 
 SCHEMA: Final = "lsm-cell-decisions/2"
-READABLE: Final = ("lsm-cell-decisions/1", SCHEMA)
-"""Of the first layout there is no look for cells."""
-
 RECORD, DECISIONS = "record.h5", "decisions.jsonl"
-_HINT: Final = "name the folder that 'lsm policy run' wrote"
-
-FrameOf = Callable[[int], Frame]
 
 
 class CellRecorder:
     """Writes the runs of a policy at one cell after another into a new folder; a context manager.
 
-    header: what the recording's header shall hold beside the policy (rig, seed, ...), JSON values.
-    What was written stays whatever happens; an LsmError that leaves the context is noted as the cell's end.
-    Raises InputError where the folder holds anything already.
+    header: what the recording's header shall hold beside the policy (rig, seed, ...), JSON values. What was written
+    stays whatever happens; an LsmError that leaves the context is noted as the cell's end.
+
+    held: the open recording of an interrupted run in this folder, which is gone on with. What is told again must be
+    what was recorded; what comes after it is appended, once `go_on` or a frame that is not held has closed `held`.
+    Raises InputError where a new run's folder holds anything already, RecordError, WrongFormat for damaged files.
     """
 
     def __init__(
-        self, folder: Path, world: AdaptiveWorld, policy: str, header: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        world: AdaptiveWorld,
+        policy: str,
+        header: Mapping[str, Any] | None = None,
+        *,
+        held: Recording | None = None,
     ) -> None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists and is not empty.", hint="name another with --out; nothing was changed")
-        folder.mkdir(parents=True, exist_ok=True)
+        if held is None:
+            require_room(folder)
+            folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._cell, self._captures, self._searches = -1, 0, 0
         about = _about(world, policy)
         named = {name: about[name] for name in ("policy", "world", "cell_rig")}
-        self._frames = Recorder(folder / RECORD, {**(header or {}), **named})
-        self._lines = (folder / DECISIONS).open("x", encoding="utf-8")
-        self._write({"schema": SCHEMA, **about})
+        self._frames = FrameLog(folder / RECORD, header={**(header or {}), **named}, held=held)
+        with ExitStack() as undo:
+            undo.callback(self._frames.close)
+            self._lines = LineLog(folder / DECISIONS, frames=None if held is None else held.n_frames)
+            self._lines.write({"schema": SCHEMA, **about})
+            undo.pop_all()
+
+    def go_on(self) -> None:
+        """From here on frames are written, before the light that they need. Raises RecordError."""
+        self._frames.begin()
 
     def searched(self, search: CellSearch) -> None:
         """Write one look for cells, its frame first; the next cells are of this look. Raises RecordError."""
@@ -69,14 +73,14 @@ class CellRecorder:
             "light_led_s": frame.light_dose / 1000,
             "cells_px": [cell.centre_px for cell in search.cells],
         }
-        self._write(plain | {"frame": self._frames.add(frame, plain)})
+        self._lines.write(plain | {"frame": self._frames.add(frame, plain)})
         self._searches += 1
 
     def begin(self, place: CellPlace) -> int:
         """The next decisions are at this cell; its number."""
         self._cell += 1
         search = self._searches - 1 if self._searches else None
-        self._write({"cell": self._cell, "place": _plain_place(place), "of_search": search})
+        self._lines.write({"cell": self._cell, "place": _plain_place(place), "of_search": search})
         return self._cell
 
     def add(self, decision: CellDecision) -> None:
@@ -85,12 +89,12 @@ class CellRecorder:
         if decision.look is not None:
             plain["frame"] = self._frames.add(decision.look.frame, plain)
             self._captures += 1
-        self._write(plain)
+        self._lines.write(plain)
 
     def end(self, run: CellRun) -> None:
         """Write what came of the cell."""
         totals = {"captures": run.captures, "light_led_s": run.light_led_s, "time_s": run.time_s}
-        self._write({"cell": self._cell, "declared": run.declared, "belief": run.belief, **totals})
+        self._lines.write({"cell": self._cell, "declared": run.declared, "belief": run.belief, **totals})
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the recording's summary and close both files. Raises RecordError."""
@@ -112,66 +116,22 @@ class CellRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if isinstance(error, LsmError) and not self._lines.closed:
+            # what is told again has been stopped before, or is refused for not being what was recorded
+            if isinstance(error, LsmError) and not self._lines.closed and not self._lines.again:
                 # a disk that is full is why it stopped: the first error is the one to tell
                 with suppress(RecordError):
-                    self._write({"cell": self._cell, "stopped_by": type(error).__name__, "message": error.message})
+                    self._lines.write({"cell": self._cell, STOPPED: type(error).__name__, "message": error.message})
         finally:
             self.close()
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        try:
-            self._lines.write(json.dumps(line, allow_nan=False) + "\n")
-            self._lines.flush()
-            os.fsync(self._lines.fileno())
-        except (OSError, ValueError) as error:
-            raise RecordError(
-                f"The decisions in {self.folder} cannot be written: {error}.", hint="see whether the disk is full"
-            ) from error
 
-
-@dataclass(frozen=True, eq=False)
-class RecordedCell:
-    """One cell of a recording.
-
-    decisions: as CellRun has them. of_search: the look in which it was found; None where nobody looked for it.
-    declared, belief: empty and the last belief where the run was stopped. stopped_by: the error in words, or empty.
-    """
-
-    number: int
-    decisions: tuple[CellDecision, ...]
-    declared: str
-    belief: float
-    stopped_by: str = ""
-    of_search: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class RecordedSearch:
-    """One look for cells. cells_px: rows and columns of those to look at, in their order."""
-
-    number: int
-    light: str
-    light_led_s: float
-    cells_px: tuple[tuple[float, float], ...]
-    frame: Frame
-
-
-@dataclass(frozen=True, eq=False)
-class CellRecord:
-    """All cells of a folder. kinds: names of the actions. places_mm: of every lamp on its board, x and y.
-
-    captures_most: budget of a cell. side_px: of a cell's own pixels. searches: looks for cells, if there were any.
-    """
-
-    policy: str
-    kinds: tuple[str, ...]
-    places_mm: Float[np.ndarray, "lamp 2"]
-    captures_most: int
-    about: Mapping[str, Any]
-    cells: tuple[RecordedCell, ...]
-    side_px: tuple[int, int]
-    searches: tuple[RecordedSearch, ...] = ()
+def require_room(folder: Path) -> None:
+    """Raises InputError where a folder holds anything but what a run left that was killed before it began."""
+    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(unborn(folder / RECORD))):
+        raise InputError(
+            f"{folder} exists and is not empty.",
+            hint="name another with --out, or go on with its run by --resume; nothing was changed",
+        )
 
 
 def plain_decision(decision: CellDecision) -> dict[str, Any]:
@@ -201,43 +161,8 @@ def plain_decision(decision: CellDecision) -> dict[str, Any]:
     return plain
 
 
-def read_cells_record(folder: Path) -> CellRecord:
-    """What a folder holds, also one whose run was cut short.
-
-    Raises FileMissing, WrongFormat for other files, RecordError for a damaged recording.
-    """
-    path = folder / DECISIONS
-    if not path.is_file():
-        raise FileMissing(f"{folder} holds no decisions.", hint=_HINT)
-    lines = list(_lines(path))
-    if not lines or lines[0].get("schema") not in READABLE:
-        raise WrongFormat(f"{path} is no list of decisions at cells.", hint=_HINT)
-    about, rest = lines[0], lines[1:]
-    try:
-        with _frames_of(folder, rest) as frame_of:
-            searches = tuple(_search(line, frame_of) for line in rest if "search" in line)
-            cells = _cells(rest, frame_of)
-        return CellRecord(
-            policy=str(about["policy"]),
-            kinds=tuple(about["kinds"]),
-            places_mm=np.array(about["places_mm"], dtype=np.float64),
-            captures_most=int(about["captures_most"]),
-            about=about,
-            cells=tuple(cells),
-            side_px=_pair(about.get("side_px", (0, 0))),
-            searches=searches,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WrongFormat(f"{path} is damaged: {error}.", hint=_HINT) from error
-
-
 def _plain_place(place: CellPlace) -> dict[str, Any]:
     return {"xy_um": place.xy_um, "z_um": place.z_um, "centre_px": place.centre_px}
-
-
-def _pair(numbers: Sequence[int]) -> tuple[int, int]:
-    first, second = numbers
-    return int(first), int(second)
 
 
 def _about(world: AdaptiveWorld, policy: str) -> dict[str, Any]:
@@ -252,80 +177,3 @@ def _about(world: AdaptiveWorld, policy: str) -> dict[str, Any]:
         "side_px": list(rules.side_px),
         "places_mm": lamps.board.positions_mm[lamps.led, :2].tolist(),
     }
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines; the last may be half of one."""
-    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise WrongFormat(f"{path} is damaged: {error}.", hint=_HINT) from error
-
-
-@contextmanager
-def _frames_of(folder: Path, lines: list[dict[str, Any]]) -> Iterator[FrameOf]:
-    """How to read frames by number; a record without any need not be opened."""
-    if not any("frame" in line for line in lines):
-        yield _no_frame
-        return
-    with open_record(folder / RECORD) as recording:
-        yield recording.frame
-
-
-def _no_frame(number: int) -> Frame:
-    raise ValueError(f"there is no frame {number}")
-
-
-def _search(line: Mapping[str, Any], frame_of: FrameOf) -> RecordedSearch:
-    cells_px = tuple((float(row), float(column)) for row, column in line["cells_px"])
-    number, led_s = int(line["search"]), float(line["light_led_s"])
-    return RecordedSearch(number, str(line["light"]), led_s, cells_px, frame_of(int(line["frame"])))
-
-
-def _cells(lines: list[dict[str, Any]], frame_of: FrameOf) -> list[RecordedCell]:
-    of_cell: dict[int, list[dict[str, Any]]] = {}
-    for line in lines:
-        if "cell" in line:
-            of_cell.setdefault(int(line["cell"]), []).append(line)
-    of_cell.pop(-1, None)
-    return [_cell(number, held, frame_of) for number, held in of_cell.items()]
-
-
-def _cell(number: int, lines: list[dict[str, Any]], frame_of: FrameOf) -> RecordedCell:
-    decisions = tuple(_decision(line, frame_of) for line in lines if "step" in line)
-    ends: dict[str, Any] = {}
-    for line in lines:
-        if "step" not in line:
-            ends |= line
-    belief = float(ends.get("belief", decisions[-1].belief_after if decisions else 0.5))
-    stopped = f"{ends['stopped_by']}: {ends['message']}" if "stopped_by" in ends else ""
-    of_search = ends.get("of_search")
-    declared = str(ends.get("declared", ""))
-    return RecordedCell(number, decisions, declared, belief, stopped, None if of_search is None else int(of_search))
-
-
-def _decision(line: Mapping[str, Any], frame_of: FrameOf) -> CellDecision:
-    look = None
-    if "frame" in line:
-        frame = frame_of(int(line["frame"]))
-        (row, column), (height, width) = _pair(line["corner_px"]), _pair(line["side_px"])
-        pixels = frame.image[row : row + height, column : column + width].astype(np.int32)
-        levels = np.array(line["levels"], dtype=np.uint8)
-        look = CellLook(str(line["light"]), levels, float(line["exposure_ms"]), pixels, (row, column), frame)
-    return CellDecision(
-        step=int(line["step"]),
-        kind=int(line["kind"]),
-        name=str(line["name"]),
-        allowed=bool(line["allowed"]),
-        probabilities=tuple(float(value) for value in line["probabilities"]),
-        value=float(line["value"]),
-        odds_before=int(line["odds_before"]),
-        odds_after=int(line["odds_after"]),
-        belief_before=float(line["belief_before"]),
-        belief_after=float(line["belief_after"]),
-        captures=int(line["captures"]),
-        light_led_s=float(line["light_led_s"]),
-        time_s=float(line["time_s"]),
-        look=look,
-    )

@@ -16,7 +16,8 @@ from lsm.agent.adaptive.light import lamps_of_stack
 from lsm.agent.adaptive.overview import search_png, told_of
 from lsm.agent.adaptive.parity import EpisodeRenderer, agreement, batch_episodes, episodes_of, read_again
 from lsm.agent.adaptive.policies import RandomLight, load_policy, save_policy
-from lsm.agent.adaptive.record import DECISIONS, READABLE, RECORD, CellRecorder, read_cells_record
+from lsm.agent.adaptive.record import DECISIONS, RECORD, CellRecorder
+from lsm.agent.adaptive.recorded import READABLE, read_cells_record
 from lsm.agent.adaptive.run import CellPlace, CellRun, run_cell
 from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.worldfile import load_world, save_world
