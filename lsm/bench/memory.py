@@ -59,6 +59,11 @@ def _start() -> float:
     return _status_mib("VmRSS")
 
 
+def held_mib() -> float:
+    """Memory that this process holds now; where the system does not tell, the most that it held."""
+    return _status_mib("VmRSS") if STATUS.is_file() else highest_mib()
+
+
 def highest_mib() -> float:
     """The most memory that this process held, without what its parent held before it began."""
     if STATUS.is_file():

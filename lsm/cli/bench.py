@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from lsm.bench import compare_led, compare_optics, show, show_led
 from lsm.bench.agent import compare_agent, show_agent
 from lsm.bench.cells import compare_cells, show_cells
+from lsm.bench.diagnose import compare_diagnose, show_diagnose
 from lsm.bench.record import compare_record, show_record
 from lsm.bench.scope import compare_scope, show_scope
 from lsm.bench.vision import compare_vision, show_vision
@@ -202,6 +203,26 @@ def vision(
         )
         bars.update(task, description="done", completed=1, total=1)
     _report(show_vision(comparison), comparison.plain(), json_file)
+
+
+@app.command("diagnose")
+def diagnose(
+    seed: Annotated[int, typer.Option(help="Of the slide whose fields are repeated.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Count the cells a second of a scan, from frames in memory to the verdict, and its memory over two million.
+
+    Takes about ten minutes. Run it on an idle machine.
+
+    Example: lsm bench diagnose --quick
+    """
+    _check(json_file)
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        comparison = compare_diagnose(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_diagnose(comparison), comparison.plain(), json_file)
 
 
 def _board(port: str, baud: int | None) -> Any:

@@ -131,7 +131,7 @@ def _with_scan(
 
 
 class _Bar:
-    """The captures, with the estimate as it settles."""
+    """The captures of a search, or the fields of a scan with what is known so far."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -142,7 +142,21 @@ class _Bar:
             self._task = self._bars.add_task("", total=most, loss="")
         low, high = 100 * decision["prevalence_low"], 100 * decision["prevalence_high"]
         text = f"{100 * decision['prevalence']:.2f} % ({low:.2f} to {high:.2f})"
+        if "suspicious" in decision:
+            text = _known(decision)
         self._bars.update(self._task, completed=taken, description=text)
+
+
+def _known(known: dict[str, Any]) -> str:
+    """What a scan knows after a field, in one line."""
+    parts = [
+        f"{known['cells']:,} cells",
+        f"{known['suspicious']:,} suspicious",
+        f"{known['per_ul']:,.0f}/µl ({known['per_ul_low']:,.0f} to {known['per_ul_high']:,.0f})",
+        f"{known['light_dose'] / 1000:.1f} LED s",
+    ]
+    faulty = known["field"] + 1 - known["good"]
+    return ", ".join([*parts, f"{faulty} faulty ({known['fault'] or 'before'})"] if faulty else parts)
 
 
 @contextmanager
@@ -181,6 +195,14 @@ def _print(result: DiagnoseResult) -> None:
     console.print(
         f"Verdict:  [bold]{result.verdict.outcome.value}[/]. {escape(result.verdict.reason)}", highlight=False
     )
+    if result.scan is not None:
+        verdict = result.verdict
+        console.print(
+            f"Density:  [bold]{verdict.per_ul:,.0f}/µl[/] ({verdict.per_ul_low:,.0f} to {verdict.per_ul_high:,.0f}); "
+            f"{verdict.convention}. Stages are not told apart by this model.",
+            highlight=False,
+        )
+        console.print(f"Cells:    {result.cells}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Report:   {result.report}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Record:   {result.record}", soft_wrap=True, highlight=False, markup=False)
 
@@ -188,6 +210,7 @@ def _print(result: DiagnoseResult) -> None:
 def _plain(result: DiagnoseResult) -> dict[str, Any]:
     run, estimate = result.run, result.run.estimate
     return {
+        "slide": result.slide,
         "verdict": result.verdict.outcome.value,
         "reason": result.verdict.reason,
         "prevalence": estimate.prevalence,
@@ -199,4 +222,10 @@ def _plain(result: DiagnoseResult) -> dict[str, Any]:
         "resumed_after": result.resumed_after,
         "report": str(result.report),
         "record": str(result.record),
+        "per_ul": result.verdict.per_ul,
+        "per_ul_interval": [result.verdict.per_ul_low, result.verdict.per_ul_high],
+        "convention": result.verdict.convention,
+        "more_fields": result.verdict.more_fields,
+        "faulty_fields": sum(bool(visit.fault) for visit in run.visits),
+        "cells_file": None if result.cells is None else str(result.cells),
     }

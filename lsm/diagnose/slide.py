@@ -24,6 +24,7 @@ from lsm.record import ContinuedMicroscope, Recorder, Recording, open_record, un
 from lsm.safety import Interlock
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
+from lsm.stats import density_per_ul
 
 MADE_BY = "lsm diagnose"
 RECORD, REPORT, CELLS = "record.h5", "report.html", "cells.bin"
@@ -64,7 +65,7 @@ class DiagnoseConfig(Config):
 class DiagnoseResult:
     """What a run leaves behind. resumed_after: recorded frames that the run went on from; 0 of one in one go.
 
-    scan, cells: of a scan, and the file of all its cells.
+    scan, cells: of a scan, and the file of all its cells. slide: its name.
     """
 
     run: SlideRun
@@ -74,6 +75,7 @@ class DiagnoseResult:
     resumed_after: int = 0
     scan: ScanResult | None = None
     cells: Path | None = None
+    slide: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +280,13 @@ def _scan(
     microscope: Microscope, job: _Job, kit: ScanKit, keep: Callable[[Frame, dict[str, Any]], Any], on_step: OnStep
 ) -> _Found:
     def on_field(progress: Progress) -> None:
-        on_step(progress.fields, progress.planned, progress.plain())
+        estimate, per = progress.said.estimate, job.config.verdict.red_cells_per_ul
+        densities = {
+            "per_ul": density_per_ul(estimate.prevalence, red_cells_per_ul=per),
+            "per_ul_low": density_per_ul(estimate.low, red_cells_per_ul=per),
+            "per_ul_high": density_per_ul(estimate.high, red_cells_per_ul=per),
+        }
+        on_step(progress.fields, progress.planned, progress.plain() | densities)
 
     with CellFile(job.folder / CELLS) as cells:
         result = scan_slide(microscope, kit, on_capture=keep, on_field=on_field, cells=cells)
@@ -310,7 +318,9 @@ def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResu
         )
         report = write_report(job.folder / REPORT, content)
     cells = None if found.scan is None else job.folder / CELLS
-    return DiagnoseResult(found.run, found.verdict, report, job.record, resumed_after, found.scan, cells)
+    return DiagnoseResult(
+        found.run, found.verdict, report, job.record, resumed_after, found.scan, cells, _slide_name(job)
+    )
 
 
 def _slide_name(job: _Job) -> str:

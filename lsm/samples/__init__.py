@@ -7,11 +7,13 @@ from lsm.samples.images import CellImageSmear
 from lsm.samples.procedural import ProceduralSmear
 from lsm.samples.single import single_cells
 from lsm.samples.smear import Smear, SmearConfig
+from lsm.samples.spoiled import Bubble, SpoiledSmear
 from lsm.samples.table import CellTable, Kind, Stage
 from lsm.samples.targets import TARGETS, target
 
 __all__ = [
     "TARGETS",
+    "Bubble",
     "CellCrops",
     "CellImageSmear",
     "CellTable",
@@ -21,6 +23,7 @@ __all__ = [
     "ProceduralSmear",
     "Smear",
     "SmearConfig",
+    "SpoiledSmear",
     "Stage",
     "single_cells",
     "target",

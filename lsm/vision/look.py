@@ -126,14 +126,18 @@ class TypicalFields(Config):
         )
 
     def off(self, look: FieldLook) -> OffLook:
-        """How unlike the design's fields one is; beyond its stains, lines go on as they are at the last of them."""
+        """How unlike the design's fields one is.
+
+        Beyond the design's stains, edges and certainty are compared with the last of them; the darkest spots go on
+        along their line, as absorbances do (Beer-Lambert).
+        """
         reach = STAINS * self.absorbance_spread
         stain = float(np.clip(look.absorbance, self.absorbance - reach, self.absorbance + reach))
         return OffLook(
             absorbance=(look.absorbance - self.absorbance) / max(self.absorbance_spread, 1e-9),
             sharpness=self.sharpness.off(look.sharpness, look.coverage, stain),
             certainty=self.certainty.off(look.certainty, look.coverage, stain),
-            darkest=self.darkest.off(look.darkest, look.coverage, stain),
+            darkest=self.darkest.off(look.darkest, look.coverage, look.absorbance),
         )
 
     @classmethod

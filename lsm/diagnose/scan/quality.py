@@ -26,12 +26,12 @@ class Fault(StrEnum):
     DARK = "dark"
     OVEREXPOSED = "overexposed"
     EMPTY = "empty"
+    BUBBLE = "bubble or debris"
     OVERSTAINED = "overstained"
     OUT_OF_FOCUS = "out of focus"
     UNRECOGNISED = "out of focus or badly stained"
     BADLY_STAINED = "badly stained"
     UNDERSTAINED = "understained"
-    BUBBLE = "bubble or debris"
     CROWDED = "crowded"
 
 

@@ -1,6 +1,7 @@
 """The most suspicious cells of a scan, a bounded number of them, with what the camera saw."""
 
 import heapq
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,18 +29,22 @@ class Suspect:
 
 
 class Suspects:
-    """Keeps the `most` cells with the strongest evidence; of equals the earlier ones."""
+    """Keeps the `most` cells with the strongest evidence; of equals those that a lot chooses.
+
+    The lot depends on the field and the cell's number in it alone, so that an operator who looks at the kept cells sees
+    a fair sample of those with equal evidence, and the same scan keeps the same cells.
+    """
 
     def __init__(self, most: int, pixel_um: float) -> None:
         self._most = most
         self._side = max(8, round(CROP_UM / pixel_um))
-        self._heap: list[tuple[float, float, int, Suspect]] = []
+        self._heap: list[tuple[float, int, int, Suspect]] = []
         self._seen = 0
 
     def add(self, cell: CellFinding, evidence: float, frames: Mapping[int, Frame]) -> None:
         """Offer a cell; its crops are cut only where it stays."""
         self._seen += 1
-        key = (evidence, cell.p_infected, -self._seen)
+        key = (evidence, _lot(cell.field, self._seen), -self._seen)
         if len(self._heap) == self._most and key <= self._heap[0][:3]:
             return
         crops = {pattern: self._crop(frame.image, cell) for pattern, frame in frames.items()}
@@ -60,3 +65,7 @@ class Suspects:
         height, width = image.shape
         crop: Crop = image[np.ix_(np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1))]
         return crop
+
+
+def _lot(field: int, number: int) -> int:
+    return zlib.crc32(f"{field}:{number}".encode())

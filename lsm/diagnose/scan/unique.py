@@ -50,8 +50,8 @@ class Seen:
 class Placed:
     """A field against its neighbours.
 
-    shift_um: what brings its cells onto theirs. alike: share of the cells in common strips that are seen in both
-    then; None where too few are common.
+    shift_um: what brings its cells onto theirs. alike: share of the cells in a common strip that are seen in both
+    then, with the neighbour where it is smallest; None where too few are common.
     """
 
     shift_um: Vector
@@ -126,9 +126,8 @@ def register(found: Points, centre: Vector, others: Sequence[Seen], half: Vector
     common to many pairs, the others are spread out.
     """
     inner = half - EDGE_UM
-    here = np.zeros(len(found), dtype=bool)
-    for other in others:
-        here |= _within(found, other.centre_um, inner) & _within(found, centre, inner)
+    strips = [_within(found, other.centre_um, inner) & _within(found, centre, inner) for other in others]
+    here = np.any(strips, axis=0) if strips else np.zeros(len(found), dtype=bool)
     there = np.concatenate([other.found for other in others]) if others else np.zeros((0, 2))
     there = there[_within(there, centre, half + REACH_UM)]
     shared = found[here]
@@ -141,7 +140,9 @@ def register(found: Points, centre: Vector, others: Sequence[Seen], half: Vector
         if not near.any():
             return Placed(np.zeros(2), 0.0)
         shift = np.median(there[index[near]] - shared[near], axis=0)
-    alike = float(near.mean())
+    alike = min(
+        [float(near[strip[here]].mean()) for strip in strips if strip.sum() >= FEWEST_SHARED] or [float(near.mean())]
+    )
     return Placed(shift if float(np.hypot(*shift)) > STILL_UM else np.zeros(2), alike)
 
 
