@@ -2,8 +2,9 @@
 
 import io
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ STYLE: dict[Any, Any] = {
     "savefig.facecolor": "white",
 }
 
+LETTER_IN, LINE_IN = 0.068, 0.15
+"""Width of a bold letter of a heading, and height of its lines, in inches."""
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -52,6 +56,13 @@ class _Layout:
     samples: int
     title: bool
     colours: int
+    lines: int = 1
+    """Of the longest heading of a panel."""
+
+    @property
+    def letters(self) -> int:
+        """That fit into one line above a panel."""
+        return int(self._side / LETTER_IN)
 
     @property
     def _side(self) -> float:
@@ -68,7 +79,7 @@ class _Layout:
 
     @property
     def _above(self) -> float:
-        return 0.85 if self.title else 0.5
+        return (0.85 if self.title else 0.5) + LINE_IN * (self.lines - 1)
 
     @property
     def _below(self) -> float:
@@ -109,14 +120,17 @@ def draw_light(
     _check(board, lit, samples, names, exposures_ms, signs)
     used = [0, 1, 2] if lit.shape[2] == 3 and _colours_used(lit) > 1 else [int(lit.sum(axis=(0, 1)).argmax())]
     layout = _Layout(len(lit), len(samples), title=bool(title), colours=len(used))
+    headings = [
+        textwrap.fill(_minus(signs, number) + (names[number] if names else f"capture {number}"), layout.letters)
+        for number in range(len(lit))
+    ]
+    layout = replace(layout, lines=max(heading.count("\n") + 1 for heading in headings))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=layout.size_in)
         for number in range(len(lit)):
             axes = figure.add_axes(layout.panel(0, number))
             _board_panel(axes, board, lit[number][:, used], na, first=number == 0)
-            minus = "\N{MINUS SIGN} " if signs is not None and signs[number] < 0 else ""
-            heading = names[number] if names else f"capture {number}"
-            _heading(axes, minus + heading, _told(lit[number], exposures_ms, number))
+            _heading(axes, headings[number], _told(lit[number], exposures_ms, number))
             for row, (name, stack) in enumerate(samples.items(), start=1):
                 below = figure.add_axes(layout.panel(row, number))
                 _sample_panel(below, stack[number], [other[number] for other in samples.values()])
@@ -191,6 +205,10 @@ def _told(lit: Float[np.ndarray, "led colour"], exposures_ms: Sequence[float] | 
     leds = int((lit > 0).any(axis=1).sum())
     text = "1 LED" if leds == 1 else f"{leds} LEDs"
     return text if exposures_ms is None else f"{text}, {exposures_ms[number]:.3g} ms"
+
+
+def _minus(signs: Sequence[int] | None, number: int) -> str:
+    return "\N{MINUS SIGN} " if signs is not None and signs[number] < 0 else ""
 
 
 def _heading(axes: Axes, name: str, told: str) -> None:
