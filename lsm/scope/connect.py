@@ -119,4 +119,7 @@ def _open_board(rig: RigConfig) -> Illuminator:
     transport = open_port(rig.led.port, baud=rig.led.baud)
     if rig.led.kind == "illuminate":
         return IlluminateClient(transport, rig.led.board.build())
-    return LedBoardClient(transport, rig.led.board.build(), limit_ma=rig.led.limit_ma)
+    board = rig.led.board
+    return LedBoardClient(
+        transport, board.build(), limit_ma=rig.led.limit_ma, pose_tolerance_mm=board.pose_tolerance_mm
+    )

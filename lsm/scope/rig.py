@@ -1,11 +1,16 @@
 """The rig file: everything that differs between a simulated, a demonstration and a real microscope."""
 
+import hashlib
+import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 from pydantic.types import PositiveFloat
 
+from lsm.calibration import Calibration
 from lsm.config import Config, shipped_config
 from lsm.errors import ConfigError, FileMissing
 from lsm.illum import LedBoard
@@ -17,11 +22,27 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Micrometres = Annotated[float, Field(gt=0, le=1000)]
 Setting = tuple[str, str]
+
+POSE_TOLERANCE_MM = 1.5
 DeviceSetting = tuple[str, str, str]
 
 
-class BoardConfig(Config):
-    """Geometry of a flat LED board, or of one listed in a CSV file (x_mm,y_mm,z_mm)."""
+class _Calibrated(Config):
+    """Part of a rig that may name a calibration; without one it keeps the digest that recordings carry."""
+
+    calibration: Path | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialise: Callable[["_Calibrated"], dict[str, Any]]) -> dict[str, Any]:
+        table = serialise(self)
+        return table if self.calibration is not None else {k: v for k, v in table.items() if k != "calibration"}
+
+
+class BoardConfig(_Calibrated):
+    """Geometry of a flat LED board, or of one listed in a CSV file (x_mm,y_mm,z_mm).
+
+    calibration: the file whose places and brightness take the place of these; a rig's own sets it.
+    """
 
     rows: Count = 13
     columns: Count = 13
@@ -30,7 +51,18 @@ class BoardConfig(Config):
     csv: Path | None = None
 
     def build(self) -> LedBoard:
-        """The board. Raises FileMissing or WrongFormat for a CSV file."""
+        """The board, calibrated where it is. Raises FileMissing or WrongFormat for a file, ConfigError."""
+        nominal = self.nominal()
+        leds = None if self.calibration is None else Calibration.read(self.calibration).leds
+        return nominal if leds is None else leds.board(nominal)
+
+    @property
+    def pose_tolerance_mm(self) -> float:
+        """How far the firmware's LEDs may lie from these: it knows the board as designed, not as mounted."""
+        return POSE_TOLERANCE_MM if self.calibration is None else math.inf
+
+    def nominal(self) -> LedBoard:
+        """The board as it is described. Raises FileMissing or WrongFormat for a CSV file."""
         if self.csv is not None:
             return LedBoard.from_csv(self.csv)
         return LedBoard.grid(rows=self.rows, columns=self.columns, pitch_mm=self.pitch_mm, distance_mm=self.distance_mm)
@@ -214,8 +246,11 @@ class Simulator(Config):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class RigConfig(Config):
+class RigConfig(_Calibrated):
     """A rig. Paths in a rig file are relative to that file.
+
+    calibration: what `lsm calibrate run` measured of it. Its board and its camera's numbers take the place of those
+    given here; a file of a rig that was described otherwise is refused.
 
     backend: "python" loads `cfg` into this process; "java" uses the devices of a Micro-Manager that is running.
     cfg: Micro-Manager's device configuration, beside the rig file or in the Micro-Manager folder.
@@ -268,13 +303,45 @@ class RigConfig(Config):
         board = rig.led.board
         if board.csv is not None:
             board = board.model_copy(update={"csv": folder / board.csv})
-        return rig.model_copy(
+        whole = rig.model_copy(
             update={
                 "cfg": None if rig.cfg is None else _beside(rig.cfg, folder),
                 "micro_manager": None if rig.micro_manager is None else folder / rig.micro_manager,
                 "led": rig.led.model_copy(update={"board": board}),
             }
         )
+        return whole if rig.calibration is None else whole.calibrated(folder / rig.calibration)
+
+    @property
+    def optics_digest(self) -> str:
+        """Identity of what a calibration measures, as the rig file describes it: board, objective and pixels."""
+        board = self.led.board.model_copy(update={"calibration": None, "csv": None})
+        shape = {"pixel_um": self.camera.pixel_um, "shape_px": self.camera.shape_px}
+        parts = [board.model_dump(mode="json"), self.objective.model_dump(mode="json"), shape]
+        if self.led.board.csv is not None:
+            parts.append({"leds": self.led.board.nominal().digest})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def calibrated(self, path: Path) -> "RigConfig":
+        """The rig with what the file at `path` measured. Raises FileMissing, WrongFormat or ConfigError."""
+        found = Calibration.read(path)
+        if found.rig_digest != self.optics_digest:
+            raise ConfigError(
+                f"The calibration {path} is of a rig that was described otherwise than '{self.name}' is now.",
+                hint="undo the change of board, objective or camera, or calibrate again: lsm calibrate run",
+            )
+        camera = self.camera
+        if found.camera is not None:
+            names = ("offset_adu", "gain_e_per_adu", "read_noise_e")
+            camera = camera.model_copy(update={name: getattr(found.camera, name).value for name in names})
+        board = self.led.board.model_copy(update={"calibration": path})
+        led = self.led.model_copy(update={"board": board})
+        return self.model_copy(update={"calibration": path, "camera": camera, "led": led})
+
+    def uncalibrated(self) -> "RigConfig":
+        """The rig without its calibration's board; the camera's numbers stay."""
+        board = self.led.board.model_copy(update={"calibration": None})
+        return self.model_copy(update={"calibration": None, "led": self.led.model_copy(update={"board": board})})
 
 
 def find_rig(name: str) -> Path:
