@@ -20,6 +20,7 @@ from lsm.scope import MicroManagerMicroscope, RigConfig, open_microscope
 from lsm.twin import FieldRenderer, TwinConfig
 from lsm_sim.board import Board, NativeBoard
 from lsm_sim.emulators import N_LEDS, AvrBoard, Stm32Board
+from lsm_sim.hidden import Hidden, HiddenRenderer
 from lsm_sim.trigger_wires import TriggerWires
 from lsm_sim.world import Renderer, World, drop_world, put_world
 
@@ -32,6 +33,7 @@ class SimulatorOptions(Config):
     sample_pixel_um, sample_px, margin_px, led_flux_e_per_ms: see lsm.optics.ImagingSystem and lsm.twin.TwinConfig.
     smear: the sample where `connect` is given none.
     repeatability_um, move_ms, stage, exposure_takes_time, colours: see lsm_sim.world.World.
+    hidden: how the rig differs from its file; None where it does not.
     shutter: a shutter in front of the camera, which Micro-Manager opens for every image by itself.
     board: "native" compiles the firmware for this computer; "avr_mega" and "stm32f405" run the chips' own binaries on
     emulated chips, with 32 x 32 LEDs. sanitize: compile the native one with address and undefined-behaviour sanitizers.
@@ -46,6 +48,7 @@ class SimulatorOptions(Config):
     repeatability_um: NonNegative = 0.5
     move_ms: NonNegative = 0.0
     stage: StageErrors | None = None
+    hidden: Hidden | None = None
     exposure_takes_time: bool = False
     colours: tuple[int, ...] = (1,)
     shutter: bool = False
@@ -120,7 +123,12 @@ class SimulatedBoard(LedBoardClient):
 
     def __init__(self, rig: RigConfig) -> None:
         self._powered = _power_on(rig, _options(rig), None)
-        super().__init__(self._powered.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
+        super().__init__(
+            self._powered.open_transport(),
+            rig.led.board.build(),
+            limit_ma=rig.led.limit_ma,
+            pose_tolerance_mm=rig.led.board.pose_tolerance_mm,
+        )
 
     def close(self) -> None:
         super().close()
@@ -137,7 +145,13 @@ def _options(rig: RigConfig) -> SimulatorOptions:
 
 
 def _client(rig: RigConfig, board: Board) -> LedBoardClient:
-    return LedBoardClient(board.open_transport(), rig.led.board.build(), limit_ma=rig.led.limit_ma)
+    geometry = rig.led.board
+    return LedBoardClient(
+        board.open_transport(),
+        geometry.build(),
+        limit_ma=rig.led.limit_ma,
+        pose_tolerance_mm=geometry.pose_tolerance_mm,
+    )
 
 
 def _power_on(rig: RigConfig, options: SimulatorOptions, folder: Path | None) -> Board:
@@ -160,19 +174,26 @@ def _power_on(rig: RigConfig, options: SimulatorOptions, folder: Path | None) ->
     return AvrBoard(run_dir=folder) if options.board == "avr_mega" else Stm32Board(run_dir=folder)
 
 
-def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed: int) -> FieldRenderer:
+def _twin(rig: RigConfig, options: SimulatorOptions, sample: Smear | None, seed: int) -> Renderer:
+    hidden = options.hidden or Hidden()
+    # a calibration tells what lsm believes, not what the rig is
+    nominal = rig.led.board.nominal()
     config = TwinConfig(
         system=ImagingSystem(
             na=rig.objective.na,
-            sample_pixel_um=options.sample_pixel_um,
-            camera_pixel_um=rig.camera_pixel_um,
+            sample_pixel_um=options.sample_pixel_um * hidden.pixel_factor,
+            camera_pixel_um=rig.camera_pixel_um * hidden.pixel_factor,
             sample_px=options.sample_px,
             margin_px=options.margin_px,
         ),
         camera=options.camera,
         led_flux_e_per_ms=options.led_flux_e_per_ms,
     )
-    return FieldRenderer(sample or ProceduralSmear(options.smear, seed), rig.led.board.build(), config)
+    smear = sample or ProceduralSmear(options.smear, seed)
+    if options.hidden is None:
+        return FieldRenderer(smear, nominal, config)
+    middle_um = (sum(rig.limits.x_um) / 2, sum(rig.limits.y_um) / 2)
+    return HiddenRenderer(FieldRenderer(smear, hidden.board(nominal), config), hidden, middle_um)
 
 
 def _world(rig: RigConfig, options: SimulatorOptions, board: Board, renderer: Renderer, *, seed: int) -> World:
