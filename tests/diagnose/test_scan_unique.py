@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
-from twin_scan import kit_of, smear_config, twin
+from twin_scan import kit_of, model, smear_config, twin
 
 from lsm.agent.results import SlideRun
 from lsm.diagnose.scan import scan_slide
@@ -117,7 +117,10 @@ def test_overlapping_fields_of_a_slide_find_what_others_do():
     sample = ProceduralSmear(smear_config(), 3)
     plain = scan_slide(twin(sample), kit_of(3, 3, overlap=0.0)).run
     overlapping = scan_slide(twin(sample), kit_of(4, 4, overlap=0.2)).run
-    # of 2,000 cells 2 % are missed or false in either scan, which varies by 0.5 % each; a rim of 3 mm holds some 15
-    # cells within its errors of 1 um, 0.7 %
-    assert found_of_true(overlapping, sample, 4.0) == pytest.approx(found_of_true(plain, sample, 0.0), rel=0.02)
+    invented = 1 - model().card.figures["held_out"]["masks"]["1"]["precision"]
+    once, plainly = found_of_true(overlapping, sample, 4.0), found_of_true(plain, sample, 0.0)
+    # fields without overlap count some cells that their edges cut twice, which is less than the finder invents
+    assert once == pytest.approx(plainly, rel=invented)
+    assert abs(once - 1) < abs(plainly - 1)
+    assert abs(once - 1) < invented
     assert sum(visit.counts["red cell"] for visit in overlapping.visits) > 1.3 * overlapping.red_cells
