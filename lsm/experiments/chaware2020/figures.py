@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
+from lsm.agent.adaptive.compare import upper_hull
 from lsm.experiments.chaware2020.arms import (
     GREEDY,
     ORACLE,
@@ -43,6 +46,7 @@ def draw(studies: Mapping[str, Mapping[str, Any]]) -> Figure:
             axes.set(xlabel=f"{words} of a cell, mean", ylabel="named rightly, %")
             axes.set_title(name, fontsize=9, loc="left")
         row[1].set_xscale("log")
+        row[1].xaxis.set_minor_formatter(NullFormatter())
     grid[0][0].legend(frameon=False, fontsize=7)
     return figure
 
@@ -54,20 +58,16 @@ def _panel(axes: Axes, curves: Mapping[str, Mapping[str, Mapping[str, float]]], 
         )
         if not points:
             continue
-        spent, middle, low, high = (list(each) for each in zip(*points, strict=True))
-        big = arm in (TRAINED, PAINTED)
-        axes.plot(
-            spent,
-            [100 * each for each in middle],
-            marker=mark,
-            ms=10 if arm == TRAINED else 4,
-            lw=0 if big else 1.2,
-            color=colour,
-            label=arm,
-            zorder=3 if big else 2,
-        )
+        spent, middle, low, high = (np.array(each) for each in zip(*points, strict=True))
+        one = arm in (TRAINED, PAINTED)
+        size = 10 if arm == TRAINED else 4
+        # a line along what is compared: the settings that no mixture of others beats
+        hull = upper_hull(spent, middle)
+        line = "" if one else "-"
+        axes.plot(spent[hull], 100 * middle[hull], ls=line, lw=1.2, marker=mark, ms=size, color=colour, label=arm)
+        axes.plot(spent, 100 * middle, ls="", marker=mark, ms=size, color=colour, zorder=3 if one else 2)
         if arm == TRAINED:
-            axes.vlines(spent, [100 * each for each in low], [100 * each for each in high], color=colour, lw=1)
+            axes.vlines(spent, 100 * low, 100 * high, color=colour, lw=1)
     best = max((row["accuracy"] for row in curves.get(ORACLE, {}).values()), default=None)
     if best is not None:
         axes.axhline(100 * best, color=INK, lw=0.8, ls=":")
