@@ -31,6 +31,10 @@ COMMANDS: Final = {
         "diagnose:diagnose",
         "Search the slide on a rig, record every frame before the next decision, and report a verdict.",
     ),
+    "diagnose review": (
+        "review:review",
+        "Apply an operator's answers to a scan, and show how the verdict changed; both are kept.",
+    ),
     "design": (
         "design:design",
         "Learn illumination patterns, classifier and cell finder together, calibrate them, and write a model.",
@@ -82,6 +86,8 @@ class LazyGroup(TyperGroup):
         self.commands = {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if (pair := " ".join(args[:2])) in COMMANDS and len(args) > 1:
+            return pair, loaded(pair), args[2:]
         name, known, rest = super().resolve_command(ctx, args)
         return name, known if name is None else loaded(name), rest
 

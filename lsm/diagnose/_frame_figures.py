@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -102,12 +103,19 @@ def _thumbs(
 
 
 def _thumb(image: Image, cell: CellFinding, run: SlideRun, alt: str) -> Embedded:
-    side = max(8, round(THUMB_UM * image.shape[1] / run.field_um[0]))
-    x0, y0, x1, y1 = cell.box_px
+    return embed_pixels(cell_crop(image, cell.box_px, width_um=run.field_um[0]), alt, enlarge=6)
+
+
+def cell_crop(
+    image: Image, box_px: tuple[float, float, float, float], *, width_um: float
+) -> UInt8[np.ndarray, "crop_y crop_x"]:
+    """THUMB_UM around the middle of a box, edges repeated, contrast stretched. width_um: of the whole image."""
+    side = max(8, round(THUMB_UM * image.shape[1] / width_um))
+    x0, y0, x1, y1 = box_px
     padded = np.pad(image, side, mode="edge")
     row = int(np.clip(round((y0 + y1) / 2), 0, image.shape[0])) + side - side // 2
     column = int(np.clip(round((x0 + x1) / 2), 0, image.shape[1])) + side - side // 2
-    return embed_pixels(stretch(padded[row : row + side, column : column + side]), alt, enlarge=6)
+    return stretch(padded[row : row + side, column : column + side])
 
 
 def _sample(frame: Frame, run: SlideRun, alt: str) -> Embedded:

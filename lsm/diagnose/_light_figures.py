@@ -44,12 +44,12 @@ def _panel(board: LedBoard, pattern: Pattern, shown: DutyLevels | None, *, na: f
     with house_style():
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
         left, right = figure.subplots(1, 2)
-        _leds(left, board, asked, na, "asked for")
+        led_map(left, board, asked, na, "asked for")
         if shown is None:
             bare(right)
             right.text(0.5, 0.5, "not used", ha="center", va="center", color=MUTED)
         else:
-            _leds(right, board, shown.max(axis=1) / 255, na, "shown by the board")
+            led_map(right, board, shown.max(axis=1) / 255, na, "shown by the board")
     lit = asked > 0
     return embed_svg(
         figure,
@@ -59,7 +59,8 @@ def _panel(board: LedBoard, pattern: Pattern, shown: DutyLevels | None, *, na: f
     )
 
 
-def _leds(axes: Axes, board: LedBoard, brightness: PerLed, na: float, title: str) -> None:
+def led_map(axes: Axes, board: LedBoard, brightness: PerLed, na: float, title: str) -> None:
+    """LEDs at their illumination NA, the lit ones by brightness."""
     bare(axes)
     x, y = -board.directions[:, 0], -board.directions[:, 1]
     reach = 1.1 * float(np.abs([x, y]).max())

@@ -1,7 +1,9 @@
 """Two ways of looking at one slide, side by side: for the terminal and for the report."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from rich.table import Table
 
@@ -10,6 +12,17 @@ from lsm.diagnose.score import RunScore
 from lsm.stats import PrevalenceEstimate
 
 NOT_KNOWN = "-"
+
+
+@runtime_checkable
+class Ranged(Protocol):
+    """Whatever has an interval."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -75,11 +88,13 @@ def comparison_table(rows: Sequence[ComparisonRow], *, title: str = "One slide, 
 
 
 def percent(fraction: float) -> str:
-    """A fraction as a percentage with two digits where they matter."""
+    """A fraction as a percentage with two digits where they matter, down to a millionth."""
+    if 1e-6 <= abs(fraction) < 1e-3:
+        return f"{fraction:.{math.ceil(-math.log10(abs(fraction)) - 1)}%}"
     return f"{fraction:.2%}" if abs(fraction) < 0.1 else f"{fraction:.1%}"
 
 
-def interval(estimate: PrevalenceEstimate) -> str:
+def interval(estimate: Ranged) -> str:
     """The interval of an estimate as percentages."""
     return f"{percent(estimate.low)} to {percent(estimate.high)}"
 

@@ -6,11 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from lsm.agent.results import Decision, SlideRun
-from lsm.diagnose import _frame_figures, _light_figures, _slide_figures
+from lsm.agent.results import Decision, FieldVisit, SlideRun
+from lsm.diagnose import _frame_figures, _slide_figures
 from lsm.diagnose._frame_figures import FrameReader
+from lsm.diagnose._page import LIGHT_UNIT, bar, board_facts, environment, pattern_cards, spent
 from lsm.diagnose.compare import ComparisonRow, comparison_lines, interval, led_seconds, percent
 from lsm.diagnose.verdict import Verdict
 from lsm.errors import WrongFormat
@@ -64,46 +63,42 @@ def render_report(content: ReportContent) -> str:
     Raises WrongFormat where codebook, exposures and run do not fit together.
     """
     _check(content)
-    environment = Environment(
-        loader=PackageLoader("lsm.diagnose"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "interval": interval, "led_seconds": led_seconds, "rounded": _rounded}
-    return environment.get_template("report.html.j2").render(_context(content))
+    return environment().get_template("report.html.j2").render(_context(content))
 
 
 def _context(content: ReportContent) -> dict[str, Any]:
     run, names = content.run, [pattern.name for pattern in content.patterns]
     frames = lru_cache(maxsize=64)(content.frames)
-    shown = _shown(content)
-    panels = _light_figures.pattern_panels(
-        content.board, content.patterns, shown, na=content.na, exposures_ms=content.exposures_ms
+    shown = shown_levels(run.visits, frames, len(names))
+    cards = pattern_cards(
+        content.board,
+        content.patterns,
+        shown,
+        na=content.na,
+        exposures_ms=content.exposures_ms,
+        captures=[sum(visit.patterns.count(index) for visit in run.visits) for index in range(len(names))],
+    )
+    tiles = spent(
+        cells=content.verdict.cells,
+        fields=str(content.verdict.fields),
+        captures=run.captures,
+        light_dose=run.light_dose,
+        time_s=run.time_s,
+        travel_um=run.travel_um,
     )
     return {
         "content": content,
+        "slide": content.slide,
         "run": run,
         "verdict": content.verdict,
-        "bar": _bar(content.verdict),
+        "bar": bar(content.verdict.estimate),
+        "tiles": list(tiles.items()),
+        "light_unit": LIGHT_UNIT,
+        "provenance": {**content.provenance, "Board": board_facts(content.board, content.na)},
         "lines": comparison_lines(content.comparison) if content.comparison else (),
         "slide_map": _slide_figures.slide_map(run, names),
         "settling": _slide_figures.settling(run, content.other),
-        "patterns": [
-            {
-                "name": pattern.name,
-                "image": image,
-                "agreement": _light_figures.agreement(pattern, levels),
-                "exposure_ms": exposure_ms,
-                "total_duty": pattern.total_duty,
-                "digest": pattern.digest,
-                "captures": sum(visit.patterns.count(index) for visit in run.visits),
-            }
-            for index, (pattern, image, levels, exposure_ms) in enumerate(
-                zip(content.patterns, panels, shown, content.exposures_ms, strict=True)
-            )
-        ],
+        "patterns": cards,
         "samples": _frame_figures.field_samples(run, frames, names),
         "cells_image": _frame_figures.cells_on_frame(run, frames, names),
         "gallery": _frame_figures.gallery(run, frames, names, size=content.gallery_size),
@@ -114,32 +109,13 @@ def _context(content: ReportContent) -> dict[str, Any]:
     }
 
 
-def _shown(content: ReportContent) -> list[DutyLevels | None]:
+def shown_levels(visits: Sequence[FieldVisit], frames: FrameReader, patterns: int) -> list[DutyLevels | None]:
     """The levels read back the first time each pattern was used; None for a pattern that was not."""
     first: dict[int, int] = {}
-    for visit in content.run.visits:
+    for visit in visits:
         for pattern, capture in zip(visit.patterns, visit.captures, strict=True):
             first.setdefault(pattern, capture)
-    return [
-        content.frames(first[index]).shown.levels if index in first else None for index in range(len(content.patterns))
-    ]
-
-
-def _bar(verdict: Verdict) -> dict[str, float]:
-    """Interval and estimate as percent of a scale that ends at a round number above the interval."""
-    estimate = verdict.estimate
-    end = next(top for top in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if estimate.high <= top * 0.95 or top == 1.0)
-    return {
-        "end": end,
-        "low": 100 * estimate.low / end,
-        "width": 100 * (estimate.high - estimate.low) / end,
-        "point": 100 * estimate.prevalence / end,
-    }
-
-
-def _rounded(value: float) -> str:
-    """Two significant digits, thousands separated: more would pretend to a precision that is not there."""
-    return f"{float(f'{value:.2g}'):,.0f}"
+    return [frames(first[index]).shown.levels if index in first else None for index in range(patterns)]
 
 
 def _step(run: SlideRun, number: int, step: Decision) -> dict[str, str]:

@@ -16,6 +16,9 @@ from lsm.diagnose.report import ReportContent, write_report
 from lsm.diagnose.scan import CellFile, Progress, ScanConfig, ScanKit, ScanResult, scan_slide
 from lsm.diagnose.scan.kit import scan_kit
 from lsm.diagnose.scan.verdict import judge_scan
+from lsm.diagnose.scan_report import Illustrated, ScanReport, scan_report, write_reports
+from lsm.diagnose.scan_report.facts import VerdictFacts
+from lsm.diagnose.scan_report.review import Answers, apply_answers
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.diagnose.ways import Way, search_of
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
@@ -25,6 +28,7 @@ from lsm.safety import Interlock
 from lsm.scope import RigConfig, connect, find_rig
 from lsm.sensing import Bundle
 from lsm.stats import density_per_ul
+from lsm.stats.reviewed import OperatorAccuracy
 
 MADE_BY = "lsm diagnose"
 RECORD, REPORT, CELLS = "record.h5", "report.html", "cells.bin"
@@ -76,6 +80,15 @@ class DiagnoseResult:
     scan: ScanResult | None = None
     cells: Path | None = None
     slide: str = ""
+
+
+@dataclass(frozen=True)
+class ReviewResult:
+    """The verdict of the scan, the one with the answers, and the page that shows both."""
+
+    before: VerdictFacts
+    after: VerdictFacts
+    report: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,11 +244,12 @@ def _job(config: DiagnoseConfig, folder: Path) -> _Job:
     return _Job(config, rig, bundle, way, folder)
 
 
-def _recorded_job(folder: Path, recording: Recording, rig: str | None) -> _Job:
+def _recorded_job(folder: Path, recording: Recording, rig: str | None, *, again: bool = False) -> _Job:
+    """What the recorded run was begun with. again: also of a run that is complete."""
     header = recording.header
     if header.get("made_by") != MADE_BY:
         raise InputError(f"{recording.path} is not a recording of 'lsm diagnose'.", hint="only its runs can be resumed")
-    if recording.complete and (folder / REPORT).exists():
+    if recording.complete and (folder / REPORT).exists() and not again:
         raise InputError(f"The run in {folder} is complete.", hint="there is nothing to resume")
     config = DiagnoseConfig.from_table(header["config"], source=f"the header of {recording.path}")
     job = _job(config if rig is None else config.model_copy(update={"rig": rig}), folder)
@@ -304,6 +318,18 @@ def _simulated(job: _Job, simulation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResult:
+    if found.scan is not None and isinstance(job.way, ScanKit):
+        report = _report_scan(job, job.way, found.scan, found.verdict)
+        return DiagnoseResult(
+            found.run,
+            found.verdict,
+            report,
+            job.record,
+            resumed_after,
+            found.scan,
+            job.folder / CELLS,
+            _slide_name(job),
+        )
     with open_record(job.record) as recording:
         content = ReportContent(
             slide=_slide_name(job),
@@ -317,10 +343,23 @@ def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResu
             provenance=report_provenance(job.rig, job.bundle, recording.header),
         )
         report = write_report(job.folder / REPORT, content)
-    cells = None if found.scan is None else job.folder / CELLS
-    return DiagnoseResult(
-        found.run, found.verdict, report, job.record, resumed_after, found.scan, cells, _slide_name(job)
-    )
+    return DiagnoseResult(found.run, found.verdict, report, job.record, resumed_after, slide=_slide_name(job))
+
+
+def _report_scan(job: _Job, kit: ScanKit, result: ScanResult, verdict: Verdict) -> Path:
+    """report.json, report.pdf and report.html; the last one last, since a folder with it is complete."""
+    with open_record(job.record) as recording:
+        report = scan_report(
+            result,
+            verdict,
+            kit,
+            job.config.verdict,
+            recording.frame,
+            slide=_slide_name(job),
+            provenance=report_provenance(job.rig, job.bundle, recording.header),
+        )
+        content = Illustrated(report, recording.frame, job.rig.led.board.build(), kit.codebook.patterns)
+        return write_reports(job.folder, content)
 
 
 def _slide_name(job: _Job) -> str:
@@ -334,3 +373,22 @@ def _slide_name(job: _Job) -> str:
 def _is_computed(rig: RigConfig) -> bool:
     """Whether sample and stage are computed, not only the LED board."""
     return rig.simulator is not None and rig.cfg is None
+
+
+def review(folder: Path, answers: Path, operator: OperatorAccuracy, *, rig: str | None = None) -> ReviewResult:
+    """Apply an operator's answers to the scan in `folder`, and write review.json, review.pdf and review.html beside it.
+
+    The scan's own files stay as they are; an earlier review is replaced. rig: where the rig file is now.
+    Raises FileMissing, WrongFormat, InputError for answers that do not fit, ConfigError or ModelMismatch for another
+    rig or model than recorded.
+    """
+    report, given = ScanReport.read(folder / "report.json"), Answers.read(answers)
+    with open_record(folder / RECORD) as recording:
+        job = _recorded_job(folder, recording, rig, again=True)
+        if not isinstance(job.way, ScanKit):
+            raise InputError(f"{folder} holds no scan.", hint="only scans have a queue to review")
+        rules = job.config.verdict
+        found = apply_answers(report, given, rules, job.way.calibration, operator)
+        board, patterns = job.rig.led.board.build(), job.way.codebook.patterns
+        page = write_reports(folder, Illustrated(found.after, recording.frame, board, patterns), name="review")
+    return ReviewResult(found.before.verdict, found.after.verdict, page)

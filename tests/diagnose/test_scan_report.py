@@ -1,0 +1,116 @@
+"""The report of a scan: the same facts as JSON, page and PDF, readable without a network by everybody."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import jsonschema
+import pytest
+from drawn_scan import RULES, illustrated, scanned
+
+from lsm.diagnose.scan_report import ScanReport, render_page, write_pdf
+from lsm.diagnose.scan_report.facts import SCHEMA_FILE, schema, schema_text
+from lsm.errors import WrongFormat
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def report() -> ScanReport:
+    return scanned()[0]
+
+
+@pytest.fixture(scope="module")
+def page(report: ScanReport) -> str:
+    return render_page(illustrated(report))
+
+
+def test_the_schema_file_is_that_of_the_classes_and_a_report_fits_it(report: ScanReport, tmp_path: Path):
+    assert SCHEMA_FILE.read_text() == schema_text()
+    plain = json.loads(report.write(tmp_path / "report.json").read_text())
+    jsonschema.validate(plain, schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(plain | {"version": "other"}, schema())
+
+
+def test_a_report_is_read_as_it_was_written_and_no_other_file_is(report: ScanReport, tmp_path: Path):
+    path = report.write(tmp_path / "report.json")
+    assert ScanReport.read(path) == report
+    path.write_text("{}")
+    with pytest.raises(WrongFormat, match="no report"):
+        ScanReport.read(path)
+
+
+def test_the_page_reaches_for_no_network_and_is_small(page: str):
+    outside_images = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page)
+    assert "http:" not in outside_images
+    assert "https:" not in outside_images
+    assert "url(" not in outside_images
+    assert "default-src 'none'" in page
+    assert len(page) < 20e6
+
+
+def test_page_and_pdf_say_what_the_facts_say(report: ScanReport, page: str, tmp_path: Path):
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page))
+    words = re.sub(r"\s+", " ", text)
+    verdict, estimate = report.verdict, report.verdict.estimate
+    facts = [
+        verdict.reason,
+        f"{estimate.prevalence:.2%}",
+        f"{estimate.low:.2%} to {estimate.high:.2%}",
+        verdict.convention,
+        f"{verdict.cells:,}",
+        "495 good of 500",
+        "Research use only, not a diagnosis.",
+        "out of focus",
+        report.provenance["Rig"]["Digest"],
+        *(light.pattern_digest for light in report.lights),
+        report.ending,
+    ]
+    assert [fact for fact in facts if fact not in words] == []
+    path = write_pdf(tmp_path / "report.pdf", illustrated(report))
+    assert path.read_bytes().count(b"/Type /Page ") == 4
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is missing: the PDF's words are not compared")
+    told = subprocess.run(["pdftotext", "-layout", path, "-"], check=True, capture_output=True, text=True)  # noqa: S607
+    flat = re.sub(r"\s+", " ", told.stdout)
+    assert [fact for fact in facts if fact not in flat] == []
+
+
+def test_every_cell_of_the_queue_can_be_answered_by_keyboard(report: ScanReport, page: str):
+    assert page.count('class="queued"') == len(report.queue) == 24
+    assert page.count('tabindex="0" role="group"') == 24
+    assert {"infected", "not infected", "unsure"} == set(re.findall(r'data-say="([^"]+)"', page))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium")
+@pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is missing")
+def test_axe_finds_no_fault_in_the_page(page: str, tmp_path: Path):
+    spec = find_spec("axe_core_python")
+    assert spec is not None
+    assert spec.origin is not None
+    axe = (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    check = (
+        "<script>axe.run().then(found => { const told = document.createElement('pre'); told.id = 'axe'; "
+        "told.textContent = JSON.stringify(found.violations.map(one => [one.id, one.nodes.map(node => node.html)])) "
+        "+ found.passes.length; document.body.append(told); });</script></body>"
+    )
+    checked = tmp_path / "checked.html"
+    checked.write_text(page.replace("</body>", f"<script>{axe}</script>{check}"), encoding="utf-8")
+    dumped = subprocess.run(
+        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         "--virtual-time-budget=60000", "--dump-dom", checked.as_uri()],
+        check=True, capture_output=True, text=True, timeout=120,
+    ).stdout  # fmt: skip
+    told = re.search(r'<pre id="axe">(.*?)(\d+)</pre>', dumped, re.DOTALL)
+    assert told is not None
+    assert json.loads(html.unescape(told[1])) == []
+    assert int(told[2]) > 20
+
+
+def test_the_limits_of_the_verdict_are_told(report: ScanReport):
+    assert (report.positive_above, report.negative_below) == (RULES.positive_above, RULES.negative_below)
