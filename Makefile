@@ -11,6 +11,8 @@ DEBIAN_PACKAGES := gcc libc6-dev make
 EMULATORS := gcc-avr avr-libc libsimavr-dev libelf-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 ARDUINO := g++
 FUZZERS := clang libclang-rt-dev
+# What reports are looked at with.
+READERS := chromium poppler-utils
 
 .PHONY: help setup demo test lint unit coverage bench lock clean
 help:
@@ -40,7 +42,7 @@ debian:
 	@$(call INSTALL,$(DEBIAN_PACKAGES),the LED board's simulator and all that needs it; the optics runs on torch and is several times slower)
 
 debian-test:
-	@$(call INSTALL,$(EMULATORS) $(ARDUINO) $(FUZZERS),the tests of the AVR and ARM firmware and of the Arduino library and the fuzzing)
+	@$(call INSTALL,$(EMULATORS) $(ARDUINO) $(FUZZERS) $(READERS),the tests of the AVR and ARM firmware and of the Arduino library and the fuzzing and those of reports in a browser)
 
 # uv from PATH, or a private copy of it in .tools.
 define UV
