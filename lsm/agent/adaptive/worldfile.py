@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from lsm.agent.adaptive.light import LightBook, Meter
 from lsm.agent.adaptive.naive import NaiveReader
 from lsm.agent.adaptive.policies.checkpoint import rig_digest
 from lsm.agent.adaptive.reader import Reader
+from lsm.agent.adaptive.readers import SetReader
 from lsm.agent.adaptive.rules import AdaptiveConfig
 from lsm.agent.adaptive.source import CPU, CellSource
 from lsm.agent.adaptive.world import AdaptiveWorld
@@ -30,7 +31,9 @@ from lsm.sensing.cells import CellStack
 from lsm.tensorfile import read_tensors, under, write_tensors
 
 KIND: Final = "lsm adaptive world 1"
-NAIVE: Final = "naive"
+NAIVE, LEARNED = "naive", "set"
+"""Kinds of readers."""
+
 _HINT: Final = "name the folder that 'lsm train-policy' wrote for single cells"
 _BOOK, _METER, _BOARD, _READER = "book.", "meter.", "board.", "reader."
 
@@ -139,18 +142,24 @@ def _light(words: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LightBook
 
 
 def _reader_parts(reader: Reader) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not isinstance(reader, NaiveReader):
+    if isinstance(reader, SetReader):
+        kind, parts = LEARNED, reader.tensors()
+    elif isinstance(reader, NaiveReader):
+        full_adu = torch.tensor(reader.full_adu, dtype=torch.float64)
+        kind = NAIVE
+        parts = {"templates": reader.templates, "slope": reader.slope, "offset": reader.offset, "full_adu": full_adu}
+    else:
         raise ConfigError(
             f"A reader of the kind {type(reader).__name__} cannot be kept in a world's file.",
-            hint="use the default reader, or keep the reader in a file of its own",
+            hint="use the default reader, or one that 'train_set_reader' made",
         )
-    parts: dict[str, Any] = {"templates": reader.templates, "slope": reader.slope, "offset": reader.offset}
-    parts["full_adu"] = torch.tensor(reader.full_adu, dtype=torch.float64)
-    return {"reader": NAIVE}, {f"{_READER}{name}": value.cpu() for name, value in parts.items()}
+    return {"reader": kind}, {f"{_READER}{name}": value.cpu() for name, value in parts.items()}
 
 
 def _reader(words: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Reader:
     held = under(dict(tensors), _READER)
-    if words["reader"] != NAIVE:
-        raise ValueError(f"the reader '{words['reader']}' is not known")
-    return NaiveReader(held["templates"], held["slope"], held["offset"], float(held["full_adu"]))
+    if words["reader"] == LEARNED:
+        return SetReader(**held)
+    if words["reader"] == NAIVE:
+        return NaiveReader(held["templates"], held["slope"], held["offset"], float(held["full_adu"]))
+    raise ValueError(f"the reader '{words['reader']}' is not known")

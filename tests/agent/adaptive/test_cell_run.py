@@ -10,12 +10,20 @@ import torch
 from PIL import Image
 from small_case import BOARD, CELLS, NAMES, TWIN, Script, Watched, opinionated, place, sequence, smear, twin, world
 
-from lsm.agent.adaptive import BatchAdaptiveEnv, CellBudget, build_world
+from lsm.agent.adaptive import BatchAdaptiveEnv, Capture, CellBudget, Reading, build_world
 from lsm.agent.adaptive.fits import RigFacts, find_cells, require_fit
 from lsm.agent.adaptive.light import lamps_of_stack
 from lsm.agent.adaptive.overview import search_png, told_of
 from lsm.agent.adaptive.parity import EpisodeRenderer, agreement, batch_episodes, episodes_of, read_again
-from lsm.agent.adaptive.policies import RandomLight, load_policy, save_policy
+from lsm.agent.adaptive.policies import (
+    CellNetwork,
+    CellNetworkConfig,
+    RandomLight,
+    TrainedPolicy,
+    load_policy,
+    save_policy,
+)
+from lsm.agent.adaptive.readers import SetReader, SetReaderConfig, train_set_reader
 from lsm.agent.adaptive.record import DECISIONS, RECORD, CellRecorder
 from lsm.agent.adaptive.recorded import READABLE, read_cells_record
 from lsm.agent.adaptive.run import CellPlace, CellRun, run_cell
@@ -23,7 +31,7 @@ from lsm.agent.adaptive.strip import Strip, strip_png
 from lsm.agent.adaptive.worldfile import load_world, save_world
 from lsm.agent.codebook import Codebook
 from lsm.devices import Frame, Shown
-from lsm.errors import CameraError, FileMissing, IlluminatorError, InputError, ModelMismatch, WrongFormat
+from lsm.errors import CameraError, ConfigError, FileMissing, IlluminatorError, InputError, ModelMismatch, WrongFormat
 from lsm.illum import bright_field
 from lsm.record import open_record
 from lsm.record.replay import Replay
@@ -242,6 +250,46 @@ def test_a_world_of_free_weights_comes_back_too(tmp_path: Path):
     free = build_world(cells, lamps_of_stack(cells), budget=PhotonBudget(electrons=200.0))
     save_world(tmp_path / "free.safetensors", free)
     assert load_world(tmp_path / "free.safetensors").digest == free.digest
+
+
+def test_a_world_keeps_the_reader_that_was_trained(tmp_path: Path):
+    stack = world().source.stack
+    reader = train_set_reader(
+        stack,
+        np.arange(len(stack)),
+        lamps_of_stack(stack),
+        world().light,
+        SetReaderConfig(channels=(4, 4), units=8, head=4, captures=4, epochs=1, cells=4),
+        camera=world().camera,
+        flux_e_per_ms=world().flux_e_per_ms,
+        seed=2,
+    )
+    learned = dataclasses.replace(world(), reader=reader)
+    network = CellNetwork(learned, CellNetworkConfig(units=16, head_gain=4.0), torch.Generator().manual_seed(4))
+    save_world(tmp_path / "world.safetensors", learned)
+    save_policy(tmp_path / "policy.safetensors", network, learned)
+    held = load_world(tmp_path / "world.safetensors")
+    assert isinstance(held.reader, SetReader)
+    assert (held.digest, held.reader.digest) == (learned.digest, reader.digest)
+    policy = load_policy(tmp_path / "policy.safetensors", held)
+    ours = run_cell(twin(), TrainedPolicy(network), learned, place(2))
+    theirs = run_cell(twin(), policy, held, place(2))
+    assert [d.odds_after for d in ours.decisions] == [d.odds_after for d in theirs.decisions]
+    assert [d.name for d in ours.decisions] == [d.name for d in theirs.decisions]
+
+
+def test_a_reader_that_no_file_holds_is_told(tmp_path: Path):
+    other = dataclasses.replace(world(), reader=_NoReader())
+    with pytest.raises(ConfigError, match="reader of the kind _NoReader"):
+        save_world(tmp_path / "world.safetensors", other)
+
+
+class _NoReader:
+    n_features = n_units = 1
+    digest = "none"
+
+    def read(self, capture: Capture, memory: torch.Tensor) -> Reading:
+        raise AssertionError("nobody reads")
 
 
 class _SeesThree:
