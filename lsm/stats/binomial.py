@@ -1,9 +1,14 @@
 """Intervals for a fraction counted as k of n."""
 
+import math
+
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import beta, norm
 
 from lsm.errors import InputError
+from lsm.stats._tails import beyond_binomial, check_confidence
+from lsm.stats.estimate import Share
 
 
 def wilson(k: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -32,8 +37,29 @@ def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> tuple[float,
     return low, high
 
 
+def mid_p(k: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Low and high end of the mid-P interval for k of n: the exact one with half of the tie; nominal on average.
+
+    Berry and Armitage, The Statistician 44, 417 (1995). Raises InputError unless 0 <= k <= n.
+    """
+    _check(k, n, confidence)
+    tail = (1 - confidence) / 2
+    count, cells = np.array(float(k)), np.array(float(n))
+
+    def beyond(fraction: float, share: float) -> float:
+        return float(beyond_binomial(count, cells, np.array(fraction))) - share
+
+    low = 0.0 if k == 0 else float(brentq(beyond, 0.0, 1.0, args=(tail,)))
+    high = 1.0 if k == n else float(brentq(beyond, 0.0, 1.0, args=(1 - tail,)))
+    return low, high
+
+
+def share(right: int, of: int, *, confidence: float = 0.95) -> Share:
+    """The share with Wilson's interval; see `wilson`."""
+    return Share(right / of if of else math.nan, *wilson(right, of, confidence=confidence), right, of)
+
+
 def _check(k: int, n: int, confidence: float) -> None:
     if not 0 <= k <= n:
         raise InputError(f"{k} of {n} is not a count.", hint="give 0 <= k <= n")
-    if not 0 < confidence < 1:
-        raise InputError(f"A confidence of {confidence} is impossible.", hint="give a fraction between 0 and 1")
+    check_confidence(confidence)

@@ -1,4 +1,4 @@
-"""The value in which the statistics answer, and what it means per cell and per microlitre."""
+"""The values in which the statistics answer, and what a prevalence means per cell and per microlitre."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,23 @@ import numpy as np
 from jaxtyping import Float
 
 RED_CELLS_PER_UL = 5e6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the low and the high end of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Share(Estimate):
+    """A share 0..1 counted as `right` of `of`; nan from 0 to 1 where nothing was counted."""
+
+    right: int
+    of: int
 
 
 @dataclass(frozen=True)

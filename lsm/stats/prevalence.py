@@ -9,6 +9,7 @@ from jaxtyping import Float, Real
 from scipy.stats import norm
 
 from lsm.errors import WrongFormat
+from lsm.stats._posterior import shortest_interval
 from lsm.stats.calibration import DrawnFractions, Fractions, MaskBins, ScoreCalibration
 from lsm.stats.estimate import PrevalenceEstimate
 
@@ -44,7 +45,7 @@ def estimate_prevalence(
     weight = counts[seen].astype(np.float64)
     point = float(prevalence_em(counts, calibration.p_infected, calibration.p_uninfected, iterations=200))
     grid = _window(ratio, weight)
-    low, high = _shortest(grid, _posterior(grid, ratio, weight), confidence)
+    low, high = shortest_interval(grid, _posterior(grid, ratio, weight), confidence)
     return PrevalenceEstimate(point, min(low, point), max(high, point), cells, confidence)
 
 
@@ -120,12 +121,3 @@ def _posterior(grid: Grid, ratio: Float[np.ndarray, "draw seen"], weight: Float[
     likelihood /= np.trapezoid(likelihood, grid, axis=1)[:, None]
     density: Grid = likelihood.mean(axis=0)
     return density
-
-
-def _shortest(grid: Grid, density: Grid, confidence: float) -> tuple[float, float]:
-    steps = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))])
-    reached = np.interp(steps + confidence * steps[-1], steps, grid)
-    possible = steps <= steps[-1] * (1 - confidence)
-    length = np.where(possible, reached - grid, np.inf)
-    best = int(np.argmin(length))
-    return float(grid[best]), float(reached[best])
