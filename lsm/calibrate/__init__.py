@@ -1,4 +1,8 @@
-"""What a rig is really like, measured with its own images: focus, and how the camera looks at the stage."""
+"""What a rig is really like, measured with its own images.
+
+`focus`, `two_led` and `stage` answer one question each; `steps` and `session` go through all of a calibration and leave
+a `lsm.calibration.Calibration`, and `gap` tells how well a twin with it predicts the rig.
+"""
 
 from lsm.calibrate.focus import FocusFound, FocusSearch, depth_of_field_um, focus_pattern, sharpness_focus
 from lsm.calibrate.sharpness import MEASURES

@@ -121,7 +121,7 @@ def sharpness_focus(
     best_um = float(places[int(values.argmax())])
     step_um = float(places[1] - places[0])
     fine, sharp = scan(max(low_um, best_um - step_um), min(high_um, best_um + step_um), search.fine_um)
-    z_um, sigma_um = _vertex(fine, sharp)
+    z_um, sigma_um = vertex(fine, sharp)
     if not low_um < z_um < high_um:
         raise CalibrationFailed(
             f"Images are sharpest at {z_um:.1f} um, not inside the range [{low_um:g}, {high_um:g}] um.",
@@ -132,7 +132,7 @@ def sharpness_focus(
     return FocusFound(z_um, sigma_um, taker.frames, taker.dose_led_ms, f"sharpness ({search.measure})", tuple(seen))
 
 
-def _vertex(places: Samples, values: Samples) -> tuple[float, float]:
+def vertex(places: Samples, values: Samples) -> tuple[float, float]:
     """Place of the maximum and its standard uncertainty: a parabola through the upper part of the curve."""
     floor, top = values.min(), values.max()
     upper = values >= floor + CAP * (top - floor)

@@ -60,7 +60,10 @@ COMMANDS: Final = {
         "Inject faults into a rig and count what came of each: recovered, stopped safely, silently wrong, or a hang.",
     ),
     "bench": ("bench:app", "Measure speed and memory on this machine, beside other programs."),
-    "calibrate": ("calibrate:app", "Measure focus, pixel size and camera orientation of a rig with its own images."),
+    "calibrate": (
+        "calibrate:app",
+        "Measure what a rig is really like, with its own images: all steps in order, or one of them.",
+    ),
     "data": ("data:app", "Find data sets, check them, and convert them."),
     "experiment": (
         "experiment:app",

@@ -22,7 +22,7 @@ from lsm.calibrate import (
     sharpness_focus,
     two_led_focus,
 )
-from lsm.cli import _show
+from lsm.cli import _calibrate_run, _show
 from lsm.devices import Microscope, Observe
 from lsm.errors import InputError
 from lsm.illum import bright_field, dark
@@ -30,8 +30,12 @@ from lsm.safety import DeviceFocus, Interlock, guarded_device_focus
 from lsm.scope import RigConfig, connect, find_rig
 
 app = typer.Typer(
-    help="Measure focus, pixel size and camera orientation of a rig with its own images.", no_args_is_help=True
+    cls=_calibrate_run.RunsByDefault,
+    help="Measure what a rig is really like, with its own images: all steps in order, or one of them.",
+    no_args_is_help=True,
 )
+app.command("run")(_calibrate_run.run)
+app.command("report")(_calibrate_run.report)
 
 Rig = Annotated[str, typer.Argument(help="Rig file (TOML), or the name of a shipped one: simulated.")]
 Place = Annotated[

@@ -1,0 +1,219 @@
+"""`lsm calibrate run` and `report`: the guided calibration, and how well a twin with it predicts the rig."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from lsm.calibrate.gap import Gap, measure_gap, twin_of_survey, withheld_patterns
+from lsm.calibrate.leds import LedSearch
+from lsm.calibrate.pictures import told
+from lsm.calibrate.session import PAGE, Session, bench
+from lsm.calibrate.steps import BRIGHT_AIM_E, NAMED, STEPS, Slide, Step
+from lsm.calibrate.survey import survey_leds
+from lsm.calibration import Calibration
+from lsm.cli import _show
+from lsm.devices import Microscope, Observe
+from lsm.errors import InputError
+from lsm.illum import dark
+from lsm.optics import ImagingSystem
+from lsm.samples import ProceduralSmear, Smear, SmearConfig
+from lsm.samples.diffuser import Diffuser
+from lsm.scope import RigConfig, connect, find_rig
+
+CLEAR = SmearConfig(monolayer_per_mm2=1e-3, platelets_per_red=0.0, precipitate_per_mm2=0.0, white_per_red=0.0)
+WITHHELD = 12
+DEFAULT_OUT = Path("out/calibration")
+
+Rig = Annotated[str, typer.Argument(help="Rig file (TOML), or the name of a shipped one: simulated.")]
+Out = Annotated[Path | None, typer.Option(help=f"Folder of the result and its evidence; default {DEFAULT_OUT}/NAME.")]
+Seed = Annotated[int, typer.Option(help="Of a simulated sample, of its noise, and of drawn patterns.")]
+Window = Annotated[int, typer.Option(min=32, help="Side of the windows in which LEDs are fitted, camera pixels.")]
+
+
+class RunsByDefault(TyperGroup):
+    """`lsm calibrate RIG` is `lsm calibrate run RIG`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of that name, else `run` with that rig."""
+        known = args[0] in self.commands
+        return super().resolve_command(ctx, args if known else ["run", *args])
+
+
+def run(
+    rig: Rig,
+    steps: Annotated[str, typer.Option(help=f"Which, by comma: {','.join(NAMED)}.")] = ",".join(NAMED),
+    out: Out = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask between steps; simulated rigs only.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure steps again that are done.")] = False,
+    seed: Seed = 0,
+    window_px: Window = 80,
+    as_json: _show.AsJson = False,
+) -> None:
+    """Measure a rig step by step: camera, stage, focus, LEDs, empty field.
+
+    Says before each step what to put on the stage. Stopped, it goes on
+    with the steps that are missing. Name the file that comes out in the
+    rig file: calibration = "FILE".
+
+    Example: lsm calibrate run simulated --steps camera,stage --yes
+    """
+    config = RigConfig.from_file(find_rig(rig)).uncalibrated()
+    if config.simulator is None and yes:
+        raise InputError(f"Rig '{config.name}' is not simulated: nobody but you can change its slide.", hint="no --yes")
+    if not yes and not sys.stdin.isatty():
+        raise InputError("There is nobody to ask between the steps.", hint="run it in a terminal, or with --yes")
+    folder = out or DEFAULT_OUT / config.name
+    with _show.progress(quiet=as_json) as bars:
+        task = bars.add_task("", total=None, loss="")
+
+        def announce(step: Step) -> None:
+            bars.update(task, description=step.title, completed=0, total=None)
+            if not yes:
+                bars.stop()
+                typer.confirm(f"{step.title}. {step.put} Ready?", abort=True)
+                bars.start()
+
+        session = Session(
+            config,
+            folder,
+            opener(config, seed),
+            leds=LedSearch(window_px=window_px, seed=seed),
+            announce=announce,
+            tell=lambda done, of: bars.update(task, completed=done, total=of),
+        )
+        calibration = session.run([name.strip() for name in steps.split(",") if name.strip()], again=again)
+    _tell(session, calibration, as_json=as_json)
+
+
+def report(
+    rig: Rig,
+    out: Out = None,
+    patterns: Annotated[int, typer.Option(min=2, help="Random patterns beside the four fixed ones.")] = WITHHELD,
+    seed: Seed = 0,
+    window_px: Window = 80,
+    as_json: _show.AsJson = False,
+) -> None:
+    """Predict patterns with the calibrated twin, take them on the rig, and state the gap between both.
+
+    The sample is recovered from one image per LED; the patterns are not
+    among them. Cells in view and in focus.
+
+    Example: lsm calibrate report simulated --patterns 4
+    """
+    described = RigConfig.from_file(find_rig(rig)).uncalibrated()
+    path = (out or DEFAULT_OUT / described.name) / "calibration.json"
+    config, found = described.calibrated(path), Calibration.read(path)
+    if found.camera is None or found.leds is None or found.focus is None:
+        raise InputError(f"{path} lacks the camera, the focus or the LEDs.", hint="run those steps: lsm calibrate run")
+    search = LedSearch(window_px=window_px, seed=seed)
+    with _show.progress(quiet=as_json) as bars, opener(config, seed)("cells") as microscope:
+        task = bars.add_task("LED by LED", total=None, loss="")
+        gap = _gap(
+            microscope,
+            config,
+            found,
+            search,
+            np.random.default_rng(seed),
+            patterns,
+            lambda done, of: bars.update(task, completed=done, total=of),
+        )
+    _tell_gap(config, gap, as_json=as_json)
+
+
+def _gap(
+    microscope: Microscope,
+    config: RigConfig,
+    found: Calibration,
+    search: LedSearch,
+    rng: np.random.Generator,
+    count: int,
+    tell: Callable[[int, int], None],
+) -> Gap:
+    if found.camera is None or found.leds is None or found.focus is None:
+        raise InputError("The calibration is not complete.", hint="run lsm calibrate run")
+    work = bench(config, microscope, found, leds=search)
+    board = config.led.board.build()
+    bright_ms = min(0.5 * work.bright_ms() * max(1, int((board.na <= work.na).sum())), work.limits_ms[1])
+    upright = work.upright
+    upright.observe(Observe(dark(upright.board), bright_ms, z_um=found.focus.z_um.value))
+    survey = survey_leds(upright, found.camera, bright_ms=bright_ms, dark_ms=work.limits_ms[1], on_led=tell)
+    system = ImagingSystem(
+        na=work.na,
+        wavelength_um=board.wavelengths_um[work.colour],
+        camera_pixel_um=work.true_pixel_um,
+        sample_pixel_um=work.true_pixel_um / 4,
+    )
+    twin, _ = twin_of_survey(survey, board, system, search)
+    return measure_gap(
+        upright,
+        twin,
+        found.camera,
+        withheld_patterns(board, na=work.na, colour=work.colour, rng=rng, n=count),
+        dead=found.leds.dead,
+        search=search,
+        limits_ms=work.limits_ms,
+        aim_e=BRIGHT_AIM_E,
+    )
+
+
+def slide_of(slide: Slide, seed: int) -> Smear:
+    """What a simulated stage carries for a step."""
+    if slide == "diffuser":
+        return Diffuser(extent_um=(SmearConfig().width_um, SmearConfig().height_um), seed=seed)
+    return ProceduralSmear(CLEAR if slide == "clear" else SmearConfig(), seed)
+
+
+def opener(config: RigConfig, seed: int) -> Any:
+    """Opens the rig with a slide on its stage; a simulated one is given the slide, a real one has what lies there."""
+
+    @contextmanager
+    def opened(slide: Slide) -> Iterator[Microscope]:
+        simulation: dict[str, Any] = {}
+        if config.simulator is not None:
+            simulation = {"seed": seed, "sample": slide_of(slide, seed)}
+        with connect(config, **simulation) as microscope:
+            yield microscope
+
+    return opened
+
+
+def _tell(session: Session, calibration: Calibration, *, as_json: bool) -> None:
+    if as_json:
+        facts = calibration.model_dump(mode="json")
+        typer.echo(json.dumps(facts | {"digest": calibration.digest(), "file": str(session.path)}))
+        return
+    console = Console(markup=False)
+    for step in STEPS:
+        facts = getattr(calibration, step.name)
+        console.print(f"{step.title}{': not measured' if facts is None else ''}", soft_wrap=True, highlight=False)
+        for name, value in told(facts) if facts is not None else ():
+            console.print(f"  {name}: {value}", soft_wrap=True, highlight=False)
+    for finding in calibration.findings:
+        console.print(f"Not as the rig file says: {finding}", soft_wrap=True, highlight=False)
+    console.print("Timing of trigger to light: not measured (no image tells it).", soft_wrap=True, highlight=False)
+    console.print(f"Written: {session.path}; evidence: {session.folder / PAGE}", soft_wrap=True, highlight=False)
+
+
+def _tell_gap(config: RigConfig, gap: Gap, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"rig": config.name, **asdict(gap)}))
+        return
+    console = Console(markup=False)
+    for each in gap.patterns:
+        console.print(f"{each.name:14s} mean {each.mean_e:8.0f} e   rms error {100 * each.rms:6.2f} %", highlight=False)
+    low, high = gap.interval
+    console.print(
+        f"The twin predicts withheld patterns of rig '{config.name}' with an rms error of {100 * gap.rms:.2f} % "
+        f"of their mean (95 %: {100 * low:.2f} to {100 * high:.2f} %, over {len(gap.patterns)} patterns).",
+        soft_wrap=True,
+        highlight=False,
+    )
