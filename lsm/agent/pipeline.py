@@ -11,6 +11,7 @@ from lsm.agent.tables import SlideTables
 from lsm.agent.train import TrainPolicyConfig, run_train_policy
 from lsm.errors import ModelMismatch
 from lsm.sensing import Bundle
+from lsm.sensing.clock import Clock
 from lsm.sensing.config import DesignConfig, Split
 from lsm.sensing.progress import Reporter, Silent
 from lsm.stats import ScoreCalibration
@@ -75,12 +76,14 @@ def run_policy_pipeline(
     cache: Path,
     cells: Path | None = None,
     progress: Reporter | None = None,
+    clock: Clock | None = None,
 ) -> Bundle:
     """The bundle with a policy trained for its light and readers, and the policy's held-out figures on its card.
 
     The policy learns on slides of the design's calibration split and is judged on those of its test split.
     cache: folder for slide tables and the checkpoint; an interrupted run goes on from there.
-    cells: the NIH crops, for a model made from them. Raises FileMissing, ConfigError or ModelMismatch.
+    cells: the NIH crops, for a model made from them. clock: told of the time before the checkpoint.
+    Raises FileMissing, ConfigError or ModelMismatch.
     """
     reporter = progress or Silent()
     model = PolicyModel.of(bundle)
@@ -101,6 +104,7 @@ def run_policy_pipeline(
             bright_field=trials[BRIGHT][1],
             progress=lambda report: stage.advance(report.error),
             checkpoint=checkpoint,
+            clock=clock,
         )
     extended = bundle.with_part("policy", trained.tensors, figures={"policy": trained.figures()})
     return extended.with_card(config={**bundle.card.config, "search": config.search.model_dump(mode="json")})

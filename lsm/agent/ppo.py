@@ -19,6 +19,7 @@ from lsm.agent.trainable import Trainable
 from lsm.config import Config
 from lsm.errors import WrongFormat
 from lsm.sensing.bundle import tensors_digest
+from lsm.sensing.clock import KEY, Clock
 from lsm.tensorfile import read_tensors, under, write_tensors
 
 _OPTIMISER = "optimiser."
@@ -78,10 +79,19 @@ class Ppo:
 
     network: what is trained; without one a SearchNetwork of the configuration, for an environment with SearchRules.
     The same environment, configuration and seed give the same weights, also across `save` and `load`.
+    clock: kept in checkpoints, and told of the time before one.
     """
 
-    def __init__(self, env: Trainable, config: PpoConfig, *, seed: int, network: ActorCritic | None = None) -> None:
-        self.env, self.config = env, config
+    def __init__(
+        self,
+        env: Trainable,
+        config: PpoConfig,
+        *,
+        seed: int,
+        network: ActorCritic | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.env, self.config, self.clock = env, config, clock or Clock()
         self.generator = torch.Generator().manual_seed(seed)
         self.network: ActorCritic = network or SearchNetwork(env.rules, config.network, self.generator)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
@@ -167,6 +177,7 @@ class Ppo:
         tensors |= optimiser_tensors(self.optimiser)
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
+        tensors[KEY] = self.clock.seconds()
         write_tensors(path, tensors, self._identity(tensors))
 
     def load(self, path: Path) -> None:
@@ -181,6 +192,7 @@ class Ppo:
             restore_optimiser(self.optimiser, tensors)
             self.generator.set_state(tensors["generator"])
             self.update, self.steps = (int(number) for number in tensors["progress"])
+            self.clock.go_on(tensors.get(KEY))
         except (KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
 

@@ -18,6 +18,7 @@ from lsm.agent.rules import SearchConfig
 from lsm.agent.table_build import TableConfig
 from lsm.config import Config
 from lsm.errors import ConfigError
+from lsm.sensing.clock import Clock
 
 
 class TrainPolicyConfig(Config):
@@ -64,17 +65,18 @@ def run_train_policy(
     bright_field: Trial | None = None,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
+    clock: Clock | None = None,
 ) -> TrainedSearch:
     """Learn on the slides of `train`, judge on those of `held_out`.
 
     bright_field: the held-out slides as the reader sees them that was trained on bright field alone, with
     its own calibration and one-pattern rules; without it the common reader scans in bright field.
-    checkpoint: file to save to, and to go on from where it exists.
+    checkpoint: file to save to, and to go on from where it exists. clock: told of the time before it.
     Raises ConfigError when slides of both are the same.
     """
     if train.tables.digest == held_out.tables.digest:
         raise ConfigError("Training and held-out slides are the same.", hint="give slides of another split")
-    ppo = Ppo(train.env(), config.ppo, seed=config.seed)
+    ppo = Ppo(train.env(), config.ppo, seed=config.seed, clock=clock)
     if checkpoint is not None and checkpoint.is_file():
         ppo.load(checkpoint)
     while ppo.update < config.ppo.updates:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from lsm.agent.adaptive.training import (
     train_cells,
 )
 from lsm.cli import _show
+from lsm.sensing.clock import Clock
 from lsm.sensing.progress import Reporter, RichReporter
 from lsm.sensing.tensorboard import TensorBoardReporter
 from lsm.threads import threads
@@ -58,7 +58,7 @@ class CellTraining:
 
 def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
     """Train, judge, write the folder and tell."""
-    started, before = time.monotonic(), time.process_time()
+    clock = Clock()
     folder = _show.new_folder(asked.out or Path("out/policies") / config.name)
     with _show.progress(quiet=asked.as_json) as bars, threads(1):
         reporter: Reporter = RichReporter(bars)
@@ -68,15 +68,17 @@ def train_for_cells(config: CellTrainingConfig, asked: CellTraining) -> None:
         trials = CellTrials.of(cells, config)
         checkpoint = asked.cache / f"cell-policy-{config.digest()}-{trials.learn.digest}.safetensors"
         with asked.collector(trials.learn) as collector:
-            ppo = train_cells(config, trials, checkpoint=checkpoint, progress=reporter, collector=collector)
+            ppo = train_cells(
+                config, trials, checkpoint=checkpoint, progress=reporter, collector=collector, clock=clock
+            )
         rows = judge(TrainedPolicy(ppo.network), trials)
     facts = {
         "held_out": rows,
         "held_out_cells": len(trials.judge.source.stack),
         "held_out_patients": len(trials.judge.source.stack.patients()),
         "steps": ppo.steps,
-        "seconds": round(time.monotonic() - started),
-        "cpu_seconds": round(time.process_time() - before),
+        "seconds": round(clock.wall_s),
+        "cpu_seconds": round(clock.cpu_s),
         "cores": os.cpu_count(),
     }
     save_trained(folder, ppo, trials, facts, curve_of(checkpoint))

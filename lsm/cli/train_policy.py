@@ -1,7 +1,6 @@
 """`lsm train-policy`: learn where to look, under which light, and when to stop."""
 
 import json
-import time
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from lsm.cli import _show
 from lsm.cli._policy_cells import CellTraining, train_for_cells
 from lsm.errors import InputError
 from lsm.sensing import Bundle
+from lsm.sensing.clock import Clock
 from lsm.sensing.progress import RichReporter
 
 
@@ -69,16 +69,16 @@ def train_policy(
         raise InputError("The training on slides writes nothing for TensorBoard.", hint="leave --tensorboard out")
     if cluster is not None:
         raise InputError("The training on slides runs on one machine.", hint="leave --cluster out")
-    started = time.monotonic()
+    clock = Clock()
     settings = TrainPolicyConfig.from_file(file, seed=seed)
     bundle = Bundle.named(model or "procedural")
     folder = _show.new_folder(out or Path("out/models") / f"{bundle.card.name}-policy")
     with _show.progress(quiet=as_json) as bars:
         extended = run_policy_pipeline(
-            settings, bundle, cache=cache, cells=cells or _show.nih_cells(), progress=RichReporter(bars)
+            settings, bundle, cache=cache, cells=cells or _show.nih_cells(), progress=RichReporter(bars), clock=clock
         )
     extended.save(folder)
-    _tell(extended, folder, time.monotonic() - started, as_json=as_json)
+    _tell(extended, folder, clock.wall_s, as_json=as_json)
 
 
 def _kind(file: Path) -> object:

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 from lsm.agent.adaptive import LightBook
 from lsm.agent.adaptive.rigs import opened
-from lsm.agent.adaptive.training import CellTrainingConfig, PolicyFolder
+from lsm.agent.adaptive.training import CellTrainingConfig, CellTrials, PolicyFolder, labelled_cells, train_cells
 from lsm.cli.app import app
 from lsm.config import shipped_config
 from lsm.errors import ConfigError, FileMissing, InputError, ModelMismatch
 from lsm.record import Recorder
 from lsm.scope import find_rig
+from lsm.sensing.clock import Clock
 from lsm.tensorfile import read_tensors
 
 TINY = """
@@ -90,6 +91,18 @@ def test_given_again_a_training_goes_on_and_ends_the_same(home: Path):
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert found["held_out"] == json.loads((home / "tiny" / "figures.json").read_text())["held_out"]
+
+
+def test_a_training_in_two_sittings_tells_the_time_of_both(home: Path, tmp_path: Path):
+    config = CellTrainingConfig.from_file(home / "tiny.toml")
+    trials = CellTrials.of(labelled_cells(config, home / "cache"), config)
+    for name in ("first", "second"):
+        clock = Clock()
+        if name == "first":
+            clock.go_on(torch.tensor([1000.0, 400.0], dtype=torch.float64))
+        train_cells(config, trials, checkpoint=tmp_path / "run.safetensors", clock=clock)
+        assert clock.wall_s > 1000
+        assert clock.cpu_s > 400
 
 
 def test_evaluating_gives_the_figures_of_the_training_again(home: Path):

@@ -23,6 +23,7 @@ from lsm.agent.adaptive.policies.rollouts import Collected, Collector, Here, Rol
 from lsm.agent.ppo import advantages, clipped_loss, descend, normalised, optimiser_tensors, restore_optimiser
 from lsm.config import Config
 from lsm.errors import ConfigError, WrongFormat
+from lsm.sensing.clock import KEY, Clock
 from lsm.tensorfile import under, write_tensors
 
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -96,14 +97,21 @@ class CellPpo:
     """A training run: network, optimiser, generator and the number of updates done.
 
     The same world, configuration and seed give the same weights, also across `save` and `load`, and wherever its
-    episodes are collected. collector: in place of this process, such as `OnCluster`.
+    episodes are collected. collector: in place of this process, such as `OnCluster`. clock: kept in checkpoints, and
+    told of the time before one.
     Raises ConfigError where weights are free.
     """
 
     def __init__(
-        self, env: BatchAdaptiveEnv, config: CellPpoConfig, *, seed: int, collector: Collector | None = None
+        self,
+        env: BatchAdaptiveEnv,
+        config: CellPpoConfig,
+        *,
+        seed: int,
+        collector: Collector | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.env, self.config = env, config
+        self.env, self.config, self.clock = env, config, clock or Clock()
         self.collector = collector or Here(env)
         device = env.world.source.device
         first = torch.Generator().manual_seed(seed)
@@ -174,6 +182,7 @@ class CellPpo:
         tensors |= optimiser_tensors(self.optimiser)
         tensors["generator"] = self.generator.get_state()
         tensors["progress"] = torch.tensor([self.update, self.steps])
+        tensors[KEY] = self.clock.seconds()
         network = self.config.network.model_dump_json()
         words = ("config", self.config.digest()), ("kind", CHOOSING), ("network", network)
         write_tensors(path, tensors, identity(self.env.world, tensors, *words))
@@ -192,6 +201,7 @@ class CellPpo:
             restore_optimiser(self.optimiser, tensors)
             self.generator.set_state(tensors["generator"])
             self.update, self.steps = (int(number) for number in tensors["progress"])
+            self.clock.go_on(tensors.get(KEY))
         except (KeyError, RuntimeError, ValueError) as error:
             raise WrongFormat(f"{path} is not a checkpoint of this training: {error}.", hint="delete it") from error
 

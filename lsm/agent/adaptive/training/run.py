@@ -25,6 +25,7 @@ from lsm.agent.adaptive.world import AdaptiveWorld
 from lsm.agent.adaptive.worldfile import save_world
 from lsm.commit import source_commit
 from lsm.sensing.cells import CellStack
+from lsm.sensing.clock import Clock
 from lsm.sensing.progress import Journal, Reporter, Silent, Stage
 from lsm.stats.paired import resampled_interval
 from lsm.wholefile import write_whole
@@ -93,13 +94,14 @@ def train_cells(
     checkpoint: Path,
     progress: Reporter | None = None,
     collector: Collector | None = None,
+    clock: Clock | None = None,
 ) -> CellPpo:
     """The training brought to its end, from its checkpoint where there is one.
 
-    collector: of episodes, in place of this process. Beside the checkpoint lies the curve, one JSON object per update.
-    Raises as `CellPpo.load`.
+    collector: of episodes, in place of this process. clock: told of the time before the checkpoint. Beside that lies
+    the curve, one JSON object per update. Raises as `CellPpo.load`.
     """
-    ppo = CellPpo(BatchAdaptiveEnv(trials.learn), config.ppo, seed=config.seed, collector=collector)
+    ppo = CellPpo(BatchAdaptiveEnv(trials.learn), config.ppo, seed=config.seed, collector=collector, clock=clock)
     if checkpoint.is_file():
         ppo.load(checkpoint)
     curve = _Curve(curve_of(checkpoint), ppo.update)

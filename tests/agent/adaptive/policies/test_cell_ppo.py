@@ -68,11 +68,15 @@ def test_a_resumed_training_ends_in_the_same_weights(env: BatchAdaptiveEnv, tmp_
     straight, stopped, resumed = (CellPpo(env, TINY, seed=1) for _ in range(3))
     straight.train()
     stopped.train_once()
+    stopped.clock.go_on(torch.tensor([1000.0, 400.0], dtype=torch.float64))
     stopped.save(tmp_path / "run.safetensors")
     resumed.load(tmp_path / "run.safetensors")
     resumed.train()
     assert torch.equal(_weights(straight), _weights(resumed))
     assert resumed.steps == straight.steps
+    # the time of the sitting before counts, too
+    assert resumed.clock.wall_s > 1000 > straight.clock.wall_s
+    assert resumed.clock.cpu_s > 400 > straight.clock.cpu_s
 
 
 def test_a_saved_policy_decides_as_it_did(env: BatchAdaptiveEnv, tmp_path: Path):
