@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Bool, Float, Real
 from scipy.optimize import elementwise
 
 from lsm.stats._tails import beyond_binomial, beyond_gamma_poisson, check_confidence, upper_tail
@@ -125,31 +125,48 @@ def corrected_interval(
     return np.concatenate(lows), np.concatenate(highs)
 
 
+def inside(
+    count: Counts, fraction: Fractions, law: Law, errors: ReaderErrors, *, confidence: float = 0.95
+) -> Bool[np.ndarray, " case"]:
+    """Whether the interval of each count holds the fraction beside it, without looking for the ends."""
+    check_confidence(confidence)
+    parts = []
+    for start in range(0, len(count), CHUNK):
+        each = slice(start, start + CHUNK)
+        above, below = _margins(count[each], fraction[each], law, errors, confidence)
+        parts.append((above >= 0) & (below <= 0))
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
+
+
 def _over(value: Fractions, deviation: Fractions) -> Fractions:
     """Infinite where nothing deviates, but for a value of zero."""
     found = np.where(value > 0, np.inf, 0.0)
     return np.asarray(np.divide(value, deviation, out=found, where=deviation > 0))
 
 
-def _ends(count: Counts, law: Law, errors: ReaderErrors, confidence: float) -> tuple[Fractions, Fractions]:
-    def too_high(fraction: Fractions, count: Counts) -> Fractions:
-        """Above 0 where the count is not too high for the fraction."""
-        tail = upper_tail(law.distance(fraction, errors), confidence)
-        return np.asarray(law.beyond(count, fraction, errors) - tail)
+def _margins(
+    count: Counts, fraction: Fractions, law: Law, errors: ReaderErrors, confidence: float
+) -> tuple[Fractions, Fractions]:
+    """(below 0 where the count is too high for the fraction, above 0 where it is too low)."""
+    beyond, tail = law.beyond(count, fraction, errors), upper_tail(law.distance(fraction, errors), confidence)
+    return np.asarray(beyond - tail), np.asarray(beyond - confidence - tail)
 
-    def too_low(fraction: Fractions, count: Counts) -> Fractions:
-        """Below 0 where the count is not too low for the fraction."""
-        tail = 1 - confidence - upper_tail(law.distance(fraction, errors), confidence)
-        return np.asarray(law.beyond(count, fraction, errors) - (1 - tail))
+
+def _ends(count: Counts, law: Law, errors: ReaderErrors, confidence: float) -> tuple[Fractions, Fractions]:
+    def above(fraction: Fractions, count: Counts) -> Fractions:
+        return _margins(count, fraction, law, errors, confidence)[0]
+
+    def below(fraction: Fractions, count: Counts) -> Fractions:
+        return _margins(count, fraction, law, errors, confidence)[1]
 
     middle, top = law.moment(count, errors), law.reach(count, errors)
     low, high = np.zeros(len(count)), top.copy()
-    raised = too_high(low, count) < 0
+    raised = above(low, count) < 0
     if raised.any():
-        low[raised] = _root(too_high, top[raised], count[raised])
-    capped = too_low(top, count) > 0
+        low[raised] = _root(above, top[raised], count[raised])
+    capped = below(top, count) > 0
     if capped.any():
-        high[capped] = _root(too_low, top[capped], count[capped])
+        high[capped] = _root(below, top[capped], count[capped])
     return np.minimum(low, middle), np.maximum(high, middle)
 
 

@@ -9,23 +9,20 @@ known are integrated over on both sides, so that coverage is that over slides.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.optimize import brentq, minimize_scalar
+from jaxtyping import Float, Real
+from scipy.optimize import elementwise
 from scipy.special import gammaln, logsumexp, xlogy
 
-from lsm.errors import InputError
+from lsm.stats._corrected import ENDS
 from lsm.stats._tails import check_confidence
-from lsm.stats.density import (
-    DensityEstimate,
-    check_counts,
-    false_positive_estimate,
-    thin_film_convention,
-)
+from lsm.stats.density import DensityEstimate, check_red_counts, thin_film_estimate
 from lsm.stats.estimate import RED_CELLS_PER_UL
 from lsm.stats.rates import GammaRate, ReaderErrors
 
-Counts = Int[np.ndarray, " case"]
+Counts = Real[np.ndarray, " case"]
 Numbers = Float[np.ndarray, " case"]
+
+FAR = 1e300
 
 SHAPES = (2.0, 40.0)
 """Of the gamma distributions of r around 1, each with half of the weight: tightest at some ten and some two hundred
@@ -54,6 +51,34 @@ def log_evidence(suspicious: Counts, cells: Numbers, fraction: Numbers, errors: 
     return np.where(impossible, np.inf, against - np.where(impossible, 0.0, expected))
 
 
+def anytime_interval(
+    suspicious: Counts, cells: Numbers, errors: ReaderErrors, *, confidence: float = 0.95
+) -> tuple[Numbers, Numbers]:
+    """Low and high end of the infected fraction for each pair of counts; all pairs of one scan hold together."""
+    check_confidence(confidence)
+    false, sensitivity = errors.false_positives.mean, errors.sensitivity.mean
+    middle = np.clip((suspicious / cells - false) / (sensitivity - false), 0.0, 1.0)
+    edge = -np.log(1 - confidence)
+
+    def excess(root: Numbers, suspicious: Counts, cells: Numbers) -> Numbers:
+        """Above 0 where a fraction, the fourth power, is excluded."""
+        return np.asarray(np.minimum(log_evidence(suspicious, cells, root**4, errors) - edge, FAR))
+
+    low, high = np.zeros(len(cells)), np.ones(len(cells))
+    # too few suspicious cells even for no parasites: what they allow if none of them is a false positive
+    few = excess(middle**0.25, suspicious, cells) >= 0
+    if few.any():
+        clean = ReaderErrors(errors.sensitivity, GammaRate(0.0))
+        high[few] = anytime_interval(suspicious[few], cells[few], clean, confidence=confidence)[1]
+    for ends, start in ((low, low), (high, high)):
+        sought = ~few & (excess(start**0.25, suspicious, cells) > 0)
+        if sought.any():
+            bracket = start[sought] ** 0.25, middle[sought] ** 0.25
+            pair = suspicious[sought].astype(np.float64), cells[sought]
+            ends[sought] = elementwise.find_root(excess, bracket, args=pair, tolerances=ENDS).x ** 4
+    return low, high
+
+
 def anytime_density(
     suspicious: int,
     cells: int,
@@ -65,48 +90,15 @@ def anytime_density(
     """Parasites per microlitre as `thin_film_density`, with an interval that holds at every moment of the scan at once.
 
     "Scan until the interval is narrower than 25 %" is honest with this one and not with the other. Its price is width:
-    some 1.5 times that of the interval for a fixed number of cells. Cells and red_cells_per_ul are as there; parasites
+    some 1.6 times that of the interval for a fixed number of cells. Cells and red_cells_per_ul are as there; parasites
     must be rare enough for a Poisson count, which makes the interval too wide where they are not.
     Raises InputError for impossible counts.
     """
+    check_red_counts(suspicious, cells, red_cells_per_ul)
     check_confidence(confidence)
-    check_counts(suspicious, cells, red_cells_per_ul)
-    if suspicious > cells:
-        raise InputError(f"{suspicious} of {cells} cells are suspicious.", hint="count every cell once")
-    low, middle, high = 0.0, 0.0, 1.0
+    ends = 0.0, 1.0
     if cells:
-        rates = errors.false_positives.mean, errors.sensitivity.mean
-        middle = min(max((suspicious / cells - rates[0]) / (rates[1] - rates[0]), 0.0), 1.0)
-        low, high = _ends(suspicious, cells, middle, errors, -np.log(1 - confidence))
-    return DensityEstimate(
-        middle * red_cells_per_ul,
-        low * red_cells_per_ul,
-        high * red_cells_per_ul,
-        confidence,
-        suspicious,
-        cells,
-        thin_film_convention(red_cells_per_ul),
-        false_positive_estimate(suspicious, cells, errors, confidence=confidence),
-        at_any_time=True,
-    )
-
-
-def _ends(suspicious: int, cells: int, middle: float, errors: ReaderErrors, edge: float) -> tuple[float, float]:
-    count, among = np.array([suspicious]), np.array([float(cells)])
-
-    def excess(root: float) -> float:
-        """Above 0 where a fraction, the fourth power, is excluded."""
-        found = float(log_evidence(count, among, np.array([root**4]), errors)[0])
-        return min(found - edge, 1e300)
-
-    best = middle**0.25
-    if excess(best) >= 0:
-        # counts below what is expected without parasites fit no fraction well
-        best = float(minimize_scalar(excess, bounds=(0.0, max(best, 1e-3)), method="bounded").x)
-    if excess(best) >= 0:
-        # too few suspicious cells even for no parasites: what they allow if none of them is a false positive
-        unspoilt = ReaderErrors(errors.sensitivity, GammaRate(0.0))
-        return 0.0, _ends(suspicious, cells, min(suspicious / cells / errors.sensitivity.mean, 1.0), unspoilt, edge)[1]
-    low = float(brentq(excess, 0.0, best, xtol=1e-7)) ** 4 if excess(0.0) > 0 else 0.0
-    high = float(brentq(excess, best, 1.0, xtol=1e-7)) ** 4 if excess(1.0) > 0 else 1.0
-    return low, high
+        pair = np.array([suspicious]), np.array([float(cells)])
+        (low,), (high,) = anytime_interval(*pair, errors, confidence=confidence)
+        ends = float(low), float(high)
+    return thin_film_estimate(suspicious, cells, errors, ends, red_cells_per_ul, confidence, at_any_time=True)

@@ -54,24 +54,39 @@ def thin_film_density(
     count itself ended the scan use `anytime_density`. Without cells nothing is known. Raises InputError for impossible
     counts.
     """
-    check_counts(suspicious, cells, red_cells_per_ul)
-    if suspicious > cells:
-        raise InputError(f"{suspicious} of {cells} cells are suspicious.", hint="count every cell once")
-    low, middle, high = 0.0, 0.0, 1.0
+    check_red_counts(suspicious, cells, red_cells_per_ul)
+    low, high = 0.0, 1.0
     if cells:
-        law, count = AmongRedCells(cells), np.array([suspicious])
-        (low,), (high,) = corrected_interval(count, law, errors, confidence=confidence)
-        (middle,) = law.moment(count, errors)
-    per_ul, low_per_ul, high_per_ul = (float(value) * red_cells_per_ul for value in (middle, low, high))
+        (low,), (high,) = corrected_interval(
+            np.array([suspicious]), AmongRedCells(cells), errors, confidence=confidence
+        )
+    return thin_film_estimate(suspicious, cells, errors, (low, high), red_cells_per_ul, confidence)
+
+
+def thin_film_estimate(
+    suspicious: int,
+    cells: int,
+    errors: ReaderErrors,
+    ends: tuple[float, float],
+    red_cells_per_ul: float,
+    confidence: float,
+    *,
+    at_any_time: bool = False,
+) -> DensityEstimate:
+    """The estimate of Rogan and Gladen with these ends of the infected fraction, moved apart where it lies outside."""
+    middle = 0.0
+    if cells:
+        middle = float(AmongRedCells(cells).moment(np.array([suspicious]), errors)[0])
     return DensityEstimate(
-        per_ul,
-        low_per_ul,
-        high_per_ul,
+        middle * red_cells_per_ul,
+        min(float(ends[0]), middle) * red_cells_per_ul,
+        max(float(ends[1]), middle) * red_cells_per_ul,
         confidence,
         suspicious,
         cells,
-        thin_film_convention(red_cells_per_ul),
+        f"thin film, {red_cells_per_ul / 1e6:g} million red cells per microlitre assumed",
         false_positive_estimate(suspicious, cells, errors, confidence=confidence),
+        at_any_time,
     )
 
 
@@ -125,9 +140,11 @@ def false_positive_estimate(suspicious: int, cells: int, errors: ReaderErrors, *
     return Estimate(float(np.average(false, weights=weight)), *_middle(false, weight, confidence))
 
 
-def thin_film_convention(red_cells_per_ul: float) -> str:
-    """How red cells become microlitres, in words."""
-    return f"thin film, {red_cells_per_ul / 1e6:g} million red cells per microlitre assumed"
+def check_red_counts(suspicious: int, cells: int, red_cells_per_ul: float) -> None:
+    """Raises InputError for negative numbers, or more suspicious cells than there are."""
+    check_counts(suspicious, cells, red_cells_per_ul)
+    if suspicious > cells:
+        raise InputError(f"{suspicious} of {cells} cells are suspicious.", hint="count every cell once")
 
 
 def check_counts(suspicious: int, cells: int, cells_per_ul: float) -> None:

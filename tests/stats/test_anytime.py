@@ -51,10 +51,10 @@ def test_its_ends_are_where_the_evidence_reaches_the_level():
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])
-def test_the_price_is_an_interval_half_as_wide_again(count: int):
+def test_the_price_is_an_interval_two_thirds_wider(count: int):
     anytime, fixed = (call(count, 1_000_000, PERFECT) for call in (anytime_density, thin_film_density))
-    # 1.52, 1.50 and 1.54
-    assert 1.3 < anytime.relative_half_width / fixed.relative_half_width < 1.7
+    # 1.67, 1.62 and 1.66, as the mixture over r has it
+    assert 1.55 < anytime.relative_half_width / fixed.relative_half_width < 1.75
 
 
 @settings(max_examples=10, deadline=None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, nbinom, norm, poisson
 
@@ -16,7 +16,7 @@ from lsm.stats import (
     thick_film_density,
     thin_film_density,
 )
-from lsm.stats._corrected import AmongRedCells, AmongWhiteCells, corrected_interval
+from lsm.stats._corrected import AmongRedCells, AmongWhiteCells, corrected_interval, inside
 from lsm.stats._tails import upper_tail
 from lsm.stats.density import false_positive_estimate
 
@@ -67,6 +67,17 @@ def test_exact_coverage_at_fixed_densities(per_ul: float, rate: float):
     chance = binom.cdf(held[-1], cells, called) - binom.cdf(held[0] - 1, cells, called)
     # half ties: single densities swing, most of all where less than one false positive is expected
     assert chance.mean() == pytest.approx(0.95, abs=0.03 if cells * rate < 1 else 0.015)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 500), st.floats(0, 2e-3))
+def test_a_fraction_is_inside_where_it_lies_between_the_ends(count: int, fraction: float):
+    law, counts = AmongRedCells(300_000), np.array([count])
+    (low,), (high,) = corrected_interval(counts, law, USUAL)
+    # ends are found to 1e-6
+    assume(abs(fraction / low - 1) > 1e-5 if low else fraction > 1e-9)
+    assume(abs(fraction / high - 1) > 1e-5)
+    assert inside(counts, np.array([fraction]), law, USUAL)[0] == (low <= fraction <= high)
 
 
 @settings(max_examples=8, deadline=None)
