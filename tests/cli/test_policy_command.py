@@ -93,6 +93,26 @@ def test_given_again_a_training_goes_on_and_ends_the_same(home: Path):
     assert found["held_out"] == json.loads((home / "tiny" / "figures.json").read_text())["held_out"]
 
 
+@pytest.mark.data
+def test_a_policy_learns_on_real_crops_is_judged_and_runs(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = TINY.replace("smears = 6\ncells_per_smear = 10", 'source = "nih"\ncrops = 200')
+    (tmp_path / "nih.toml").write_text(text)
+    cache, folder = ("--cache", tmp_path / "cache"), tmp_path / "policy"
+    found = told("train-policy", tmp_path / "nih.toml", "--out", folder, *cache)
+    # patients of the crops, three in ten of whom are kept for this
+    assert 20 < found["held_out_patients"] < 60
+    assert told("policy", "evaluate", folder, *cache)["rows"] == found["held_out"]
+    words = ("--policy", folder, "--middle", "--place", "60,50", "--out", tmp_path / "run")
+    (cell,) = told("policy", "run", "twin", *words)["cells"]
+    assert cell["captures"] > 0
+    monkeypatch.delenv("LSM_DATA")
+    missing = lsm("train-policy", tmp_path / "nih.toml", "--out", tmp_path / "other", *cache).exception
+    assert isinstance(missing, FileMissing)
+    assert "NIH cell crops" in missing.message
+
+
 def test_a_training_in_two_sittings_tells_the_time_of_both(home: Path, tmp_path: Path):
     config = CellTrainingConfig.from_file(home / "tiny.toml")
     trials = CellTrials.of(labelled_cells(config, home / "cache"), config)
