@@ -13,6 +13,7 @@ import pytest
 
 from lsm.cli import main
 from lsm.diagnose.scan import RegionConfig, ScanConfig, read_cells
+from lsm.diagnose.scan_report import ScanReport
 from lsm.diagnose.slide import RESUMED, DiagnoseConfig, DiagnoseResult, diagnose, resume
 from lsm.record import open_record
 
@@ -99,7 +100,9 @@ def test_the_command_tells_the_verdict(tmp_path: Path, capsys: pytest.CaptureFix
     told = json.loads(capsys.readouterr().out)
     assert told["slide"] == "B-2"
     assert told["fields"] == 2
-    assert told["verdict"] == "indeterminate"
+    reported = ScanReport.read(tmp_path / "run" / "report.json").verdict
+    assert told["verdict"] == reported.outcome
+    assert told["interval"] == [reported.estimate.low, reported.estimate.high]
     assert Path(told["cells_file"]).is_file()
 
 
