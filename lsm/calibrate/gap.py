@@ -21,7 +21,13 @@ from lsm.twin import FieldRenderer, TwinConfig
 from lsm.types import Transmission
 
 FRAMES = 4
-FIT_EPOCHS = 40
+FIT_EPOCHS = 80
+# the twin's aperture ends within a bin
+EDGE_NA = 0.001
+# of the window, left out of the comparison: six Airy radii at NA 0.1, within which light comes from what no fit saw
+RIM_PX = 16
+# around the window, which light may come from; more than where LEDs are sought, because here nothing is averaged
+MARGIN_PX = 24
 
 
 @dataclass(frozen=True)
@@ -86,15 +92,15 @@ def withheld_patterns(board: LedBoard, *, na: float, colour: int, rng: np.random
 
 def twin_of_survey(
     survey: LedSurvey, board: LedBoard, system: ImagingSystem, search: LedSearch
-) -> tuple[FieldRenderer, ImagingSystem]:
-    """The twin of the calibrated rig over the sample that the survey shows, in its middle window.
+) -> tuple[FieldRenderer, float]:
+    """The twin of the calibrated rig over the sample that the survey shows, in its middle window, and its defocus, um.
 
-    board: as calibrated. Only the sample is fitted; places and brightness of the LEDs are those of the calibration.
+    board: as calibrated. Only sample and defocus are fitted; LEDs are where and as bright as the calibration says.
     """
     living = np.setdiff1d(np.arange(board.n_leds), survey.dead)
     lamp = board.relative_irradiance
-    side = POINTS * (search.window_px + 2 * search.margin_px)
-    sizes = {"sample_pixel_um": system.camera_pixel_um / POINTS, "sample_px": side, "margin_px": search.margin_px}
+    side = POINTS * (search.window_px + 2 * MARGIN_PX)
+    sizes = {"sample_pixel_um": system.camera_pixel_um / POINTS, "sample_px": side, "margin_px": MARGIN_PX}
     own = ImagingSystem.model_validate(system.model_dump() | sizes)
     light = middle(survey.images_e[living], search) / (survey.exposures_ms * lamp)[living, None, None]
     config = RecoverConfig(
@@ -102,7 +108,7 @@ def twin_of_survey(
         epochs=FIT_EPOCHS,
         fit_positions=False,
         fit_gains=False,
-        fit_defocus=False,
+        edge_na=EDGE_NA,
         phase_order=0,
         amplitude_order=0,
         rate_edge=0.0,
@@ -111,7 +117,7 @@ def twin_of_survey(
     found = recover(lit, board, own, leds=torch.from_numpy(living), config=config)
     sample = SeenSample(found.transmission.numpy(), own.field_um)
     # the sample's brightness is in its transmission
-    return FieldRenderer(sample, board, TwinConfig(system=own, led_flux_e_per_ms=1.0)), own
+    return FieldRenderer(sample, board, TwinConfig(system=own, led_flux_e_per_ms=1.0)), found.defocus_um
 
 
 def measure_gap(
@@ -120,13 +126,20 @@ def measure_gap(
     camera: CameraFacts,
     patterns: list[Pattern],
     *,
+    defocus_um: float,
     dead: tuple[int, ...],
     search: LedSearch,
     limits_ms: tuple[float, float],
     aim_e: float,
 ) -> Gap:
     """Each pattern predicted by the twin, then taken on the rig, and compared in electrons."""
-    gaps = [_one(microscope, twin, camera, pattern, dead, search, limits_ms, aim_e) for pattern in patterns]
+    gaps = []
+    for pattern in patterns:
+        levels = pattern.levels.copy()
+        levels[list(dead)] = 0
+        rate = inside(twin.rate(levels, (0.0, 0.0), defocus_um).numpy().astype(np.float64))
+        exposure_ms = float(np.clip(aim_e / max(float(rate.mean()), 1e-9), *limits_ms))
+        gaps.append(_one(microscope, rate * exposure_ms, camera, Observe(pattern, exposure_ms), search))
     errors = np.array([each.rms for each in gaps])
     half = float(stats.t.ppf(0.975, len(errors) - 1)) * float(errors.std(ddof=1)) / math.sqrt(len(errors))
     mean = float(errors.mean())
@@ -139,30 +152,24 @@ def middle(images: Float[np.ndarray, "*stack y x"], search: LedSearch) -> Float[
     return images[..., row : row + search.window_px, column : column + search.window_px]
 
 
+def inside(window: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "v u"]:
+    """A window without its rim."""
+    return window[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+
+
 def _one(
-    microscope: Microscope,
-    twin: FieldRenderer,
-    camera: CameraFacts,
-    pattern: Pattern,
-    dead: tuple[int, ...],
-    search: LedSearch,
-    limits_ms: tuple[float, float],
-    aim_e: float,
+    microscope: Microscope, expected_e: Plane, camera: CameraFacts, request: Observe, search: LedSearch
 ) -> PatternGap:
-    levels = pattern.levels.copy()
-    levels[list(dead)] = 0
-    rate = twin.rate(levels, (0.0, 0.0), 0.0).numpy().astype(np.float64)
-    exposure_ms = float(np.clip(aim_e / max(float(rate.mean()), 1e-9), *limits_ms))
-    lit, lit_noise = _taken(microscope, Observe(pattern, exposure_ms), search)
-    unlit, unlit_noise = _taken(microscope, Observe(dark(microscope.board), exposure_ms), search)
+    lit, lit_noise = _taken(microscope, request, search)
+    unlit, unlit_noise = _taken(microscope, Observe(dark(microscope.board), request.exposure_ms), search)
     gain = camera.gain_e_per_adu.value
     measured = (lit - unlit) * gain
-    squared = float(((rate * exposure_ms - measured) ** 2).mean()) - (lit_noise + unlit_noise) * gain**2
+    squared = float(((expected_e - measured) ** 2).mean()) - (lit_noise + unlit_noise) * gain**2
     mean = float(measured.mean())
-    return PatternGap(pattern.name, mean, math.sqrt(max(squared, 0.0)) / mean)
+    return PatternGap(request.pattern.name, mean, math.sqrt(max(squared, 0.0)) / mean)
 
 
 def _taken(microscope: Microscope, request: Observe, search: LedSearch) -> tuple[Plane, float]:
     """Mean of a few frames, and the variance that their noise leaves in it."""
-    frames = np.stack([middle(as_plane(microscope.observe(request).image), search) for _ in range(FRAMES)])
+    frames = np.stack([inside(middle(as_plane(microscope.observe(request).image), search)) for _ in range(FRAMES)])
     return frames.mean(axis=0), float(frames.var(axis=0, ddof=1).mean()) / FRAMES

@@ -14,6 +14,11 @@ from lsm.errors import CalibrationFailed
 from lsm.illum import Pattern
 
 REPEATS = 6
+# of the matrix between stage and image, with the intercept
+FITTED_PER_AXIS = 3
+# of a length in the image: what fading edges and the grid of 1/50 px do to every shift alike. Seen on 20 simulated
+# rigs: 7e-5 root mean square, where scatter told 5e-5
+READING = 5e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +97,7 @@ def measure_backlash(
             above = taker.take(Observe(pattern, exposure_ms, middle))
             seen[axis, look] = _further(below, above, um_per_px)[axis]
     taker.approach(xy_um=middle)
-    sigma = seen.std(axis=1, ddof=1) / math.sqrt(repeats)
+    sigma = seen.std(axis=1, ddof=1) / math.sqrt(repeats) * of_few(repeats - 1)
     x, y = (Measured(value=float(mean), sigma=float(s)) for mean, s in zip(seen.mean(axis=1), sigma, strict=True))
     return BacklashFound((x, y), seen)
 
@@ -103,15 +108,22 @@ def stage_facts(affine: StageAffine, backlash: BacklashFound) -> StageFacts:
     matrix = upright_matrix(affine.um_per_px, orientation)
     sigma = affine.sigma_um_per_px[:, ::-1] if orientation.transpose else affine.sigma_um_per_px
     angle = 0.5 * (math.atan2(matrix[1, 0], matrix[0, 0]) - math.atan2(matrix[0, 1], matrix[1, 1]))
+    sigma = sigma * of_few(affine.moves - FITTED_PER_AXIS)
     sigma_angle = math.hypot(sigma[1, 0], sigma[0, 1]) / 2 / affine.pixel_um
+    by_scatter = affine.sigma_pixel_um * of_few(affine.moves - FITTED_PER_AXIS)
     return StageFacts(
         um_per_px=_pairs(matrix),
         sigma_um_per_px=_pairs(sigma),
-        pixel_um=Measured(value=affine.pixel_um, sigma=affine.sigma_pixel_um),
+        pixel_um=Measured(value=affine.pixel_um, sigma=math.hypot(by_scatter, READING * affine.pixel_um)),
         angle_deg=Measured(value=math.degrees(angle), sigma=math.degrees(sigma_angle)),
         backlash_um=backlash.um,
         orientation=orientation,
     )
+
+
+def of_few(freedom: int) -> float:
+    """Standard deviation of Student's t: by how much scatter of few values falls short (GUM, supplement 1, 6.4.9)."""
+    return math.sqrt(freedom / (freedom - 2))
 
 
 def _further(below: Frame, above: Frame, um_per_px: Matrix) -> Float[np.ndarray, " 2"]:

@@ -101,10 +101,10 @@ def bench(
     leds: LedSearch,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Bench:
-    """What steps work with on this rig."""
+    """What steps work with on this rig; its board is the one that the microscope was opened with."""
     return Bench(
         microscope=microscope,
-        nominal=rig.led.board.nominal(),
+        nominal=microscope.board,
         na=rig.objective.na,
         pixel_um=rig.camera_pixel_um,
         limits_ms=rig.limits.exposure_ms,

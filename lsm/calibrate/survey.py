@@ -71,10 +71,12 @@ def survey_leds(
     *,
     bright_ms: float,
     dark_ms: float,
+    frames: int = 1,
     on_led: Callable[[int, int], None] = lambda done, of: None,
 ) -> LedSurvey:
     """One image under each LED: at `bright_ms`, and again at `dark_ms` where that gives little light.
 
+    frames: of which each image is the mean.
     Raises CalibrationFailed where no LED gives light, and what the microscope raises.
     """
     board = microscope.board
@@ -84,15 +86,16 @@ def survey_leds(
     for led in range(board.n_leds):
         on_led(led, board.n_leds)
         for exposure_ms in (bright_ms, dark_ms):
-            frame = microscope.observe(Observe(single_led(board, led), exposure_ms))
-            electrons = (as_plane(frame.image) - levels[exposure_ms]) * gain
+            request = Observe(single_led(board, led), exposure_ms)
+            taken = np.mean([as_plane(microscope.observe(request).image) for _ in range(frames)], axis=0)
+            electrons = (taken - levels[exposure_ms]) * gain
             mean = float(electrons.mean())
             # enough light that longer exposures could saturate
             if mean > 10 * read_e:
                 break
         images.append(electrons.astype(np.float32))
         exposures[led], rates[led] = exposure_ms, mean / exposure_ms
-        noise = math.sqrt((max(mean, 0.0) + read_e**2) * (1 + 1 / DARK_FRAMES) / electrons.size)
+        noise = math.sqrt((max(mean, 0.0) + read_e**2) * (1 / frames + 1 / DARK_FRAMES) / electrons.size)
         # the dark level is as certain as what all pixels' dark frames share
         sigmas[led] = noise / exposure_ms
     return LedSurvey(np.stack(images), exposures, rates, sigmas, _dead(board, rates, sigmas))

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from lsm.calibrate.gap import Gap, measure_gap, twin_of_survey, withheld_patterns
+from lsm.calibrate.gap import FRAMES, Gap, measure_gap, twin_of_survey, withheld_patterns
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.pictures import told
 from lsm.calibrate.session import PAGE, Session, bench
@@ -145,19 +145,22 @@ def _gap(
     bright_ms = min(0.5 * work.bright_ms() * max(1, int((board.na <= work.na).sum())), work.limits_ms[1])
     upright = work.upright
     upright.observe(Observe(dark(upright.board), bright_ms, z_um=found.focus.z_um.value))
-    survey = survey_leds(upright, found.camera, bright_ms=bright_ms, dark_ms=work.limits_ms[1], on_led=tell)
+    survey = survey_leds(
+        upright, found.camera, bright_ms=bright_ms, dark_ms=work.limits_ms[1], frames=FRAMES, on_led=tell
+    )
     system = ImagingSystem(
         na=work.na,
         wavelength_um=board.wavelengths_um[work.colour],
         camera_pixel_um=work.true_pixel_um,
         sample_pixel_um=work.true_pixel_um / 4,
     )
-    twin, _ = twin_of_survey(survey, board, system, search)
+    twin, defocus_um = twin_of_survey(survey, board, system, search)
     return measure_gap(
         upright,
         twin,
         found.camera,
         withheld_patterns(board, na=work.na, colour=work.colour, rng=rng, n=count),
+        defocus_um=defocus_um,
         dead=found.leds.dead,
         search=search,
         limits_ms=work.limits_ms,
