@@ -70,6 +70,13 @@ EXPERIMENTS = (
         one_seed=True,
     ),
     Experiment("field_detection", "Detector and light learned together on whole fields", "detect_light:run", 1.2, ()),
+    Experiment(
+        "interval_coverage",
+        "How often the intervals of a diagnosis hold the truth, and its sequential test errs",
+        "interval_coverage:run",
+        0.1,
+        (),
+    ),
 )
 
 

@@ -1,7 +1,8 @@
 """Intervals, limits, sequential decisions, curves and prevalence from imperfect scores; numpy and scipy only.
 
 A count on a slide: `thin_film_density` (fixed number of cells) or `anytime_density` (the scan ends when it likes), both
-with `ReaderErrors`, whose false positives come from `fit_gamma_rate` and, for the slide at hand, `GammaRate.given`.
+with `ReaderErrors`, whose false positives come from `fit_gamma_rate` and, for the slide at hand, `GammaRate.given`;
+`count_suspicious` makes both of a histogram of scores and its calibration.
 A decision while scanning: `SequentialCount` with a `SequentialRule`, and `forecast_cells` for what is left to scan.
 """
 
@@ -29,6 +30,7 @@ from lsm.stats.rate_fit import GammaRateFit, fit_gamma_rate
 from lsm.stats.rates import BetaShare, GammaRate, ReaderErrors
 from lsm.stats.roc import AucEstimate, RocCurve, auc, auc_interval, roc_curve
 from lsm.stats.sequential import Decision, FixedDesign, SequentialCount, SequentialRule
+from lsm.stats.suspicious import SuspiciousCount, best_first_bin, count_suspicious
 
 __all__ = [
     "RED_CELLS_PER_UL",
@@ -54,14 +56,17 @@ __all__ = [
     "SequentialCount",
     "SequentialRule",
     "Share",
+    "SuspiciousCount",
     "anytime_density",
     "assess_competence",
     "auc",
     "auc_interval",
+    "best_first_bin",
     "cell_posterior",
     "clopper_pearson",
     "cohen_kappa",
     "concordance",
+    "count_suspicious",
     "density_agreement",
     "density_per_ul",
     "estimate_prevalence",

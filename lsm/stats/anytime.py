@@ -13,8 +13,8 @@ from jaxtyping import Float, Real
 from scipy.optimize import elementwise
 from scipy.special import gammaln, logsumexp, xlogy
 
-from lsm.stats._corrected import ENDS
 from lsm.stats._tails import check_confidence
+from lsm.stats.corrected import ENDS
 from lsm.stats.density import DensityEstimate, check_red_counts, thin_film_estimate
 from lsm.stats.estimate import RED_CELLS_PER_UL
 from lsm.stats.rates import GammaRate, ReaderErrors

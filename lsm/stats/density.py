@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.special import betainc
 
 from lsm.errors import InputError
-from lsm.stats._corrected import AmongRedCells, AmongWhiteCells, corrected_interval
+from lsm.stats.corrected import AmongRedCells, AmongWhiteCells, corrected_interval
 from lsm.stats.estimate import RED_CELLS_PER_UL, Estimate
 from lsm.stats.rates import ReaderErrors
 

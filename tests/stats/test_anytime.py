@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 
 from lsm.errors import InputError
 from lsm.stats import BetaShare, GammaRate, ReaderErrors, anytime_density, thin_film_density
-from lsm.stats._corrected import AmongRedCells, corrected_interval
 from lsm.stats.anytime import log_evidence
+from lsm.stats.corrected import AmongRedCells, corrected_interval
 
 USUAL = ReaderErrors(BetaShare(0.9, 0.01), GammaRate(1e-5, 0.5))
 PERFECT = ReaderErrors(BetaShare(1.0), GammaRate(0.0))

@@ -16,8 +16,8 @@ from lsm.stats import (
     thick_film_density,
     thin_film_density,
 )
-from lsm.stats._corrected import AmongRedCells, AmongWhiteCells, corrected_interval, inside
 from lsm.stats._tails import upper_tail
+from lsm.stats.corrected import AmongRedCells, AmongWhiteCells, corrected_interval, inside
 from lsm.stats.density import false_positive_estimate
 
 PERFECT = ReaderErrors(BetaShare(1.0), GammaRate(0.0))
