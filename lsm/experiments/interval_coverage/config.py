@@ -74,8 +74,8 @@ class Short(Config):
 class CoverageConfig(Config):
     """The whole experiment.
 
-    runs: slides, or panels, per condition; slow_runs where one takes some milliseconds. looks: at a scan
-    whose count may end it, evenly in their logarithm. asked: the coverage that an interval at 95 % should have. rates: mean false
+    runs: slides, or panels, per condition; slow_runs where one takes some milliseconds. looks: at a scan whose count
+    may end it, evenly in their logarithm. asked: the coverage that an interval at 95 % should have. rates: mean false
     positives per cell. densities: per microlitre, fixed ones.
     """
 
