@@ -1,8 +1,5 @@
 """Prevalence from imperfect scores: honest intervals, sensible ends, and the cheap forms."""
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,29 +115,6 @@ def test_more_captures_of_one_slide_do_not_average_its_stain_away():
     alone = estimate_prevalence(counts, one).half_width
     split = estimate_prevalence(np.tile(counts[1] // 3, (3, 1)), spread).half_width
     assert split == pytest.approx(alone, rel=0.1)  # same cells but for the rounding, other random draws
-
-
-def test_sixteen_masks_of_ten_bins_are_a_matter_of_milliseconds():
-    """Beside ten decompositions of 160 x 160, some 20 ms, whatever else the machine does: 1.6 times, or 30 to 40 ms."""
-    calibration = calibrate(np.random.default_rng(0), slides=6, masks=16)
-    infected, uninfected = slide_counts(np.random.default_rng(1), cells=20_000, prevalence=0.05, masks=16)
-    matrix = np.random.default_rng(2).random((160, 160))
-
-    def ours() -> None:
-        estimate_prevalence(infected + uninfected, calibration)
-
-    def known() -> None:
-        for _ in range(10):
-            np.linalg.svd(matrix)
-
-    def seconds(work: Callable[[], None]) -> float:
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-
-    ours()
-    # twice the work would be 3.2
-    assert min(seconds(ours) / seconds(known) for _ in range(5)) < 2.5
 
 
 def test_same_counts_give_the_same_estimate():
