@@ -1,5 +1,6 @@
 """Thousands of cells at once, in step: the same pure functions as one cell in Gymnasium's environment."""
 
+from copy import copy
 from dataclasses import fields
 from typing import Final, NamedTuple, TypeVar
 
@@ -159,6 +160,16 @@ class BatchAdaptiveEnv:
         self.view = self._seen()
         return Step(self.view, paid.float(), self.terminated, self.truncated, ~allowed & ~over)
 
+    def branched(self, times: int) -> "BatchAdaptiveEnv":
+        """Another batch in which each place stands so many times in a row, as it is now; this one stays as it is."""
+        names = ("_seed", "_episode", "_key", "row", "infected", "truncated")
+        other = copy(self)
+        for name in names:
+            setattr(other, name, getattr(self, name).repeat_interleave(times, 0))
+        other.state = _repeated(self.state, times)
+        other.view = view_of(other.state, self.rules)
+        return other
+
     @property
     def key(self) -> Int[Tensor, "episode 2"]:
         """Two 32-bit words for each episode, on which its noise depends; see `lsm.optics.exposures`."""
@@ -220,6 +231,16 @@ class BatchAdaptiveEnv:
 
     def _seen(self) -> View:
         return view_of(self.state, self.rules)
+
+
+def _repeated(held: _PartT, times: int) -> _PartT:
+    """Every row of a part so many times in a row."""
+    parts = {}
+    for field in fields(held):
+        part = getattr(held, field.name)
+        both = isinstance(part, Budgets)
+        parts[field.name] = _repeated(part, times) if both else part.repeat_interleave(times, 0)
+    return type(held)(**parts)
 
 
 def _put(held: _PartT, places: Int[Tensor, " some"], fresh: _PartT) -> _PartT:

@@ -210,6 +210,11 @@ def facts(state: CellState, rules: AdaptiveRules) -> Float32[Tensor, "episode fa
     return torch.cat([state.used / most, state.last_light, numbers.float(), state.features], 1)
 
 
+def belief_in(facts: Float32[Tensor, "episode fact"], rules: AdaptiveRules) -> Float32[Tensor, " episode"]:
+    """The probability of infection that facts tell."""
+    return facts[:, 2 * rules.n_uses + 6]
+
+
 def score(state: CellState, infected: Bool[Tensor, " episode"], rules: AdaptiveRules) -> Float[Tensor, " episode"]:
     """Weighted logarithmic score of the belief, at least minus the weighted cap."""
     reward = rules.reward

@@ -20,11 +20,15 @@ from lsm.agent.adaptive.policies import (
     SequentialTest,
     Thresholds,
     TrainedPolicy,
+    ValuePolicy,
     fit_evidence,
+    imitate,
+    train_backwards,
     train_differentiable,
 )
+from lsm.agent.adaptive.policies.rollouts import Here
 from lsm.experiments.chaware2020.bench import Bench
-from lsm.experiments.chaware2020.config import Prices
+from lsm.experiments.chaware2020.config import Design, Prices
 
 RANDOM, SINGLE, SEQUENCE = "random", "single pattern", "fixed sequence"
 SINGLE_TEST, TEST, STOP = "single pattern, tested", "fixed sequence, tested", "fixed sequence, fitted stops"
@@ -99,19 +103,33 @@ def greedy(bench: Bench) -> Tried:
 
 
 def _trained(bench: Bench) -> Tried:
-    for prices in bench.config.prices:
-        ppo = CellPpo(bench.training(prices), bench.config.ppo, seed=bench.seed)
-        report = ppo.train_once()
-        while ppo.update < bench.config.ppo.updates:
-            report = ppo.train_once()
-        policy = TrainedPolicy(ppo.network.eval())
-        told = {
-            "correct while learning": round(report.correct, 4),
-            "captures while learning": round(report.captures, 3),
-            "steps": ppo.steps,
-            "uses": _uses(policy, bench.tested),
-        }
-        yield TRAINED, prices.name, try_policy(policy, bench.tested), told
+    for name, design, prices in bench.config.trained():
+        policy, told = _learned(bench, design, prices)
+        told["uses"] = _uses(policy, bench.tested)
+        yield TRAINED, name, try_policy(policy, bench.tested), told
+
+
+def _learned(bench: Bench, design: Design, prices: Prices) -> tuple[Policy, dict[str, Any]]:
+    env, config = bench.training(prices), bench.config
+    values = None if design.learner == "ppo" else train_backwards(env, config.backwards, seed=bench.seed)
+    if values is not None and design.learner == "backwards":
+        return ValuePolicy(values), {}
+    network = design.network or config.ppo.network
+    ppo = CellPpo(env, config.ppo.model_copy(update={"network": network}), seed=bench.seed)
+    if values is not None:
+        imitate(ppo, values, config.warm_updates)
+    shares = design.rising or (1.0,)
+    reports = []
+    for part, share in enumerate(shares, 1):
+        ppo.collector = Here(bench.training(prices.of(share)))
+        while ppo.update < config.ppo.updates * part / len(shares):
+            reports.append(ppo.train_once())
+    told = {
+        "correct while learning": round(reports[-1].correct, 4),
+        "captures while learning": round(reports[-1].captures, 3),
+        "steps": ppo.steps,
+    }
+    return TrainedPolicy(ppo.network.eval()), told
 
 
 def _painted(bench: Bench) -> Tried:

@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 from pydantic import Field, model_validator
 
 from lsm.agent.adaptive import AdaptiveConfig, CellBudget, CellCosts, CellReward
-from lsm.agent.adaptive.policies import CellPpoConfig, GlimpseConfig
+from lsm.agent.adaptive.policies import BackwardsConfig, CellNetworkConfig, CellPpoConfig, GlimpseConfig
 from lsm.agent.adaptive.readers import SetReaderConfig
 from lsm.config import Config
 from lsm.errors import ConfigError
@@ -40,6 +40,24 @@ class Prices(Config):
         told = ", ".join(parts) or "free"
         return f"{told}, log score {self.log_score:g}" if self.log_score else told
 
+    def of(self, share: float) -> "Prices":
+        """With looking at this share of its price."""
+        return self.model_copy(update={"per_capture": share * self.per_capture, "per_s": share * self.per_s})
+
+
+class Design(Config):
+    """How a policy comes about.
+
+    learner: "ppo"; "backwards", backward induction with every action tried; "warm", PPO that begins with what imitates
+    the latter. rising: shares of the price, for as many equal parts of the updates, in place of the whole price at
+    once. network: of PPO, in place of the study's. prices: one policy for each, in place of the study's.
+    """
+
+    learner: Literal["ppo", "backwards", "warm"] = "ppo"
+    rising: tuple[Price, ...] = ()
+    network: CellNetworkConfig | None = None
+    prices: tuple[Prices, ...] = ()
+
 
 class Phantoms(Config):
     """Invented smears, each of which stands for a patient."""
@@ -57,7 +75,8 @@ class StudyConfig(Config):
     budget: electrons of all captures that a cell may get, shared equally. aside: share of the patients not tested on
     whose cells calibrate the reader, train policies and choose patterns and thresholds; the rest trains reader and
     learned lights. left_out: standard lights that the book lacks. learned: lights that are learned on the reader's
-    cells. prices: one trained policy for each.
+    cells. prices: one trained policy for each, by every design. designs: by name; the first one's claims are the
+    study's, the others are what else was tried. warm_updates: of imitation.
     thresholds: nats of evidence at which tests stop. gains: nats a capture at which greedy information stops, and
     gains_per_s nats a second, where a price is by seconds. The least threshold and the largest gains stop after one
     capture, so that these curves begin where every policy must.
@@ -80,7 +99,10 @@ class StudyConfig(Config):
     light: CellTrainingConfig = CellTrainingConfig(epochs=8)
     reader: SetReaderConfig = SetReaderConfig()
     ppo: CellPpoConfig = CellPpoConfig()
+    backwards: BackwardsConfig = BackwardsConfig()
+    warm_updates: Count = 60
     prices: Annotated[tuple[Prices, ...], MinLen(1)] = (Prices(per_capture=0.01),)
+    designs: Annotated[dict[str, Design], MinLen(1)] = Field(default_factory=lambda: {"ppo": Design()})
     glimpse: GlimpseConfig | None = None
     glimpse_captures: Count = 3
     choose_cells: Annotated[int, Ge(2)] = 800
@@ -90,6 +112,15 @@ class StudyConfig(Config):
     gains_per_s: tuple[float, ...] = (35.0, 3.0, 1.0, 0.5, 0.3, 0.2, 0.1, 0.03)
     repeats: Count = 1
     turned: bool = True
+
+    def trained(self) -> list[tuple[str, Design, Prices]]:
+        """Every policy that is trained: what tables call it, how it comes about, what for."""
+        first = next(iter(self.designs))
+        return [
+            (prices.name if name == first else f"{prices.name}, {name}", design, prices)
+            for name, design in self.designs.items()
+            for prices in design.prices or self.prices
+        ]
 
     def rules(self, prices: Prices | None = None, *, captures: int | None = None) -> AdaptiveConfig:
         """One episode at these prices (free looking without them); nobody can refer, so all declare."""

@@ -20,7 +20,9 @@ ASKED_SAVING: Final = 0.30
 def judge(config: StudyConfig, found: SeedOutcomes) -> dict[str, Any]:
     """Curves and comparisons as plain values."""
     curves = {arm: {setting: _row(each) for setting, each in found[arm].items()} for arm in ARMS if arm in found}
-    claims = [_claim(found, price, rival) for price in config.prices for rival in RIVALS if rival in found]
+    claims = [
+        _claim(found, name, prices, rival) for name, _, prices in config.trained() for rival in RIVALS if rival in found
+    ]
     first = next(iter(found[SINGLE].values()))[0]
     return {
         "cells": len(first.infected),
@@ -48,21 +50,21 @@ def _row(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {"accuracy": round(float(right.mean()), 4), "low": round(low, 4), "high": round(high, 4)} | means
 
 
-def _claim(found: SeedOutcomes, price: Prices, rival: str) -> dict[str, Any]:
-    """The policy trained at this price against a rival's whole curve.
+def _claim(found: SeedOutcomes, name: str, prices: Prices, rival: str) -> dict[str, Any]:
+    """The policy of this name, trained at these prices, against a rival's whole curve.
 
     reached: it is better, or saves what is asked; false where the curve does not reach down to it (see Saving), as
     nothing is then held equal.
     """
-    spent = spending_of(price)
-    ours = found[TRAINED][price.name]
+    spent = spending_of(prices)
+    ours = found[TRAINED][name]
     theirs = TradeOff.of(list(found[rival].values()), spent=spent)
     better = compare_at_equal_spending(ours, theirs, rng=np.random.default_rng(0), spent=spent, one_seed=True)
     saving = saving_at_equal_quality(ours, theirs, rng=np.random.default_rng(0), spent=spent, one_seed=True)
     points = [round(100 * value, 2) for value in (better.difference, better.low, better.high)]
     saved = saving.at_least(ASKED_SAVING)
     return {
-        "price": price.name,
+        "policy": name,
         "than": rival,
         "spent": spent,
         "points": points,

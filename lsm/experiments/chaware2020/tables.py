@@ -32,7 +32,7 @@ def _curves(curves: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 def _claims(claims: list[Mapping[str, Any]]) -> str:
     lines = [
-        "| trained at a price of | against | held equal | points, 95 % interval | as it came out "
+        "| trained for | against | held equal | points, 95 % interval | as it came out "
         "| saved at equal accuracy | its accuracy reached by the other in |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -41,7 +41,7 @@ def _claims(claims: list[Mapping[str, Any]]) -> str:
         saving = claim["saving"]
         points = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
         lines.append(
-            f"| {claim['price']} | {claim['than']} | {_WORDS[claim['spent']]} | {points} | {claim['verdict']} "
+            f"| {claim['policy']} | {claim['than']} | {_WORDS[claim['spent']]} | {points} | {claim['verdict']} "
             f"| {_share(saving)} | {100 * saving['reached']:.0f} % of resamples |"
         )
     return "\n".join(lines)

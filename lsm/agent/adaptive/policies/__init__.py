@@ -1,5 +1,6 @@
 """Policies for one cell: fixed, random, tested, greedy, trained, and the oracle's bound, behind one Protocol."""
 
+from lsm.agent.adaptive.policies.backwards import BackwardsConfig, StageValues, ValuePolicy, imitate, train_backwards
 from lsm.agent.adaptive.policies.bound import OracleBound
 from lsm.agent.adaptive.policies.checkpoint import load_policy, rig_digest, save_policy
 from lsm.agent.adaptive.policies.differentiable import (
@@ -16,6 +17,7 @@ from lsm.agent.adaptive.policies.protocol import Choice, Memory, Policy, best_de
 
 __all__ = [
     "AdaptiveStop",
+    "BackwardsConfig",
     "CellNetwork",
     "CellNetworkConfig",
     "CellPpo",
@@ -32,12 +34,16 @@ __all__ = [
     "Policy",
     "RandomLight",
     "SequentialTest",
+    "StageValues",
     "Thresholds",
     "TrainedPolicy",
+    "ValuePolicy",
     "best_declaration",
     "fit_evidence",
+    "imitate",
     "load_policy",
     "rig_digest",
     "save_policy",
+    "train_backwards",
     "train_differentiable",
 ]
