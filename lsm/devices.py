@@ -167,6 +167,24 @@ class LocatedMicroscope(Microscope, Protocol):
         ...
 
 
+@runtime_checkable
+class HaltingMicroscope(Microscope, Protocol):
+    """A microscope that another thread can stop, whatever it is doing."""
+
+    def halt(self) -> None:
+        """Dark, then still; from any thread, at any time, as often as wanted.
+
+        Returns when the light source has acknowledged the dark. What is under way, and whatever is asked from then
+        on, raises Halted. Raises IlluminatorTimeout (the LEDs go dark by their watchdog) and StageError (a drive did
+        not answer); it is halted all the same.
+        """
+        ...
+
+    def release(self) -> None:
+        """Serve requests again. Moves and lights nothing."""
+        ...
+
+
 def observe_all(microscope: Microscope, request: Burst) -> tuple[Frame, ...]:
     """The frames of a burst, by `burst` where the microscope has it, else one by one with `observe`."""
     if isinstance(microscope, BurstMicroscope):

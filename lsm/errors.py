@@ -12,8 +12,10 @@ LsmError                  exit status 1: the work failed
 │   ├── IlluminatorError  the LED board refused or answered nonsense
 │   │   └── IlluminatorTimeout   the LED board is silent
 │   ├── CameraError       no image, or one that cannot be right
-│   └── StageError        a move failed or ended in the wrong place
+│   ├── StageError        a move failed or ended in the wrong place
+│   └── Halted            somebody pressed stop; nothing moves or shines until it is released
 ├── LimitExceeded         a request outside the rig's limits; nothing moved or lit
+├── RunStopped            its operator ended a run; what it recorded is kept
 ├── CalibrationFailed     images do not tell what was to be measured
 ├── RecordError           a recording cannot be written or read
 └── ModelMismatch         weights do not belong to this rig or version
@@ -90,8 +92,22 @@ class StageError(DeviceError):
     """A move failed or ended in the wrong place."""
 
 
+class Halted(DeviceError):
+    """Somebody stopped the microscope: it is dark and still until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The microscope was stopped by hand: it is dark and stands still.",
+            hint="release the stop when it is safe to go on",
+        )
+
+
 class LimitExceeded(LsmError):
     """A request outside the rig's limits; nothing moved and nothing was lit."""
+
+
+class RunStopped(LsmError):
+    """The operator ended a run; what it recorded is kept."""
 
 
 class CalibrationFailed(LsmError):

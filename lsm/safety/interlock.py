@@ -7,8 +7,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 
-from lsm.devices import Burst, BurstMicroscope, CurrentLimited, Frame, LocatedMicroscope, Microscope, Observe
-from lsm.errors import DeviceError, LimitExceeded, WrongFormat
+from lsm.devices import (
+    Burst,
+    BurstMicroscope,
+    CurrentLimited,
+    Frame,
+    HaltingMicroscope,
+    LocatedMicroscope,
+    Microscope,
+    Observe,
+)
+from lsm.errors import DeviceError, Halted, LimitExceeded, WrongFormat
 from lsm.illum import LedBoard, dark
 from lsm.safety.light import Clock, LightBudget
 from lsm.safety.limits import Limits, plain_burst, plain_request, requested_dose_led_ms
@@ -44,6 +53,7 @@ class Interlock:
         self._at: Place | None = None
         self._read: Place | None = None
         self._one_at_a_time = threading.Lock()
+        self._halted = threading.Event()
 
     @property
     def board(self) -> LedBoard:
@@ -102,6 +112,28 @@ class Interlock:
         with self._one_at_a_time:
             self._light.recall(dose * _attempts(frame), frame.xy_um)
 
+    @property
+    def halted(self) -> bool:
+        """Whether somebody has stopped it and nobody has released it."""
+        return self._halted.is_set()
+
+    def halt(self) -> None:
+        """Dark and still, at once, from any thread, past whoever is being served; what is asked then raises Halted.
+
+        A microscope that cannot halt ends the capture under way. Raises as HaltingMicroscope.halt does.
+        """
+        self._halted.set()
+        if isinstance(self.microscope, HaltingMicroscope):
+            self.microscope.halt()
+
+    def release(self) -> None:
+        """Serve requests again, once the one that was halted has ended; moves and lights nothing."""
+        with self._one_at_a_time:
+            self._at = None
+            if isinstance(self.microscope, HaltingMicroscope):
+                self.microscope.release()
+            self._halted.clear()
+
     def moved_by_others(self) -> None:
         """Say that something else has moved stage or focus, such as the rig's own autofocus."""
         with self._one_at_a_time:
@@ -120,6 +152,7 @@ class Interlock:
 
     def _admit(self, captures: Sequence[Observe], first: Observe) -> Observe:
         """Check everything, then bring the stage to where only the request itself is left; returns that one."""
+        self._refuse_halted()
         for capture in captures:
             self.limits.check(capture, spent_led_ms=self._light.total_led_ms)
         known = self._located(first)
@@ -137,6 +170,10 @@ class Interlock:
         self._pace.wait(known, end)
         # after a detour the focus has to go back to where it was
         return replace(first, z_um=end.z_um) if len(stations) > 1 else first
+
+    def _refuse_halted(self) -> None:
+        if self._halted.is_set():
+            raise Halted
 
     def _end_xy(self, request: Observe) -> tuple[float, float] | None:
         if request.xy_um is not None:
@@ -166,11 +203,13 @@ class Interlock:
         z_um = None if station.z_um == before.z_um else station.z_um
         if xy_um is None and z_um is None:
             return
+        self._refuse_halted()
         self._at = None
         frame = self.microscope.observe(Observe(dark(self.board), exposure_ms, xy_um, z_um))
         self._at, self._read = station, Place(frame.xy_um, frame.z_um)
 
     def _capture(self, request: Observe) -> Frame:
+        self._refuse_halted()
         xy_um = self._end_xy(request)
         with self._paid((request,), xy_um):
             frame = self.microscope.observe(request)

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from lsm.devices import Observe
 from lsm.errors import StageError
+from lsm.scope._halt import HaltSwitch
 from lsm.scope._watchdog import Watchdog
 from lsm.scope.rig import RigConfig
 
@@ -13,6 +15,8 @@ T = TypeVar("T")
 
 LOOK_S = 0.02
 """Between two looks at an axis that says it has arrived and is not there."""
+STOP_S = 0.5
+"""Longest wait for a drive that was told to stop."""
 STILL_LOOKS = 5
 """Looks at the same place after which it is taken for the end of the move."""
 
@@ -25,10 +29,11 @@ class Stages:
     A device that calls itself idle too early is watched for as long as it still moves, up to timeouts_s.stage.
     """
 
-    def __init__(self, core: Any, rig: RigConfig, watchdog: Watchdog) -> None:
+    def __init__(self, core: Any, rig: RigConfig, watchdog: Watchdog, halt: HaltSwitch | None = None) -> None:
         self._core = core
         self._rig = rig
         self._watchdog = watchdog
+        self._halt = halt or HaltSwitch()
         self._xy_stage = rig.devices.xy_stage or core.get_xy_stage_device()
         self._focus = rig.devices.focus or core.get_focus_device()
         self._target_xy_um: Place | None = None
@@ -40,6 +45,16 @@ class Stages:
             self._move_xy(xy_um)
         if z_um is not None and not self._is_at_z(z_um):
             self._move_z(z_um)
+
+    def stop(self) -> None:
+        """Tell both drives to stop where they are, from any thread. Raises StageError for one that does not answer."""
+        own, within_s = Watchdog(), min(STOP_S, self._rig.timeouts_s.stage)
+        try:
+            for label in filter(None, (self._xy_stage, self._focus)):
+                stop = partial(self._core.stop, label)
+                own.call(stop, what=f"Stage '{label}'", within_s=within_s, error=StageError)
+        finally:
+            own.close()
 
     def read(self) -> tuple[Place, float]:
         """Where the devices say they are; (0, 0) and 0 without one. Raises StageError."""
@@ -69,6 +84,7 @@ class Stages:
         self._target_xy_um = None
 
         def move() -> Place:
+            self._halt.refuse()
             self._core.set_xy_position(self._xy_stage, *xy_um)
             self._core.wait_for_device(self._xy_stage)
             return self._core_xy()
@@ -85,6 +101,7 @@ class Stages:
         self._target_z_um = None
 
         def move() -> float:
+            self._halt.refuse()
             self._core.set_position(self._focus, z_um)
             self._core.wait_for_device(self._focus)
             return self._core_z()

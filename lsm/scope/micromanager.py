@@ -14,6 +14,7 @@ from lsm.illum import LedBoard, Pattern
 from lsm.led import IlluminateClient, LedBoardClient
 from lsm.led._constants import WATCHDOG_CEILING_MS
 from lsm.scope._camera import CoreCamera, Shot
+from lsm.scope._halt import HaltSwitch
 from lsm.scope._shutter import Shutter
 from lsm.scope._stages import Stages
 from lsm.scope._watchdog import Watchdog
@@ -31,7 +32,7 @@ ATTEMPTS = 2
 
 
 class MicroManagerMicroscope:
-    """A burst and located microscope over a pycromanager Core, which it reaches by its snake-case methods only.
+    """A burst, located and halting microscope over a pycromanager Core, reached by its snake-case methods only.
 
     It checks what it is told: positions are read back after the move and again after the exposure, the exposure
     time is read back after every image, a shutter after it has opened and before it closes, and an image counts
@@ -51,7 +52,8 @@ class MicroManagerMicroscope:
         self._watchdog = Watchdog()
         self._roles = self._set_roles({role: label for role in ROLES if (label := str(getattr(rig.devices, role)))})
         self._camera = CoreCamera(core, rig, self._watchdog)
-        self._stages = Stages(core, rig, self._watchdog)
+        self._halt = HaltSwitch()
+        self._stages = Stages(core, rig, self._watchdog, self._halt)
         self._shutter = Shutter(core, rig, self._watchdog)
         self._light_is = "read back" if getattr(illuminator, "reads_back", True) else "as sent"
         self._triggered = TriggeredBurst.of(self._camera, illuminator, rig)
@@ -71,8 +73,13 @@ class MicroManagerMicroscope:
         before it; until then every capture with light is an error. Raises, before anything moves, WrongFormat for
         a pattern of another board and LimitExceeded for a light that the board does not hold for so long; StageError
         for a move that fails or ends elsewhere, CameraError for no, a wrong or an old image, IlluminatorError,
-        DeviceError for the shutter. The light is off after every one of them, as far as the board can be reached.
+        DeviceError for the shutter, Halted. The light is off after every one of them, as far as the board can be
+        reached.
         """
+        with self._halt.heeded():
+            return self._observe(request)
+
+    def _observe(self, request: Observe) -> Frame:
         self._refuse(request.pattern, request.exposure_ms)
         self._stages.move(request.xy_um, request.z_um)
         self._camera.set_exposure(request.exposure_ms)
@@ -100,6 +107,25 @@ class MicroManagerMicroscope:
         slow, and for exposures so long that a board left alone would stay lit, it is "software": one observe() after
         the other. Raises as observe() does, and WrongFormat for a burst without patterns.
         """
+        with self._halt.heeded():
+            return self._burst(request)
+
+    def halt(self) -> None:
+        """Dark, then still, at once; from any thread. Raises IlluminatorTimeout, StageError; halted all the same.
+
+        An exposure under way ends in the dark. Nothing moves or shines before `release`.
+        """
+        self._halt.on()
+        try:
+            self._illuminator.dark()
+        finally:
+            self._stages.stop()
+
+    def release(self) -> None:
+        """Serve requests again."""
+        self._halt.off()
+
+    def _burst(self, request: Burst) -> tuple[Frame, ...]:
         if not request.patterns:
             raise WrongFormat("A burst has no patterns.", hint="give at least one")
         for pattern in request.patterns:
@@ -231,7 +257,9 @@ class MicroManagerMicroscope:
         lit_ms = self._rig.settle_ms.led + request.exposure_ms
         with self._shutter.opened():
             try:
+                self._halt.refuse()
                 shown = self._illuminator.show(request.pattern, hold_ms=self._hold_ms(request.exposure_ms))
+                self._halt.refuse()  # whoever halted may have put out what was not on yet
                 ends_s = time.monotonic() + lit_ms / 1000
                 if self._rig.settle_ms.led:
                     time.sleep(self._rig.settle_ms.led / 1000)

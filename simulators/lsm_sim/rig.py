@@ -76,6 +76,8 @@ class SimulatedMicroscope:
         self.where = microscope.where
         self.current_limit_ma = microscope.current_limit_ma
         self.saving_ndtiff = microscope.saving_ndtiff
+        self.halt = microscope.halt
+        self.release = microscope.release
 
     def close(self) -> None:
         """Light off, devices unloaded, board switched off; may be called twice."""

@@ -123,6 +123,9 @@ class FakeCore:
     def wait_for_device(self, label: str) -> None:
         self._happen(f"wait {label}")
 
+    def stop(self, label: str) -> None:
+        self._happen(f"stop {label}")
+
     def get_x_position(self, label: str) -> float:
         return self.xy[0]
 
