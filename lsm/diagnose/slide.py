@@ -1,8 +1,8 @@
 """One slide on one rig: searched, recorded frame by frame, judged and reported; and an interrupted run resumed."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from lsm.diagnose.scan.kit import scan_kit
 from lsm.diagnose.scan.verdict import judge_scan
 from lsm.diagnose.scan_report import Illustrated, ScanReport, scan_report, write_reports
 from lsm.diagnose.scan_report.facts import VerdictFacts
-from lsm.diagnose.scan_report.review import Answers, apply_answers
+from lsm.diagnose.scan_report.review import Answers, Review, apply_answers
 from lsm.diagnose.verdict import Verdict, VerdictRules, judge
 from lsm.diagnose.ways import Way, search_of
 from lsm.errors import ConfigError, InputError, ModelMismatch, RecordError
@@ -116,11 +116,17 @@ class _Job:
 
 
 def diagnose(
-    config: DiagnoseConfig, folder: Path, *, on_step: OnStep = lambda *_: None, **simulation: Any
+    config: DiagnoseConfig,
+    folder: Path,
+    *,
+    on_step: OnStep = lambda *_: None,
+    on_rig: Microscope | None = None,
+    **simulation: Any,
 ) -> DiagnoseResult:
     """Search the slide that is on the rig and write record.h5 and report.html into `folder`.
 
-    Every frame is on the disk before the next decision is taken. simulation: passed to a simulated rig (sample, ...).
+    Every frame is on the disk before the next decision is taken. on_rig: the microscope of that rig, where it is
+    connected already; it stays so. simulation: passed to a simulated rig that is not (sample, ...).
     Raises InputError where `folder` already holds something, ModelMismatch for a rig unlike the model's,
     LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed. What a run left that
     was killed before its recording began is no obstacle.
@@ -130,7 +136,7 @@ def diagnose(
             f"The folder {folder} is not empty.", hint="name another with --out, or go on with its run by --resume"
         )
     job = _job(config, folder)
-    with connect(job.rig, **_simulated(job, simulation)) as microscope:
+    with _connected(job, on_rig, simulation) as microscope:
         folder.mkdir(parents=True, exist_ok=True)
         with Recorder(job.record, _header(job)) as recorder:
             found = _look(microscope, job, recorder.add, on_step)
@@ -139,12 +145,18 @@ def diagnose(
 
 
 def resume(
-    folder: Path, *, rig: str | None = None, on_step: OnStep = lambda *_: None, **simulation: Any
+    folder: Path,
+    *,
+    rig: str | None = None,
+    on_step: OnStep = lambda *_: None,
+    on_rig: Microscope | None = None,
+    **simulation: Any,
 ) -> DiagnoseResult:
     """Go on with the interrupted run in `folder`, from its last durable frame, to the end.
 
     The recorded frames are read, not taken again, and lead to the decisions that they led to before; the light
     that they cost counts. rig: where the rig file is now; None takes the place it had.
+    on_rig: as in diagnose; whoever connected it charges it for recorded frames of another connection.
     Of a run that recorded all but lacks its report, the report is made without any light.
     Raises InputError for a run that is complete or still being written, ConfigError or ModelMismatch for another rig
     or model than recorded, RecordError where a decision is not the recorded one, and what diagnose raises.
@@ -162,14 +174,25 @@ def resume(
             return _report(job, _look_again(job, recording), resumed_after=frames)
         # a simulated microscope was switched off with the run and must come to where a real one still is
         past: dict[str, Any] = {"history": _history(recording)} if _is_computed(job.rig) else {}
-        with connect(job.rig, **_simulated(job, simulation), **past) as microscope:
-            for frame in recording.frames():
-                microscope.charge(frame)
+        with _connected(job, on_rig, simulation | past) as microscope:
+            if isinstance(microscope, Interlock):
+                for frame in recording.frames():
+                    microscope.charge(frame)
             found = _go_on(microscope, job, recording, on_step)
     return _report(job, found, resumed_after=frames)
 
 
-def _go_on(microscope: Interlock, job: _Job, recording: Recording, on_step: OnStep) -> _Found:
+@contextmanager
+def _connected(job: _Job, on_rig: Microscope | None, simulation: dict[str, Any]) -> Iterator[Microscope]:
+    """The one given, or the rig's own, which is closed afterwards."""
+    if on_rig is not None:
+        yield on_rig
+        return
+    with connect(job.rig, **_simulated(job, simulation)) as microscope:
+        yield microscope
+
+
+def _go_on(microscope: Microscope, job: _Job, recording: Recording, on_step: OnStep) -> _Found:
     with ExitStack() as stack:
         append: list[Recorder] = []
 
@@ -382,13 +405,33 @@ def review(folder: Path, answers: Path, operator: OperatorAccuracy, *, rig: str 
     Raises FileMissing, WrongFormat, InputError for answers that do not fit, ConfigError or ModelMismatch for another
     rig or model than recorded.
     """
-    report, given = ScanReport.read(folder / "report.json"), Answers.read(answers)
+    given = Answers.read(answers)
     with open_record(folder / RECORD) as recording:
-        job = _recorded_job(folder, recording, rig, again=True)
-        if not isinstance(job.way, ScanKit):
-            raise InputError(f"{folder} holds no scan.", hint="only scans have a queue to review")
-        rules = job.config.verdict
-        found = apply_answers(report, given, rules, job.way.calibration, operator)
-        board, patterns = job.rig.led.board.build(), job.way.codebook.patterns
-        page = write_reports(folder, Illustrated(found.after, recording.frame, board, patterns), name="review")
+        scanned = scan_to_review(folder, recording, rig=rig)
+        found = scanned.with_answers(given, operator)
+        content = scanned.content
+        page = write_reports(folder, replace(content, report=found.after), name="review")
     return ReviewResult(found.before.verdict, found.after.verdict, page)
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewedScan:
+    """A scan that has ended, with what its answers are counted by. content: its report and pictures."""
+
+    content: Illustrated
+    rules: VerdictRules
+    kit: ScanKit
+
+    def with_answers(self, given: Answers, operator: OperatorAccuracy) -> Review:
+        """The report before and after. Raises InputError for answers that do not fit."""
+        return apply_answers(self.content.report, given, self.rules, self.kit.calibration, operator)
+
+
+def scan_to_review(folder: Path, recording: Recording, *, rig: str | None = None) -> ReviewedScan:
+    """The scan in `folder`, whose recording is open. Raises as review does."""
+    report = ScanReport.read(folder / "report.json")
+    job = _recorded_job(folder, recording, rig, again=True)
+    if not isinstance(job.way, ScanKit):
+        raise InputError(f"{folder} holds no scan.", hint="only scans have a queue to review")
+    board, patterns = job.rig.led.board.build(), job.way.codebook.patterns
+    return ReviewedScan(Illustrated(report, recording.frame, board, patterns), job.config.verdict, job.way)
