@@ -20,7 +20,7 @@ from lsm import __version__
 from lsm.errors import LsmError
 
 INTERRUPTED = 130
-LIGHTLESS = ("data", "design", "experiment", "train-policy", "simulate", "recover", "search", "vision")
+LIGHTLESS = ("data", "design", "experiment", "panel", "train-policy", "simulate", "recover", "search", "vision")
 
 COMMANDS: Final = {
     "demo": (
@@ -34,6 +34,10 @@ COMMANDS: Final = {
     "diagnose review": (
         "review:review",
         "Apply an operator's answers to a scan, and show how the verdict changed; both are kept.",
+    ),
+    "panel": (
+        "panel:panel",
+        "Read a virtual proficiency panel in the WHO's composition; score detection, counts and level with intervals.",
     ),
     "design": (
         "design:design",
@@ -54,6 +58,10 @@ COMMANDS: Final = {
     "recover": (
         "recover:recover",
         "Recover the sample, the pupil and the LEDs' positions and gains from one image per LED.",
+    ),
+    "console": (
+        "console:console",
+        "See and steer a rig from a browser: live image, light, stage, runs, review, and STOP.",
     ),
     "torture": (
         "torture:torture",

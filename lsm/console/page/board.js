@@ -1,0 +1,112 @@
+// The LED board as seen from the sample, in numerical apertures: what is chosen, and what the firmware really showed.
+
+import { command } from "./api.js";
+import { at, make, percent, svg, whole } from "./dom.js";
+
+let chosen = new Set(), leds = [], channels = 3, last = {};
+
+export function startBoard(rig) {
+  const board = at("board");
+  const edge = Math.max(...rig.leds.flat().map(Math.abs), rig.na) * 1.08;
+  board.setAttribute("viewBox", `${-edge} ${-edge} ${2 * edge} ${2 * edge}`);
+  board.append(svg("line", { class: "axis", x1: -edge, x2: edge, y1: 0, y2: 0 }), svg("line", { class: "axis", x1: 0, x2: 0, y1: -edge, y2: edge }));
+  const radius = ledRadius(rig.leds);
+  leds = rig.leds.map(([x, y], index) => {
+    const led = svg("circle", { class: "led", cx: x, cy: y, r: radius, "data-led": index, role: "button", tabindex: index === 0 ? 0 : -1 });
+    led.setAttribute("aria-label", `LED ${index}, NA ${Math.hypot(x, y).toFixed(3)}`);
+    board.append(led);
+    return led;
+  });
+  board.append(svg("circle", { class: "rim", cx: 0, cy: 0, r: rig.na }));
+  board.append(svg("text", { x: rig.na * 0.72, y: -rig.na * 0.78, "font-size": edge * 0.055 }, "NA " + rig.na));
+  board.addEventListener("click", event => toggle(event.target.closest(".led")));
+  board.addEventListener("keydown", event => walk(event, rig));
+  presets(rig);
+  rig.colours.forEach(colour => at("colour").append(make("option", {}, colour)));
+  at("colour").value = rig.colours.includes("green") ? "green" : rig.colours[0];
+  at("colour").addEventListener("change", again);
+  at("brightness").addEventListener("input", () => { at("brightness-text").textContent = percent(Number(at("brightness").value), 0); });
+  at("brightness").addEventListener("change", again);
+}
+
+function ledRadius(places) {
+  let least = Infinity;
+  const some = places.slice(0, 40);
+  some.forEach(([x, y], one) => places.forEach(([u, v], other) => { if (one !== other) least = Math.min(least, Math.hypot(x - u, y - v)); }));
+  return Number.isFinite(least) ? 0.4 * least : 0.02;
+}
+
+function presets(rig) {
+  const add = (label, light) => {
+    const button = make("button", { type: "button", class: "steer", "data-name": label }, label);
+    button.addEventListener("click", () => choose(light));
+    at("presets").append(button);
+  };
+  rig.presets.forEach(preset => add(preset, preset === "annulus" ? { preset, na_min: 0.7 * rig.na, na: 1.3 * rig.na } : { preset }));
+  rig.designed.forEach((name, designed) => { if (name !== "bright field") add(name, { designed }); });
+}
+
+function choose(light) {
+  last = light;
+  return command("PUT", "/api/light", { ...light, colour: at("colour").value, brightness: Number(at("brightness").value) });
+}
+
+const again = () => choose(Object.keys(last).length ? last : { leds: [...chosen] });
+
+function toggle(led) {
+  if (!led) return;
+  const index = Number(led.dataset.led);
+  if (chosen.has(index)) chosen.delete(index); else chosen.add(index);
+  choose(chosen.size ? { leds: [...chosen].sort((a, b) => a - b) } : { preset: "dark" });
+}
+
+// Arrow keys go to the next LED in that direction; space and enter switch it.
+function walk(event, rig) {
+  const led = event.target.closest(".led");
+  if (!led) return;
+  if (event.key === " " || event.key === "Enter") {
+    event.preventDefault();
+    toggle(led);
+    return;
+  }
+  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!way) return;
+  event.preventDefault();
+  const [x, y] = rig.leds[led.dataset.led];
+  let best = null, least = Infinity;
+  rig.leds.forEach(([u, v], index) => {
+    const along = (u - x) * way[0] + (v - y) * way[1], aside = Math.abs((u - x) * way[1]) + Math.abs((v - y) * way[0]);
+    if (along > 1e-6 && along + 3 * aside < least) { least = along + 3 * aside; best = index; }
+  });
+  if (best === null) return;
+  led.setAttribute("tabindex", -1);
+  leds[best].setAttribute("tabindex", 0);
+  leds[best].focus();
+}
+
+const glow = levels => {
+  const most = Math.max(...levels);
+  const tint = levels.length === 3 ? levels.map(level => Math.round(255 * level / most)) : [255, 216, 107];
+  // full colours are hard to see on black: halfway to white, dimmed by the level
+  const share = 0.45 + 0.55 * most / 255;
+  return `rgb(${tint.map(level => Math.round(share * (110 + 145 * level / 255))).join(" ")})`;
+};
+
+export function showLight(light) {
+  chosen = new Set(light.asked.map(each => each[0]));
+  leds.forEach((led, index) => {
+    led.classList.toggle("asked", chosen.has(index));
+    led.style.fill = "";
+    delete led.dataset.level;
+    led.setAttribute("aria-pressed", String(chosen.has(index)));
+  });
+  light.shown.forEach(([index, ...levels]) => {
+    leds[index].style.fill = glow(levels);
+    leds[index].dataset.level = Math.max(...levels);
+  });
+  document.querySelectorAll("#presets button").forEach(button => button.setAttribute("aria-pressed", String(button.dataset.name === light.name)));
+  const count = light.shown.length;
+  at("shown-text").textContent = light.shown_name
+    ? `Last frame: ${light.shown_name}, ${whole(count)} LED${count === 1 ? "" : "s"} read back${light.limited ? ", dimmed to the board's current limit" : ""}; dark in between.`
+    : "Nothing was shown yet.";
+}

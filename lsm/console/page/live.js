@@ -1,0 +1,80 @@
+// The camera's image with scale bar, histogram, saturation and exposure.
+
+import { command } from "./api.js";
+import { at, percent } from "./dom.js";
+
+const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+let drawn = 0, since = performance.now(), rate = 0;
+
+export function startLive(rig) {
+  at("live-toggle").addEventListener("click", () =>
+    command("PUT", "/api/camera", { live: at("live-toggle").getAttribute("aria-pressed") !== "true" }));
+  at("snap").addEventListener("click", () => command("POST", "/api/snap"));
+  at("exposure").min = rig.exposure_ms[0];
+  at("exposure").max = rig.exposure_ms[1];
+  at("exposure").addEventListener("change", () => command("PUT", "/api/camera", { exposure_ms: Number(at("exposure").value) }));
+  at("contrast").addEventListener("change", () =>
+    command("PUT", "/api/contrast", { window_adu: at("contrast").value === "auto" ? null : [0, rig.saturated_adu] }));
+}
+
+export function showMachine(machine) {
+  at("live-toggle").setAttribute("aria-pressed", String(machine.live));
+  if (document.activeElement !== at("exposure")) at("exposure").value = machine.exposure_ms;
+  at("contrast").value = machine.window_adu ? "full" : "auto";
+}
+
+export function drawFrame(picture, facts, rig) {
+  const canvas = at("image");
+  if (canvas.width !== picture.width || canvas.height !== picture.height) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+  }
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+  at("no-image").hidden = true;
+  canvas.dataset.number = facts.number;
+  canvas.setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
+  count();
+  at("frame-facts").textContent = `${facts.light} · ${facts.exposure_ms} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
+  scaleBar(facts.shape_px, rig.um_per_px);
+  histogram(facts);
+  const over = facts.saturated;
+  at("saturation").textContent = over ? percent(over, over < 0.001 ? 3 : 1) + " saturated" : "none saturated";
+  at("saturation").className = over > 0.001 ? "over" : "";
+}
+
+function count() {
+  drawn += 1;
+  const now = performance.now();
+  if (now - since > 1000) {
+    rate = 1000 * drawn / (now - since);
+    drawn = 0;
+    since = now;
+  }
+}
+
+function scaleBar([rows, columns], umPerPx) {
+  const box = at("image").getBoundingClientRect();
+  const shown = Math.min(box.width / columns, box.height / rows);
+  const perUm = shown / umPerPx;
+  const um = BARS_UM.filter(each => each * perUm < 160).pop() || BARS_UM[0];
+  at("scale").hidden = false;
+  at("scale").style.left = 14 + Math.max(0, (box.width - columns * shown) / 2) + "px";
+  at("scale").firstChild.style.width = um * perUm + "px";
+  at("scale").lastChild.textContent = um + " µm";
+}
+
+function histogram(facts) {
+  const canvas = at("histogram"), context = canvas.getContext("2d");
+  const counts = facts.histogram.map(each => Math.log1p(each)), most = Math.max(...counts, 1);
+  const width = canvas.width / counts.length;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  const [low, high] = facts.window_adu.map(each => canvas.width * each / facts.saturated_adu);
+  context.fillStyle = "#24313b";
+  context.fillRect(low, 0, high - low, canvas.height);
+  counts.forEach((each, place) => {
+    context.fillStyle = place === counts.length - 1 && each ? "#f0b35a" : "#9fd8cf";
+    const height = canvas.height * each / most;
+    context.fillRect(place * width, canvas.height - height, Math.max(width - 1, 1), height);
+  });
+}

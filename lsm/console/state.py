@@ -1,0 +1,186 @@
+"""What the console knows, as values: a page that is loaded at any time shows the same as one that was always there."""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from lsm.config import Config
+from lsm.console.bell import Bell
+
+LOG_LINES = 60
+Place = tuple[float, float]
+Doing = Literal["idle", "live", "busy", "running", "paused", "stopped", "fault"]
+RunStatus = Literal["none", "running", "paused", "ending", "done", "stopped", "failed"]
+
+
+class Told(Config):
+    """A message in plain words and what to do about it."""
+
+    message: str
+    hint: str = ""
+
+
+class Machine(Config):
+    """The microscope now.
+
+    doing: "stopped" while nothing moves or shines until it is released; "fault" after a device failed.
+    dose_led_ms: light given since the rig was connected, of limits.total_dose_led_ms.
+    """
+
+    doing: Doing = "idle"
+    live: bool = False
+    halted: bool = False
+    fault: Told | None = None
+    xy_um: Place | None = None
+    z_um: float | None = None
+    exposure_ms: float = 1.0
+    dose_led_ms: float = 0.0
+    window_adu: tuple[float, float] | None = None
+
+
+class LightNow(Config):
+    """The light of the next capture as asked for, and of the last one as the board read it back.
+
+    asked, shown: LED and 8-bit level per colour, of lit LEDs only. limited: the board dimmed it to its current limit.
+    """
+
+    name: str = "dark"
+    asked: tuple[tuple[int, ...], ...] = ()
+    shown_name: str = ""
+    shown: tuple[tuple[int, ...], ...] = ()
+    limited: bool = False
+    latch: int = 0
+
+
+class Step(Config):
+    """One capture of a run: where and under which light, what was believed after it, and why it was taken."""
+
+    number: int
+    xy_um: Place
+    light: str
+    exposure_ms: float
+    prevalence: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+class Run(Config):
+    """The run that is on, or the last one.
+
+    settled: (captures or fields, prevalence, low, high) as they came. fields: x, y and the fault, "" for a good one.
+    unit: what `taken` and `most` count.
+    """
+
+    name: str = ""
+    kind: str = ""
+    status: RunStatus = "none"
+    taken: int = 0
+    most: int = 0
+    unit: Literal["captures", "fields"] = "captures"
+    captures: int = 0
+    cells: int = 0
+    suspicious: int | None = None
+    prevalence: float | None = None
+    low: float | None = None
+    high: float | None = None
+    per_ul: tuple[float, float, float] | None = None
+    settled: tuple[tuple[int, float, float, float], ...] = ()
+    fields: tuple[tuple[float, float, str], ...] = ()
+    steps: tuple[Step, ...] = ()
+    verdict: str = ""
+    said: Told | None = None
+    report: str = ""
+    reviewable: bool = False
+
+
+class Control(Config):
+    """Who steers; everybody else watches."""
+
+    holder: str = ""
+    watching: int = 0
+
+
+class Line(Config):
+    """One thing that happened. number: counts from 1, without gaps."""
+
+    number: int
+    at: str
+    kind: Literal["note", "warning", "fault"]
+    message: str
+    hint: str = ""
+
+
+class Log(Config):
+    """The last things that happened."""
+
+    lines: tuple[Line, ...] = ()
+
+
+Section = Machine | LightNow | Run | Control | Log
+SECTIONS: Mapping[str, type[Section]] = {
+    "machine": Machine,
+    "light": LightNow,
+    "run": Run,
+    "control": Control,
+    "log": Log,
+}
+
+
+class State(Config):
+    """All sections at one moment."""
+
+    machine: Machine
+    light: LightNow
+    run: Run
+    control: Control
+    log: Log
+
+
+class StateBoard:
+    """The present value of every section, changed from any thread."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self._lock = threading.RLock()
+        self._now: dict[str, Any] = {name: kind() for name, kind in SECTIONS.items()}
+        self._versions = dict.fromkeys(SECTIONS, 1)
+
+    def change(self, section: str, **values: Any) -> None:
+        """Replace these values of a section and tell those who listen."""
+        with self._lock:
+            changed = self._now[section].model_copy(update=values)
+            if changed == self._now[section]:
+                return
+            self._now[section] = changed
+            self._versions[section] += 1
+        self.bell.ring()
+
+    def put(self, section: str, value: Section) -> None:
+        """Replace a whole section."""
+        with self._lock:
+            self._now[section] = value
+            self._versions[section] += 1
+        self.bell.ring()
+
+    def note(self, message: str, *, hint: str = "", kind: Literal["note", "warning", "fault"] = "note") -> None:
+        """Add a line to the log."""
+        with self._lock:
+            lines = self._now["log"].lines
+            number = lines[-1].number + 1 if lines else 1
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            line = Line(number=number, at=at, kind=kind, message=message, hint=hint)
+            self.put("log", Log(lines=(*lines[1 - LOG_LINES :], line)))
+
+    @property
+    def now(self) -> State:
+        with self._lock:
+            return State(**self._now)
+
+    def since(self, known: dict[str, int]) -> dict[str, Any]:
+        """Sections that are newer than `known`, as plain values; `known` is brought up to date."""
+        with self._lock:
+            news = {name: self._now[name] for name, version in self._versions.items() if version != known.get(name)}
+            known.update(self._versions)
+        return {name: value.model_dump(mode="json") for name, value in news.items()}
