@@ -64,13 +64,20 @@ class DetectionScores(Config):
     categories: dict[str, CategoryScores]
     mar_100: float | None = None
 
+    @property
+    def marked(self) -> int:
+        """Objects that are asked for; without any, means of precision and recall say nothing and are 0."""
+        return sum(row.labelled for row in self.categories.values())
+
     def as_table(self) -> str:
         """A few lines of text for a terminal."""
-        lines = [
-            f"{self.images} images",
-            f"boxes: mAP {self.map:.3f}, at IoU 0.5 {self.map_50:.3f}, at 0.75 {self.map_75:.3f}; mAR {self.mar:.3f}",
-        ]
-        if (masks := self.masks) is not None:
+        lines = [f"{self.images} images"]
+        if not self.marked:
+            lines.append("nothing is marked in them: there is no precision to tell")
+        else:
+            of = f"{self.map:.3f}, at IoU 0.5 {self.map_50:.3f}, at 0.75 {self.map_75:.3f}"
+            lines.append(f"boxes: mAP {of}; mAR {self.mar:.3f}")
+        if (masks := self.masks) is not None and self.marked:
             lines.append(f"masks: mAP {masks.map:.3f}, at IoU 0.5 {masks.map_50:.3f}; mAR {masks.mar:.3f}")
         width = max(len("category"), *(len(name) for name in self.categories))
         lines.append(f"{'category':{width}}  AP@0.5  labelled  found  counted  MAE per image")

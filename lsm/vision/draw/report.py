@@ -64,12 +64,14 @@ def evaluation_page(evaluation: Evaluation, rng: np.random.Generator) -> Page:
     """
     data, kept, scores = evaluation.data, evaluation.kept, evaluation.scores
     table = detector_confusion(data, kept)
-    tiles = {
-        "mAP, IoU 0.50:0.95": f"{scores.map:.3f}",
-        "mAP, IoU 0.5": f"{scores.map_50:.3f}",
-        "mAR, IoU 0.50:0.95": f"{scores.mar:.3f}",
-    }
-    if scores.masks is not None:
+    tiles = {}
+    if scores.marked:
+        tiles |= {
+            "mAP, IoU 0.50:0.95": f"{scores.map:.3f}",
+            "mAP, IoU 0.5": f"{scores.map_50:.3f}",
+            "mAR, IoU 0.50:0.95": f"{scores.mar:.3f}",
+        }
+    if scores.masks is not None and scores.marked:
         tiles |= {"masks: mAP": f"{scores.masks.map:.3f}", "masks: mAR": f"{scores.masks.mar:.3f}"}
     marked, seen = sum(data.counts().values()), sum(row.found for row in scores.categories.values())
     tiles |= {"Images": f"{len(data)}", "Marked": f"{marked:,}", "Found": f"{seen:,}"}

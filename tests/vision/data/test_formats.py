@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lsm.errors import FileMissing, InputError, LsmError, WrongFormat
-from lsm.vision.data import CHULA_CATEGORIES, AnnotatedSet, read_annotations
+from lsm.vision.data import CHULA_CATEGORIES, AnnotatedSet, Finding, read_annotations
 
 
 def only(data: AnnotatedSet) -> list[tuple[str, list[float], bool]]:
@@ -72,6 +72,22 @@ def test_coco_finds_images_where_coco_keeps_them(tmp_path: Path):
     (tmp_path / "annotations/a.png").unlink()
     make.picture(tmp_path / "val2017/a.png")
     assert read_annotations(tmp_path).images[0].source == tmp_path / "val2017/a.png"
+
+
+def test_voc_with_a_box_at_nought_counts_edges_from_there(tmp_path: Path):
+    folder = make.voc(tmp_path, make.voc_object("RBC", 0, 3, 12, 9), make.voc_object("RBC", 5, 6, 20, 16))
+    told: list[Finding] = []
+    boxes = read_annotations(folder, tell=told.append).images[0].objects.box_px
+    assert boxes.tolist() == [[0, 3, 12, 9], [5, 6, 20, 16]]
+    assert [each.kind for each in told] == ["counted-from-0"]
+
+
+def test_a_dot_in_a_name_is_no_ending(tmp_path: Path):
+    folder = make.voc(tmp_path, make.voc_object("RBC", 1, 2, 30, 20), name="z0.5")
+    pictures = folder / "JPEGImages"
+    own = next(pictures.iterdir())
+    Image.new("L", (60, 40), 255).save(pictures / "z0.png")
+    assert read_annotations(folder).images[0].source == own
 
 
 def test_voc_counts_pixels_from_one_and_names_the_last(tmp_path: Path):

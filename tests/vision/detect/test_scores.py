@@ -278,3 +278,11 @@ def _tensors(marked: Objects | Detections, size: tuple[int, int]) -> dict[str, t
         "labels": torch.from_numpy(marked.category).long(),
         "masks": torch.from_numpy(np.stack([mask.whole(*size) for mask in marked.masks])),
     }
+
+
+def test_where_nothing_is_marked_no_precision_is_told():
+    nobody = np.zeros((0, 4))
+    data = a_set(Objects(nobody, np.zeros(0, dtype=np.int64)))
+    told = score([found(nobody, [], [])], data, thresholds=LEAST).as_table()
+    assert "mAP" not in told
+    assert "nothing is marked" in told

@@ -112,7 +112,9 @@ def assemble(drafts: Iterable[Draft], categories: Sequence[str], options: ReadOp
         raise WrongFormat(f"{origin} has two categories '{twice}'.", hint="give each its own name")
     kept: dict[str, tuple[Draft, tuple[int, int], list[_Kept]]] = {}
     files: dict[Path, str] = {}
+    lacking: list[str] = []
     for draft in drafts:
+        lacking += [draft.name] if draft.source is None else []
         size = _size(draft, options)
         # a name that was not found as it stands may have been found elsewhere, where it is another image's
         first = files.get(draft.source) if isinstance(draft.source, Path) else None
@@ -125,6 +127,9 @@ def assemble(drafts: Iterable[Draft], categories: Sequence[str], options: ReadOp
             marks = [_kept(mark, draft, size, names, options) for mark in draft.marks]
             kept[draft.name] = (draft, size, [mark for mark in marks if mark is not None])
     if not kept:
+        if lacking:
+            hint = "give the folder of the images, with --images on the command line"
+            raise InputError(f"{origin}: none of its images is there, such as {lacking[0]}.", hint=hint)
         left_out = ": all were left out" if options.repair else ""
         raise InputError(f"{origin} has no image{left_out}.", hint="see whether it is the right file or folder")
     if not any(marks for _, _, marks in kept.values()):

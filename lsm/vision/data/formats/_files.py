@@ -1,9 +1,11 @@
 """Where the images of annotations are, and where those of a written set go."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -13,6 +15,8 @@ from lsm.sensing.wholefolder import whole_folder
 from lsm.vision.data.findings import Tell, warning
 from lsm.vision.data.objects import AnnotatedImage, AnnotatedSet
 from lsm.vision.data.pixels import IMAGE_SUFFIXES
+
+_ENDING: Final = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
 
 class ImageFinder:
@@ -36,7 +40,10 @@ class ImageFinder:
                 # os.path says False for names that no file can have, where Path would raise
                 if os.path.isfile(folder / candidate):
                     return self._doubted(relative, folder / candidate)
-        found = self._by_stem.get(PurePosixPath(relative).stem)
+        name = PurePosixPath(relative).name
+        # z0.5 is a name without an ending
+        bare = _ENDING.sub("", name)
+        found = self._by_stem.get(name) or self._by_stem.get(bare)
         return None if found is None else self._doubted(relative, found)
 
     def _doubted(self, named: str, found: Path) -> Path:

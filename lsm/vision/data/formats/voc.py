@@ -1,12 +1,13 @@
 """Pascal VOC: one XML file for each image."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from lsm.errors import FileMissing, WrongFormat
-from lsm.vision.data.findings import error
+from lsm.vision.data.findings import error, warning
 from lsm.vision.data.formats._draft import Draft, Edges, Mark, ReadOptions, assemble
 from lsm.vision.data.formats._files import ImageFinder
 from lsm.vision.data.objects import AnnotatedSet
@@ -17,9 +18,10 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     """The set of a folder with Annotations and JPEGImages, of a folder of XML files, or of one XML file.
 
-    VOC counts pixels from 1 and names the last one: pixels 1 to 640 become the edges 0 to 640. difficult makes an
-    object one to ignore. Categories are in alphabetical order. An image is the one named as its XML file is, else the
-    one that the file names. Raises FileMissing, WrongFormat or InputError; see `ReadOptions.repair`.
+    VOC counts pixels from 1 and names the last one: pixels 1 to 640 become the edges 0 to 640. Where any box begins at
+    0 the files do not, and all numbers are taken as edges; this is told. difficult makes an object one to ignore.
+    Categories are in alphabetical order. An image is the one named as its XML file is, else the one that the file
+    names. Raises FileMissing, WrongFormat or InputError; see `ReadOptions.repair`.
     """
     options = options or ReadOptions()
     files = voc_files(path)
@@ -27,7 +29,9 @@ def read(path: Path, options: ReadOptions | None = None) -> AnnotatedSet:
     finder = ImageFinder(
         [options.images, beside.parent / "JPEGImages", beside, beside.parent, beside.parent / "images"], options.tell
     )
-    drafts = [_draft(file, finder, options) for file in files]
+    roots = [(file, _annotation(file)) for file in files]
+    first = _first_pixel(roots, options)
+    drafts = [_draft(root, file, finder, options, first) for file, root in roots]
     named = {mark.category for draft in drafts for mark in draft.marks if mark.category is not None}
     return assemble(drafts, sorted(named), options, origin=f"Pascal VOC annotations {path.name}")
 
@@ -61,13 +65,28 @@ class _Plain(ElementTree.TreeBuilder):
         raise WrongFormat(f"It has the XML definitions <!DOCTYPE {name} ...>.", hint="remove them")
 
 
-def _draft(file: Path, finder: ImageFinder, options: ReadOptions) -> Draft:
+def _annotation(file: Path) -> Element:
     root = parse(file)
     if root.tag != "annotation":
         raise WrongFormat(f"{file} begins with <{root.tag}>, not with <annotation>.", hint="it is not Pascal VOC")
+    return root
+
+
+def _first_pixel(roots: Sequence[tuple[Path, Element]], options: ReadOptions) -> int:
+    """From which number the files count pixels."""
+    for file, root in roots:
+        for box in root.iterfind("object/bndbox"):
+            if any((box.findtext(edge) or "").strip() in ("0", "0.0") for edge in _EDGES[:2]):
+                message = f"{file} has a box that begins at 0: all numbers of the set are read as edges from 0."
+                options.met(warning("counted-from-0", message, "see by a picture that boxes fit", file.name))
+                return 0
+    return 1
+
+
+def _draft(root: Element, file: Path, finder: ImageFinder, options: ReadOptions, first: int) -> Draft:
     filename = (root.findtext("filename") or "").strip()
     own = finder.find(file.stem)
-    marks = [_mark(each, file, k, options) for k, each in enumerate(root.findall("object"), start=1)]
+    marks = [_mark(each, file, k, options, first) for k, each in enumerate(root.findall("object"), start=1)]
     source = own if own is not None else finder.find(filename)
     name = source.name if source is not None else filename or file.stem
     return Draft(name, source, _size(root, file), [mark for mark in marks if mark is not None])
@@ -81,7 +100,7 @@ def _size(root: Element, file: Path) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _mark(node: Element, file: Path, number: int, options: ReadOptions) -> Mark | None:
+def _mark(node: Element, file: Path, number: int, options: ReadOptions, first: int) -> Mark | None:
     """One object, or None where nothing says where it is."""
     name = (node.findtext("name") or "").strip()
     box = node.find("bndbox")
@@ -94,7 +113,7 @@ def _mark(node: Element, file: Path, number: int, options: ReadOptions) -> Mark 
         options.met(error("unnamed", f"{file} has an object without name, number {number}.", hint, file.name))
     x0, y0, x1, y1 = (_number(box, edge, file) for edge in _EDGES)
     # the same pixel twice is a click, and a box that ends before it begins is none: both have no area
-    edges: Edges = (x0 - 1, y0 - 1, x1, y1)
+    edges: Edges = (x0 - first, y0 - first, x1, y1)
     difficult = (node.findtext("difficult") or "0").strip()
     ignore = difficult not in ("0", "false", "False", "Unspecified")
     return Mark(f"object {number}", edges, name if name.isprintable() and name else None, ignore=ignore)
