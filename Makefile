@@ -14,13 +14,14 @@ FUZZERS := clang libclang-rt-dev
 # What reports are looked at with.
 READERS := chromium poppler-utils
 
-.PHONY: help setup demo test lint unit coverage bench lock clean
+.PHONY: help setup demo test lint unit coverage docs lock clean
 help:
 	@echo "make demo      run the whole loop on a simulated microscope and write a report"
 	@echo "make test      linters, type checks and all tests"
 	@echo "make lint      linters and type checks only"
 	@echo "make unit      all tests, without linters"
 	@echo "make coverage  all tests, and how much of the package they run (a third slower)"
+	@echo "make docs      the documentation as a site, in out/site"
 	@echo "make lock      compile requirements.lock again from pyproject.toml"
 	@echo "make setup     what the others do first: environment in $(VENV), Debian packages"
 
@@ -81,6 +82,10 @@ test: lint unit
 coverage: debian-test setup
 	@$(PYTHON) -m pytest -rs -m "not timed" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
 	@$(PYTHON) -m pytest -rs -m timed -n 2 --dist loadfile --cov --cov-append --cov-report=term:skip-covered
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
+	@echo "Open out/site/index.html"
 
 lock:
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv

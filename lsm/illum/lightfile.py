@@ -43,7 +43,7 @@ class LightCapture(Config):
     """One exposure of the camera under one pattern.
 
     sign: -1 where the image is subtracted; a signed pattern is two captures, of sign 1 and -1.
-    levels: drive of each LED and colour, [led][colour].
+    levels: drive [LED, colour].
     """
 
     name: str = ""

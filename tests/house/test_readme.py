@@ -1,4 +1,4 @@
-"""What the README shows runs: Python blocks one after the other, commands against the real command line."""
+"""What README and documentation show runs: Python blocks, commands against the real command line, links."""
 
 import os
 import re
@@ -14,39 +14,46 @@ from lsm.cli.app import COMMANDS, app, loaded
 from lsm.scope import RigConfig
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
+PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
+PASTED_ALONE = "docs/images-of-your-own.md"
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def _blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], flags=re.DOTALL | re.MULTILINE)
 
 
 def _commands() -> list[str]:
-    lines = [line.split("#")[0].strip() for block in _blocks("sh") for line in block.splitlines()]
-    return [line for line in lines if line]
+    lines = [
+        line.split("#")[0].strip() for page in PAGES for block in _blocks(page, "sh") for line in block.splitlines()
+    ]
+    return sorted({line for line in lines if line})
 
 
-def test_every_block_is_of_a_kind_that_is_checked():
-    kinds = re.findall(r"^```(\w*)$", README, flags=re.MULTILINE)
+def _links() -> list[tuple[str, str]]:
+    return [(page, link) for page, text in PAGES.items() for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_of_a_kind_that_is_checked(page: str):
+    kinds = re.findall(r"^```(\w*)$", PAGES[page], flags=re.MULTILINE)
     assert set(kinds[::2]) <= {"python", "sh", "toml", "text"}
 
 
 def test_toml_blocks_are_rigs():
-    for block in _blocks("toml"):
+    blocks = [block for page in PAGES for block in _blocks(page, "toml")]
+    assert blocks
+    for block in blocks:
         assert RigConfig.from_table(tomllib.loads(block)).limits.x_um[0] == 0.0
 
 
-def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")])
+def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    blocks = _blocks("python")
-    assert blocks
-    alone = re.search(r"^## Your own images\n(.*?)^## ", README, flags=re.DOTALL | re.MULTILINE)
-    assert alone is not None
-    for block in blocks:
-        # these are pasted one without the other
-        names: dict[str, object] = {} if block in alone[1] else namespace
-        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 -- the README's own code
+    for block in _blocks(page, "python"):
+        names: dict[str, object] = {} if page == PASTED_ALONE else namespace
+        exec(compile(block, page, "exec"), names)  # noqa: S102 -- the documentation's own code
 
 
 @pytest.mark.parametrize("line", [line for line in _commands() if "lsm " in line])
@@ -70,6 +77,6 @@ def test_make_targets_exist(line: str):
         assert re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README))
-def test_links_lead_somewhere(link: str):
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize(("page", "link"), _links())
+def test_links_lead_somewhere(page: str, link: str):
+    assert (ROOT / page).parent.joinpath(link).exists()
