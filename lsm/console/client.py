@@ -42,6 +42,10 @@ class ConsoleClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.drop_control()
+
+    def drop_control(self) -> None:
+        """Steer no more; does nothing without control."""
         if self._key:
             with suppress(ConsoleRefused):  # it was taken over, or silent for too long
                 self.call("DELETE", "/api/control")

@@ -18,7 +18,7 @@ export function startBoard(rig) {
     return led;
   });
   board.append(svg("circle", { class: "rim", cx: 0, cy: 0, r: rig.na }));
-  board.append(svg("text", { x: rig.na * 0.72, y: -rig.na * 0.78, "font-size": edge * 0.055 }, "NA " + rig.na));
+  at("rim-na").textContent = "NA " + rig.na;
   board.addEventListener("click", event => toggle(event.target.closest(".led")));
   board.addEventListener("keydown", event => walk(event, rig));
   presets(rig);
@@ -107,6 +107,6 @@ export function showLight(light) {
   document.querySelectorAll("#presets button").forEach(button => button.setAttribute("aria-pressed", String(button.dataset.name === light.name)));
   const count = light.shown.length;
   at("shown-text").textContent = light.shown_name
-    ? `Last frame: ${light.shown_name}, ${whole(count)} LED${count === 1 ? "" : "s"} read back${light.limited ? ", dimmed to the board's current limit" : ""}; dark in between.`
+    ? `Last frame: ${light.shown_name}, ${whole(count)} LED${count === 1 ? "" : "s"} read back${light.limited ? ", dimmed to the current limit" : ""}.`
     : "Nothing was shown yet.";
 }

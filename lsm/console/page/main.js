@@ -124,7 +124,7 @@ async function start() {
   at("release").addEventListener("click", () => command("POST", "/api/release"));
   tabs();
   const rig = await rigFacts();
-  at("rig-name").textContent = rig.name + (rig.simulated ? ", simulated" : "");
+  at("rig-name").textContent = rig.name + (rig.simulated && rig.name !== "simulated" ? ", simulated" : " rig");
   document.title = `lsm console: ${rig.name}`;
   startLive(rig);
   startBoard(rig);

@@ -1,0 +1,151 @@
+"""Parts of the console without a server: who steers, pictures, lights, and runs that wait."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from lsm.console.access import LEASE_S, Lease, NotInControl
+from lsm.console.light import LightRequest, lit, pattern_of
+from lsm.console.owner import Busy, Owner
+from lsm.console.pictures import Pictures, contrast, eight_bits, encoded
+from lsm.console.runs import RunMicroscope
+from lsm.console.state import StateBoard
+from lsm.devices import Frame, Observe, Shown
+from lsm.errors import InputError, RunStopped
+from lsm.illum import bright_field
+from lsm.safety import Interlock
+from lsm.scope import MicroManagerMicroscope
+from scope.fakes import BOARD, FakeCore, FakeLight, make_rig
+
+PATTERN = bright_field(BOARD, na=0.1)
+RAMP = np.arange(64 * 80, dtype=np.uint16).reshape(64, 80)
+
+
+def frame(image: np.ndarray = RAMP) -> Frame:
+    return Frame(image, Observe(PATTERN, 2.0), Shown(PATTERN.levels), (0.0, 0.0), 0.0, 0, 1)
+
+
+def test_a_controller_who_is_silent_has_left():
+    now = [0.0]
+    lease = Lease(StateBoard(), clock=lambda: now[0])
+    key = lease.take("one")
+    now[0] = LEASE_S - 1
+    lease.heard(key)
+    now[0] = 2 * LEASE_S - 2
+    with pytest.raises(NotInControl):
+        lease.take("two")
+    now[0] = 2 * LEASE_S
+    other = lease.take("two")
+    with pytest.raises(NotInControl):
+        lease.check(key)
+    lease.check(other)
+
+
+def test_only_sections_that_changed_are_told():
+    state, known = StateBoard(), {}
+    assert set(state.since(known)) == {"machine", "light", "run", "control", "log"}
+    state.change("machine", z_um=1.0)
+    state.change("machine", z_um=1.0)
+    assert set(state.since(known)) == {"machine"}
+    assert state.since(known) == {}
+    for number in range(100):
+        state.note(str(number))
+    lines = state.now.log.lines
+    assert [line.number for line in lines] == list(range(41, 101))
+
+
+def test_pictures_span_the_window_and_say_what_is_saturated():
+    low, high = contrast(RAMP)
+    # half a per cent of the pixels lie on either side
+    assert low == pytest.approx(0.005 * RAMP.max(), abs=1.0)
+    assert high == pytest.approx(0.995 * RAMP.max(), abs=1.0)
+    grey = eight_bits(RAMP, (1000.0, 2000.0))
+    assert [grey.ravel()[place] for place in (0, 1000, 1500, 2000, 5119)] == [0, 0, 127, 255, 255]
+    made = encoded(frame(), 3, None, 5000.0)
+    assert made.facts["saturated"] == pytest.approx(120 / RAMP.size)
+    assert sum(made.facts["histogram"]) == (RAMP <= 5000).sum()
+
+
+def test_the_newest_frame_wins_and_nothing_is_encoded_for_nobody():
+    pictures = Pictures(saturated_adu=4095.0)
+    try:
+        for _ in range(50):
+            pictures.put(frame())
+        assert pictures.current is None
+        newest = pictures.newest()
+        assert newest is not None
+        assert newest.number == 50
+    finally:
+        pictures.close()
+
+
+def test_lights_in_colours_and_brightness():
+    pattern = pattern_of(LightRequest(leds=(1, 4), colour="white", brightness=0.5), BOARD, 0.1, ())
+    assert lit(pattern.levels) == ((1, 128, 128, 128), (4, 128, 128, 128))
+    left = pattern_of(LightRequest(preset="dpc left"), BOARD, 0.1, ())
+    assert all(BOARD.positions_mm[led, 0] < 0 for led, *_ in lit(left.levels))
+    dim = pattern_of(LightRequest(designed=0, brightness=0.2), BOARD, 0.1, (PATTERN,))
+    assert {levels for _, *colours in lit(dim.levels) for levels in colours} == {0, 51}
+    for wrong in ({}, {"preset": "dark", "leds": (1,)}, {"leds": (9,)}, {"designed": 1}):
+        with pytest.raises(InputError):
+            pattern_of(LightRequest(**wrong), BOARD, 0.1, (PATTERN,))
+
+
+class Bench:
+    """An owner of a microscope of fakes, and a run of three captures on it."""
+
+    def __init__(self) -> None:
+        self.diary: list[str] = []
+        self.core = FakeCore(self.diary)
+        rig = make_rig()
+        scope = Interlock(MicroManagerMicroscope(self.core, FakeLight(self.diary), rig), rig.limits)
+        self.owner = Owner(scope, StateBoard(), Pictures(saturated_adu=255.0), exposure_ms=2.0)
+        self.seen = threading.Semaphore(0)
+        self.microscope = RunMicroscope(self.owner, lambda frame: self.seen.release())
+        self.frames: list[Frame] = []
+
+    def run(self) -> None:
+        for z_um in (1.0, None, None):
+            self.frames.append(self.microscope.observe(Observe(PATTERN, 2.0, None, z_um)))
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.core.released.set()
+    bench.owner.close()
+
+
+def test_a_paused_run_lets_others_move_and_comes_back(bench: Bench):
+    gate = threading.Event()
+
+    def wait_in_the_first() -> None:
+        del bench.core.during["snap"]
+        gate.wait(10.0)
+
+    bench.core.during["snap"] = wait_in_the_first
+    bench.owner.start()
+    run = bench.owner.submit("A run", bench.run, run=True)
+    while "snap" not in bench.diary:
+        gate.wait(0.01)
+    with pytest.raises(Busy, match="pause or stop"):
+        bench.owner.submit("A move", lambda: None)
+    bench.owner.pause(True)
+    gate.set()
+    bench.seen.acquire(timeout=10.0)
+    assert bench.owner.submit("A move", lambda: bench.owner.look(None, 4.0)).result(10.0).z_um == 4.0
+    bench.owner.pause(False)
+    run.result(10.0)
+    assert [frame.z_um for frame in bench.frames] == [1.0, 1.0, 1.0]
+    assert bench.frames[1].request.z_um is None
+
+
+def test_a_run_that_is_to_end_takes_no_further_capture(bench: Bench):
+    bench.microscope.ending = True
+    bench.owner.start()
+    run = bench.owner.submit("A run", bench.run, run=True)
+    assert isinstance(run.exception(10.0), RunStopped)
+    assert "snap" not in bench.diary
+    assert bench.owner.submit("A frame", bench.owner.look).result(10.0).image.shape == (4, 5)
