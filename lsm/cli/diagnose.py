@@ -54,6 +54,9 @@ def diagnose(
     captures: Annotated[
         int | None, typer.Option(help="Budget of a search; default: what the policy was trained for.")
     ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Of a scan: parasites per microlitre that a negative slide has fewer than.")
+    ] = None,
     corner: Annotated[
         tuple[float, float] | None, typer.Option(help="Stage x and y of the region's corner, in um.")
     ] = None,
@@ -78,7 +81,7 @@ def diagnose(
         if resume_folder is not None:
             given = {"model": model, "search": search, "captures": captures, "corner": corner, "z": z, "seed": seed}
             given |= {"slide": slide, "light": light, "focus": focus, "fields": fields, "size": size}
-            _refuse_new_settings(given | {"overlap": overlap, "out": out})
+            _refuse_new_settings(given | {"overlap": overlap, "target": target, "out": out})
             result = resume(folder, rig=rig, on_step=_Bar(bars))
         else:
             settings = DiagnoseConfig.from_file(
@@ -92,7 +95,9 @@ def diagnose(
                 z_um=z,
                 seed=seed,
             )
-            settings = _with_scan(settings, light=light, focus=focus, fields=fields, size=size, overlap=overlap)
+            settings = _with_scan(
+                settings, light=light, focus=focus, fields=fields, size=size, overlap=overlap, target=target
+            )
             result = diagnose_slide(settings, folder, on_step=_Bar(bars))
     if as_json:
         typer.echo(json.dumps(_plain(result)))
@@ -108,15 +113,16 @@ def _with_scan(
     fields: int | None,
     size: tuple[int, int] | None,
     overlap: float | None,
+    target: float | None,
 ) -> DiagnoseConfig:
     """The settings with the options of a scan. Raises InputError for such options without one, ConfigError."""
     columns, rows = size or (None, None)
     region: dict[str, Any] = {"columns": columns, "rows": rows, "fields": fields, "overlap": overlap}
     region = {key: value for key, value in region.items() if value is not None}
     if settings.search != "scan":
-        if light or focus or region:
+        if light or focus or region or target is not None:
             raise InputError(
-                "--light, --focus, --fields, --size and --overlap are options of a scan.",
+                "--light, --focus, --fields, --size, --overlap and --target are options of a scan.",
                 hint="name the slide with --slide, or add --search scan",
             )
         return settings
@@ -127,6 +133,8 @@ def _with_scan(
     scan["region"] |= region
     scan["light"] = light or scan["light"]
     scan["focus"]["way"] = focus or scan["focus"]["way"]
+    if target is not None:
+        table["verdict"]["target_per_ul"] = target
     return DiagnoseConfig.from_table(table, source="the options")
 
 
@@ -199,7 +207,8 @@ def _print(result: DiagnoseResult) -> None:
         verdict = result.verdict
         console.print(
             f"Density:  [bold]{verdict.per_ul:,.0f}/µl[/] ({verdict.per_ul_low:,.0f} to {verdict.per_ul_high:,.0f}); "
-            f"{verdict.convention}. Stages are not told apart by this model.",
+            f"{verdict.convention}. The interval holds {verdict.interval.value}. "
+            "Stages are not told apart by this model.",
             highlight=False,
         )
         console.print(f"Cells:    {result.cells}", soft_wrap=True, highlight=False, markup=False)
@@ -226,6 +235,7 @@ def _plain(result: DiagnoseResult) -> dict[str, Any]:
         "per_ul_interval": [result.verdict.per_ul_low, result.verdict.per_ul_high],
         "convention": result.verdict.convention,
         "more_fields": result.verdict.more_fields,
+        "interval_holds": result.verdict.interval.value,
         "faulty_fields": sum(bool(visit.fault) for visit in run.visits),
         "cells_file": None if result.cells is None else str(result.cells),
     }

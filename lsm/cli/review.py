@@ -12,7 +12,7 @@ from lsm.cli import _show
 from lsm.diagnose.compare import percent
 from lsm.diagnose.scan_report.facts import VerdictFacts
 from lsm.diagnose.slide import review as review_scan
-from lsm.stats.reviewed import OperatorAccuracy
+from lsm.stats import OperatorAccuracy
 
 
 def review(

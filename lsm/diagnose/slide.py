@@ -424,7 +424,7 @@ class ReviewedScan:
 
     def with_answers(self, given: Answers, operator: OperatorAccuracy) -> Review:
         """The report before and after. Raises InputError for answers that do not fit."""
-        return apply_answers(self.content.report, given, self.rules, self.kit.calibration, operator)
+        return apply_answers(self.content.report, given, self.rules, self.kit.rule, self.kit.calibration, operator)
 
 
 def scan_to_review(folder: Path, recording: Recording, *, rig: str | None = None) -> ReviewedScan:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 from lsm.agent.results import MaskBinCounts, SlideRun
 from lsm.config import Config
@@ -24,16 +24,31 @@ class Outcome(StrEnum):
     UNUSABLE = "unusable"
 
 
+class Interval(StrEnum):
+    """What an interval holds against."""
+
+    ONE_LOOK = "at one look"
+    FIXED = "for a number of fields that was fixed beforehand"
+    ANY_TIME = "whenever and whyever the scan ended"
+
+
 class VerdictRules(Config):
     """When a slide is called what.
 
-    positive_above: the interval's low end must exceed this prevalence. negative_below: its high end must stay
-    below this one; a negative verdict says no more than that. cells_min: fewer red cells decide nothing.
-    good_fields_min: share of the visited fields that must be free of faults. quality_min: below it a field is faulty.
+    positive_above: of a search, the prevalence that the interval's low end must exceed. negative_below: the one that
+    its high end must stay below; a negative verdict says no more than that.
+    target_per_ul: of a scan, parasites per microlitre; a negative slide has fewer. alpha: share of slides without
+    parasites that are called positive at most. beta: share of slides of the target density, or more, that are called
+    negative at most. Both hold however often is asked, over slides that differ as those of the calibration do.
+    cells_min: fewer red cells decide nothing. good_fields_min: share of the visited fields that must be free of faults.
+    quality_min: below it a field is faulty.
     """
 
     positive_above: Annotated[float, Ge(0), Le(1)] = 0.001
     negative_below: Annotated[float, Gt(0), Le(1)] = 0.01
+    target_per_ul: Annotated[float, Gt(0), Lt(1e6)] = 50_000.0
+    alpha: Annotated[float, Gt(0), Lt(1)] = 0.025
+    beta: Annotated[float, Gt(0), Lt(1)] = 0.05
     cells_min: Annotated[int, Ge(1)] = 300
     good_fields_min: Annotated[float, Ge(0), Le(1)] = 0.5
     quality_min: Annotated[float, Ge(0), Le(1)] = 0.3
@@ -46,6 +61,7 @@ class Verdict:
 
     per_ul, per_ul_low, per_ul_high: infected red cells per microlitre at `red_cells_per_ul`.
     more_fields: fields to scan for a decision; None where none are needed or none would suffice.
+    interval: what that of the estimate holds against.
     """
 
     outcome: Outcome
@@ -57,6 +73,7 @@ class Verdict:
     red_cells_per_ul: float
     fields: int
     more_fields: int | None = None
+    interval: Interval = Interval.ONE_LOOK
 
     @property
     def cells(self) -> int:
@@ -88,13 +105,14 @@ def pronounced(
     *,
     fields: int,
     more_fields: int | None = None,
+    interval: Interval = Interval.ONE_LOOK,
 ) -> Verdict:
     """The verdict with its densities."""
     low, middle, high = (
         density_per_ul(value, red_cells_per_ul=rules.red_cells_per_ul)
         for value in (estimate.low, estimate.prevalence, estimate.high)
     )
-    return Verdict(outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields, more_fields)
+    return Verdict(outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields, more_fields, interval)
 
 
 def from_interval(estimate: PrevalenceEstimate, rules: VerdictRules) -> tuple[Outcome, str]:

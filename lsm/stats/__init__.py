@@ -3,6 +3,7 @@
 A count on a slide: `thin_film_density` (fixed number of cells) or `anytime_density` (the scan ends when it likes), both
 with `ReaderErrors`, whose false positives come from `fit_gamma_rate` and, for the slide at hand, `GammaRate.given`;
 `count_suspicious` makes both of a histogram of scores and its calibration.
+`Answered` and `reviewed_density` where an operator has looked at some cells.
 A decision while scanning: `SequentialCount` with a `SequentialRule`, and `forecast_cells` for what is left to scan.
 """
 
@@ -28,12 +29,14 @@ from lsm.stats.patients import (
 from lsm.stats.prevalence import estimate_prevalence, half_width, prevalence_em
 from lsm.stats.rate_fit import GammaRateFit, fit_gamma_rate
 from lsm.stats.rates import BetaShare, GammaRate, ReaderErrors
+from lsm.stats.reviewed import Answered, OperatorAccuracy, reviewed_density
 from lsm.stats.roc import AucEstimate, RocCurve, auc, auc_interval, roc_curve
 from lsm.stats.sequential import Decision, FixedDesign, SequentialCount, SequentialRule
 from lsm.stats.suspicious import SuspiciousCount, best_first_bin, count_suspicious
 
 __all__ = [
     "RED_CELLS_PER_UL",
+    "Answered",
     "AucEstimate",
     "BetaShare",
     "Competence",
@@ -48,6 +51,7 @@ __all__ = [
     "GammaRate",
     "GammaRateFit",
     "OperatingPoint",
+    "OperatorAccuracy",
     "PatientAccuracy",
     "PrevalenceEstimate",
     "ReaderErrors",
@@ -81,6 +85,7 @@ __all__ = [
     "patient_accuracy",
     "poisson_interval",
     "prevalence_em",
+    "reviewed_density",
     "roc_curve",
     "sensitivity_by_density",
     "share",

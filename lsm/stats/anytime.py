@@ -17,7 +17,7 @@ from lsm.stats._tails import check_confidence
 from lsm.stats.corrected import ENDS
 from lsm.stats.density import DensityEstimate, check_red_counts, thin_film_estimate
 from lsm.stats.estimate import RED_CELLS_PER_UL
-from lsm.stats.rates import GammaRate, ReaderErrors
+from lsm.stats.rates import BetaShare, GammaRate, ReaderErrors
 
 Counts = Real[np.ndarray, " case"]
 Numbers = Float[np.ndarray, " case"]
@@ -34,8 +34,7 @@ def log_evidence(suspicious: Counts, cells: Numbers, fraction: Numbers, errors: 
 
     Over a scan of a slide of that fraction it is ever above log(1 / error) with a probability of at most `error`.
     """
-    sensitivity, false = errors.nodes
-    called = fraction[:, None] * sensitivity + (1 - fraction[:, None]) * false
+    called = errors.called(fraction)
     count, among = suspicious[:, None], cells[:, None]
     power = xlogy(count, called)
     expected = logsumexp(power - among * called, axis=1)
@@ -65,13 +64,19 @@ def anytime_interval(
         return np.asarray(np.minimum(log_evidence(suspicious, cells, root**4, errors) - edge, FAR))
 
     low, high = np.zeros(len(cells)), np.ones(len(cells))
+    odd = excess(middle**0.25, suspicious, cells) >= 0
     # too few suspicious cells even for no parasites: what they allow if none of them is a false positive
-    few = excess(middle**0.25, suspicious, cells) >= 0
+    few = odd & (middle < 0.5)
     if few.any():
         clean = ReaderErrors(errors.sensitivity, GammaRate(0.0))
         high[few] = anytime_interval(suspicious[few], cells[few], clean, confidence=confidence)[1]
+    # too many even for all infected: what they allow if all of those are found
+    many = odd & ~few
+    if many.any():
+        perfect = ReaderErrors(BetaShare(1.0), GammaRate(0.0))
+        low[many] = anytime_interval(suspicious[many], cells[many], perfect, confidence=confidence)[0]
     for ends, start in ((low, low), (high, high)):
-        sought = ~few & (excess(start**0.25, suspicious, cells) > 0)
+        sought = ~odd & (excess(start**0.25, suspicious, cells) > 0)
         if sought.any():
             bracket = start[sought] ** 0.25, middle[sought] ** 0.25
             pair = suspicious[sought].astype(np.float64), cells[sought]

@@ -47,8 +47,7 @@ class AmongRedCells:
 
     def beyond(self, count: Counts, fraction: Fractions, errors: ReaderErrors) -> Fractions:
         """See Law."""
-        sensitivity, false = errors.nodes
-        called = fraction[:, None] * sensitivity + (1 - fraction[:, None]) * false
+        called = errors.called(fraction)
         return np.asarray(beyond_binomial(count[:, None], np.array(self.cells), called).mean(axis=1))
 
     def distance(self, fraction: Fractions, errors: ReaderErrors) -> Fractions:

@@ -188,3 +188,8 @@ class ReaderErrors:
         place = np.arange(LATTICE)
         first, second = (place + 0.5) / LATTICE, ((place * GENERATOR + 0.5) / LATTICE) % 1
         return self.sensitivity.at(second), np.minimum(self.false_positives.at(first), 1.0)
+
+    def called(self, fraction: Float[np.ndarray, " case"]) -> Float[np.ndarray, "case node"]:
+        """Share of all cells that is called suspicious where so many are infected, on each of those slides."""
+        sensitivity, false = self.nodes
+        return np.asarray(fraction[:, None] * sensitivity + (1 - fraction[:, None]) * false)

@@ -4,8 +4,8 @@ Two likelihood ratios are watched (Wald, Ann. Math. Stat. 16, 117 (1945)). Again
 densities from the target up, so that a heavily infected slide is not mistaken for one with many false positives;
 against the target stands "no parasites". Each ratio is a martingale under what it speaks against, whatever the sizes of
 the fields, and so exceeds 1 / error with at most the probability `error` at any time (Ville, 1939): the rule may be
-asked after every cell or field, and the scan may end for any other reason. With false positives that differ between
-slides both likelihoods are averaged over the slide's rate (gamma-Poisson); errors are then those over slides.
+asked after every cell or field, and the scan may end for any other reason. Where false positives or sensitivity differ
+between slides the likelihoods are averaged over what the slide's may be; errors are then those over slides.
 """
 
 import math
@@ -15,12 +15,13 @@ from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp, xlogy
 
 from lsm.errors import InputError
 from lsm.stats.estimate import RED_CELLS_PER_UL
 from lsm.stats.limits import blank_count, chance_above
 from lsm.stats.rates import GammaRate, ReaderErrors
+from lsm.stats.reviewed import Answered
 
 Counts = Int[np.ndarray, " case"]
 Cells = Float[np.ndarray, " case"]
@@ -53,9 +54,9 @@ class FixedDesign:
 class SequentialRule:
     """When a count is called positive or negative.
 
-    errors: of the reader; sensitivity enters with its mean. target_per_ul: a negative slide has less than this density,
-    parasites per microlitre. alpha: probability that a slide without parasites is ever called positive. beta: that one
-    of the target density, or above, is ever called negative. Raises InputError for impossible numbers.
+    errors: of the reader. target_per_ul: a negative slide has less than this density, parasites per microlitre. alpha:
+    probability that a slide without parasites is ever called positive. beta: that one of the target density, or above,
+    is ever called negative. Raises InputError for impossible numbers.
     """
 
     errors: ReaderErrors
@@ -85,27 +86,45 @@ class SequentialRule:
         """
         return replace(self, errors=replace(self.errors, false_positives=false_positives))
 
-    def log_ratios(self, suspicious: Counts, cells: Cells) -> tuple[LogRatios, LogRatios]:
-        """Logarithms of the ratios (against none, against the target) of each pair of counts."""
-        rate = self.errors.false_positives
-        none = rate.log_probability(suspicious, cells)
+    def log_ratios(
+        self, suspicious: Counts, cells: Cells, answered: Answered | None = None
+    ) -> tuple[LogRatios, LogRatios]:
+        """Logarithms of the ratios (against none, against the target) of each pair of counts.
+
+        answered: cells that an operator has looked at; their answers, given the counts, belong to both likelihoods.
+        """
         above = self.target_per_ul * STEP ** np.arange(1 + _steps(HIGHEST_PER_UL / self.target_per_ul))
-        found = np.stack([rate.log_probability(suspicious, cells, extra=self.extra_rate(density)) for density in above])
+        none = self._log_probability(suspicious, cells, 0.0, answered)
+        found = np.stack([self._log_probability(suspicious, cells, density, answered) for density in above])
         shares = np.full((len(above), 1), (1 - TARGET_WEIGHT) / max(len(above) - 1, 1))
         shares[0] = TARGET_WEIGHT if len(above) > 1 else 1.0
         impossible = np.isneginf(none)
         against_none = np.where(impossible, np.inf, logsumexp(found, axis=0, b=shares) - np.where(impossible, 0, none))
         return against_none, none - found[0]
 
-    def decide(self, suspicious: int, cells: int) -> Decision:
+    def _log_probability(self, suspicious: Counts, cells: Cells, per_ul: float, answered: Answered | None) -> LogRatios:
+        """Of the counts, and of the answers where there are any, on slides of this density."""
+        fraction = np.full(len(cells), per_ul / self.red_cells_per_ul)
+        if per_ul == 0 or self.errors.sensitivity.sd == 0:
+            extra = self.extra_rate(per_ul)
+            found = self.errors.false_positives.log_probability(suspicious, cells, extra=extra)
+        else:
+            mean = cells[:, None] * self.errors.called(fraction)
+            terms = xlogy(suspicious[:, None], mean) - mean - gammaln(suspicious[:, None] + 1.0)
+            found = logsumexp(terms, axis=1) - math.log(mean.shape[1])
+        if answered is None:
+            return found
+        return np.asarray(found + answered.log_probability(suspicious, cells, fraction, self.errors))
+
+    def decide(self, suspicious: int, cells: int, answered: Answered | None = None) -> Decision:
         """What these totals say; the first answer that is not `undecided` is the one that counts (`SequentialCount`).
 
-        Raises InputError for impossible counts.
+        answered: as in `log_ratios`. Raises InputError for impossible counts.
         """
         if not 0 <= suspicious <= cells:
             raise InputError(f"{suspicious} of {cells} cells are suspicious.", hint="count every cell once")
         pair = np.array([suspicious]), np.array([float(cells)])
-        (against_none,), (against_target,) = self.log_ratios(*pair)
+        (against_none,), (against_target,) = self.log_ratios(*pair, answered)
         if against_none >= -math.log(self.alpha):
             return Decision.POSITIVE
         return Decision.NEGATIVE if against_target >= -math.log(self.beta) else Decision.UNDECIDED

@@ -10,18 +10,24 @@ from lsm.agent.results import CellFinding
 from lsm.devices import Frame, Observe, Shown
 from lsm.diagnose import VerdictRules
 from lsm.diagnose.report import STANDING_LIMITS
-from lsm.diagnose.scan import CellOdds, Suspect
-from lsm.diagnose.scan_report.facts import FieldFacts, LightFacts, ScanReport, VerdictFacts
+from lsm.diagnose.scan import CellOdds, Suspect, SuspicionRule
+from lsm.diagnose.scan.kit import threshold_bin
+from lsm.diagnose.scan.verdict import judge_said
+from lsm.diagnose.scan_report.facts import FieldFacts, LightFacts, RuleFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.gather import false_positives, score_facts
 from lsm.diagnose.scan_report.page import Illustrated
 from lsm.diagnose.scan_report.queue import review_queue, turning_points
-from lsm.diagnose.verdict import Verdict, from_interval, pronounced
-from lsm.stats import estimate_prevalence
+from lsm.diagnose.verdict import Verdict
 
 COLUMNS, ROWS = 25, 20
 FAULTS = {7: "bubble or debris", 41: "crowded", 42: "crowded", 260: "out of focus", 499: "empty"}
 RULES = VerdictRules()
 LIGHTS = (0, 1, 2, 3)
+
+
+def rule() -> SuspicionRule:
+    """As a scan by the agent would have it."""
+    return SuspicionRule(RULES, calibration(), threshold_bin("agent", calibration()))
 
 
 class Bins:
@@ -60,7 +66,7 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
     """Report, counts and verdict. Two of three fields are looked at under all lights, the rest in bright field."""
     slide = drawn_slide(prevalence)
     counts = np.zeros((MASKS, BINS), dtype=np.int64)
-    estimate = estimate_prevalence(counts, calibration())
+    said = rule().after(counts, 0)
     rows, suspects, evidence = [], [], CellOdds(calibration()).ratios
     for field in range(fields):
         lights = LIGHTS if field % 3 else (0,)
@@ -74,7 +80,7 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
                 if score_bin >= 8:
                     suspects.append(Suspect(_finding(int(cell), field, mask), float(evidence[mask, score_bin])))
         if field % 20 == 0 or field > fields - 3:
-            estimate = estimate_prevalence(counts, calibration())
+            said = rule().after(counts, field + 1)
         rows.append(
             FieldFacts(
                 xy_um=field_centre(field),
@@ -85,23 +91,22 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
                 expected_infected=0.0 if fault else float((bins >= 8).mean()),
                 quality=0.3 if fault else 0.95 - 0.3 * (field % 7) / 7,
                 fault=fault,
-                prevalence=estimate.prevalence,
-                low=estimate.low,
-                high=estimate.high,
+                prevalence=said.estimate.prevalence,
+                low=said.estimate.low,
+                high=said.estimate.high,
                 light_dose_led_ms=90.0 * (field + 1),
                 time_s=0.4 * (field + 1),
             )
         )
-    outcome, reason = from_interval(estimate, RULES)
-    verdict = pronounced(outcome, reason, estimate, RULES, fields=fields)
+    verdict = judge_said(said, counts, RULES, rule(), fields=fields)
     suspects.sort(key=lambda one: -one.evidence)
-    queue = review_queue(suspects[:24], Bins(), CellOdds(calibration()), estimate)
+    odds, terms = CellOdds(calibration()), rule().terms(counts)
+    queue = review_queue(suspects[:24], Bins(), odds, said.estimate, target=terms.target_per_ul / 5e6)
     patterns = codebook()
     report = ScanReport(
         slide="drawn & odd slide <0>",
         verdict=VerdictFacts.of(verdict),
-        positive_above=RULES.positive_above,
-        negative_below=RULES.negative_below,
+        rule=RuleFacts.of(terms, bins=BINS, suspicious=said.suspicious),
         ending="all fields of the plan were scanned",
         way="agent",
         planned=fields,
@@ -126,9 +131,9 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
             for light in LIGHTS
         ),
         scores=score_facts(counts, calibration()),
-        false_positives=false_positives(counts, CellOdds(calibration())),
+        false_positives=false_positives(counts, odds),
         queue=queue,
-        turning=turning_points(counts, queue, verdict, RULES, calibration()),
+        turning=turning_points(counts, queue, verdict, rule(), odds),
         provenance={"Rig": {"Name": "simulated", "Digest": "90ab12cd34ef5678"}, "Model": {"Name": "procedural"}},
         limits=STANDING_LIMITS,
     )

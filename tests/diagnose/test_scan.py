@@ -12,6 +12,7 @@ from lsm.devices import Frame
 from lsm.diagnose import Outcome
 from lsm.diagnose.scan import Ending, ScanConfig, ScanResult, read_cells, scan_slide
 from lsm.diagnose.scan.verdict import judge_scan
+from lsm.diagnose.verdict import Interval
 from lsm.samples import ProceduralSmear
 
 
@@ -84,13 +85,16 @@ def test_a_scan_ends_when_its_rule_decides():
     verdict = judge_scan(result, RULES, kit.rule)
     assert verdict.outcome is Outcome.POSITIVE
     assert verdict.per_ul_low < 0.3 * 5e6 < verdict.per_ul_high
+    assert verdict.interval is Interval.ANY_TIME
 
 
-def test_what_is_not_decided_names_how_many_more_fields(scanned: ScanResult):
-    kit = kit_of(light="learned")
-    verdict = judge_scan(scan_slide(twin(), kit_of(2, 2, light="learned")), RULES, kit.rule)
-    assert verdict.outcome is Outcome.INDETERMINATE
-    assert (verdict.more_fields is None) == ("Slides differ too much" in verdict.reason)
+def test_what_was_scanned_to_a_planned_end_has_the_interval_of_one(scanned: ScanResult):
+    verdict = judge_scan(scanned, RULES, kit_of().rule)
+    assert verdict.interval is Interval.FIXED
+    last = scanned.run.decisions[-1].estimate
+    assert last.low <= verdict.estimate.low  # the one that holds at any time is wider
+    assert verdict.estimate.high <= last.high
+    assert verdict.estimate.prevalence == last.prevalence
 
 
 def test_the_same_frames_lead_to_the_same_findings(scanned: ScanResult):

@@ -82,3 +82,10 @@ def test_no_cells_know_nothing_and_impossible_counts_are_refused():
     assert (anytime_density(0, 0, USUAL).low, anytime_density(0, 0, USUAL).high) == (0.0, 5e6)
     with pytest.raises(InputError):
         anytime_density(3, 2, USUAL)
+
+
+def test_more_suspicious_cells_than_any_slide_has_are_a_high_density_and_no_endless_search():
+    reader = ReaderErrors(BetaShare(0.5, 0.03), GammaRate(1e-3, 0.5))
+    found = anytime_density(300, 300, reader)
+    assert found.high == 5e6
+    assert 4e6 < found.low < 5e6

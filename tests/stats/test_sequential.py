@@ -150,3 +150,18 @@ def test_impossible_rules_and_counts_are_refused():
         KNOWN.decide(5, 4)
     with pytest.raises(InputError):
         SequentialCount(KNOWN).add(-1, 4)
+
+
+def test_error_rates_hold_where_sensitivity_differs_between_slides():
+    """Slides on which a third fewer infected cells are found look like slides of a third less parasites."""
+    varying = SequentialRule(ReaderErrors(BetaShare(0.24, 0.06), GammaRate(2e-3, 0.2)), target_per_ul=50_000)
+    rng, looks = np.random.default_rng(7), np.unique(np.geomspace(300, 2e5, 60).astype(np.int64))
+    negative, _ = varying.boundaries(looks.astype(np.float64))
+    size = 0.24 * 0.76 / 0.06**2 - 1
+    found, false = rng.beta(0.24 * size, 0.76 * size, 4000), rng.gamma(25, 2e-3 / 25, 4000)
+    called = 0.01 * found + 0.99 * false
+    counts = np.cumsum(rng.binomial(np.diff(looks, prepend=0), called[:, None]), axis=1)
+    assert at_most(int((counts <= negative).any(axis=1).sum()), 4000, varying.beta)
+    trusting = SequentialRule(ReaderErrors(BetaShare(0.24), GammaRate(2e-3, 0.2)), target_per_ul=50_000)
+    negative, _ = trusting.boundaries(looks.astype(np.float64))
+    assert not at_most(int((counts <= negative).any(axis=1).sum()), 4000, trusting.beta)

@@ -7,7 +7,7 @@ from lsm.diagnose.scan.loop import Progress, ScanKit, scan_slide
 from lsm.diagnose.scan.plan import ScanPlan, plan_scan
 from lsm.diagnose.scan.quality import Fault
 from lsm.diagnose.scan.result import Ending, ScanResult
-from lsm.diagnose.scan.rule import Answer, IntervalRule, Said, StoppingRule
+from lsm.diagnose.scan.rule import Answer, Said, StoppingRule, SuspicionRule, Terms
 from lsm.diagnose.scan.suspects import Suspect
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Ending",
     "Fault",
     "FocusConfig",
-    "IntervalRule",
     "Progress",
     "QualityConfig",
     "RegionConfig",
@@ -29,6 +28,8 @@ __all__ = [
     "ScanResult",
     "StoppingRule",
     "Suspect",
+    "SuspicionRule",
+    "Terms",
     "plan_scan",
     "read_cells",
     "reliability",

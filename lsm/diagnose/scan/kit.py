@@ -1,18 +1,23 @@
 """From a model, a rig and a configuration to what a scan needs."""
 
+import numpy as np
+
 from lsm.agent.codebook import Codebook
-from lsm.diagnose.scan.config import ScanConfig
+from lsm.diagnose.scan.config import Light, ScanConfig
 from lsm.diagnose.scan.lights import FieldLight, FixedLight, WorthwhileLight
 from lsm.diagnose.scan.loop import ScanKit
 from lsm.diagnose.scan.plan import plan_scan
-from lsm.diagnose.scan.rule import IntervalRule, StoppingRule
+from lsm.diagnose.scan.rule import StoppingRule, SuspicionRule
 from lsm.diagnose.verdict import VerdictRules
 from lsm.diagnose.ways import refuse_other_optics
 from lsm.scope import RigConfig
 from lsm.sensing import Bundle
-from lsm.stats import ScoreCalibration
+from lsm.stats import ScoreCalibration, best_first_bin
 from lsm.vision import FieldReader
 from lsm.vision.look import FIGURE, TypicalFields
+
+THRESHOLD_CELLS = 100_000
+"""For which the threshold of suspicion is best: those of some 500 fields."""
 
 
 def scan_kit(
@@ -26,8 +31,9 @@ def scan_kit(
 ) -> ScanKit:
     """All that a scan of this rig with this model needs.
 
-    rule: when to end; None is the interval of `rules`. A model whose card does not say how its design's fields look is
-    judged by physics and by the scan's own fields. Raises ModelMismatch for a rig that the model was not designed for,
+    rule: when to end; None is the sequential test of `rules`, with the threshold that serves the model best under the
+    lights of the scan. A model whose card does not say how its design's fields look is judged by physics and by the
+    scan's own fields. Raises ModelMismatch for a rig that the model was not designed for,
     ConfigError for a region that cannot be.
     """
     refuse_other_optics(bundle, rig)
@@ -41,7 +47,7 @@ def scan_kit(
         codebook=codebook,
         calibration=calibration,
         light=_light(config, codebook, calibration),
-        rule=rule or IntervalRule(rules, calibration),
+        rule=rule or SuspicionRule(rules, calibration, threshold_bin(config.light, calibration)),
         typical=TypicalFields.of_model(bundle) if FIGURE in bundle.card.figures else None,
         good_fields_min=rules.good_fields_min,
         camera_pixel_um=rig.camera_pixel_um,
@@ -49,6 +55,16 @@ def scan_kit(
         z_range_um=rig.limits.free_z_um,
         z_um=z_um,
     )
+
+
+def threshold_bin(light: Light, calibration: ScoreCalibration) -> int:
+    """The score bin from which on cells are suspicious, by the calibration alone; the agent's fields are thought to be
+    half of them in bright field alone, half under all patterns.
+    """
+    weight = np.zeros(len(calibration.infected))
+    for mask in {"bright field": (1,), "learned": (-1,), "agent": (1, -1)}[light]:
+        weight[mask] += 1
+    return best_first_bin(calibration, weight / weight.sum(), THRESHOLD_CELLS)
 
 
 def _light(config: ScanConfig, codebook: Codebook, calibration: ScoreCalibration) -> FieldLight:

@@ -56,7 +56,7 @@ class ScanKit:
 
 @dataclass(frozen=True)
 class Progress:
-    """After a field. light_dose: as Frame.light_dose. suspicious: cells that are more likely infected than not."""
+    """After a field. light_dose: as Frame.light_dose. suspicious: cells that the rule counts as such."""
 
     fields: int
     planned: int
@@ -151,6 +151,8 @@ class _Scan:
                 break
         else:
             ending = self._moved_at_the_end() or ending
+        if ending is Ending.SCANNED and not self._kit.config.decide:
+            self._said = self._kit.rule.at_the_end(self._tally.counts, self._tally.fields)
         run = as_run(
             self._kit.light.name, self._kit.plan, self._tally, self._eyes, self._said.estimate, tuple(self._decisions)
         )
@@ -305,7 +307,7 @@ class _Scan:
             planned=len(self._kit.plan),
             good=tally.fields,
             cells=tally.cells,
-            suspicious=tally.suspicious(said.estimate.prevalence),
+            suspicious=said.suspicious,
             said=said,
             light_dose=self._eyes.light_dose,
             time_s=self._eyes.time_s,

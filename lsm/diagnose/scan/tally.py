@@ -103,10 +103,6 @@ class Tally:
         chance = self.odds.probability(prevalence)
         return np.array([row.bins @ chance[row.mask] / max(1, int(row.bins.sum())) for row in self.rows])
 
-    def suspicious(self, prevalence: float, *, above: float = 0.5) -> int:
-        """Cells that are infected with a probability above that on a slide of that prevalence."""
-        return int(self.counts[self.odds.probability(prevalence) > above].sum())
-
     def _suspect(self, field: int, reading: FieldReading, found: Found, frames: Mapping[int, Frame]) -> None:
         ratio = self.odds.ratios[reading.mask][found.bins]
         for place in np.flatnonzero(found.new & (ratio > 1)):

@@ -1,12 +1,15 @@
 """From a scan to what is said about the slide."""
 
+import math
+
+from lsm.agent.results import MaskBinCounts
 from lsm.diagnose.scan.result import Ending, ScanResult
-from lsm.diagnose.scan.rule import Answer, StoppingRule
+from lsm.diagnose.scan.rule import Answer, Said, StoppingRule
 from lsm.diagnose.verdict import Outcome, Verdict, VerdictRules, advice, pronounced, slide_fault
 
 MOVED = "The slide moved during the scan: cells of before and after cannot be told apart."
 
-_OUTCOMES = {
+OUTCOMES = {
     Answer.POSITIVE: Outcome.POSITIVE,
     Answer.NEGATIVE: Outcome.NEGATIVE,
     Answer.GO_ON: Outcome.INDETERMINATE,
@@ -18,9 +21,25 @@ def judge_scan(result: ScanResult, rules: VerdictRules, rule: StoppingRule) -> V
     run, said = result.run, result.said
     fault = MOVED if result.ending is Ending.MOVED else slide_fault(run, rules)
     if fault:
-        return pronounced(Outcome.UNUSABLE, fault, run.estimate, rules, fields=len(run.visits))
-    outcome, reason, more = _OUTCOMES[said.answer], said.reason, None
+        fields, interval = len(run.visits), said.interval
+        return pronounced(Outcome.UNUSABLE, fault, run.estimate, rules, fields=fields, interval=interval)
+    return judge_said(said, run.counts, rules, rule, fields=len(run.visits))
+
+
+def judge_said(said: Said, counts: MaskBinCounts, rules: VerdictRules, rule: StoppingRule, *, fields: int) -> Verdict:
+    """The verdict on a usable slide. fields: that were looked at, faulty ones too."""
+    outcome, reason, more = OUTCOMES[said.answer], said.reason, None
     if outcome is Outcome.INDETERMINATE:
-        more = rule.more_fields(run.counts, len(run.visits))
-        reason = f"{reason} {advice(more)}"
-    return pronounced(outcome, reason, run.estimate, rules, fields=len(run.visits), more_fields=more)
+        more = rule.more_fields(counts, fields)
+        reason = f"{reason} {advice(more)}{_reach(more, counts, rule)}"
+    return pronounced(outcome, reason, said.estimate, rules, fields=fields, more_fields=more, interval=said.interval)
+
+
+def _reach(more: int | None, counts: MaskBinCounts, rule: StoppingRule) -> str:
+    """Where no field would help: what this reader could tell at all."""
+    terms = rule.terms(counts)
+    if more is not None or terms.least_per_ul <= terms.target_per_ul:
+        return ""
+    if math.isinf(terms.least_per_ul):
+        return " This reader tells no density from none, however many it looks at."
+    return f" The lowest density that this reader tells from none is {float(f'{terms.least_per_ul:.2g}'):,.0f}/µl."

@@ -5,6 +5,7 @@ The JSON schema beside this file is generated from these classes:
 """
 
 import json
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,11 +14,12 @@ from annotated_types import Ge, Le
 from pydantic import ValidationError
 
 from lsm.config import Config
-from lsm.diagnose.verdict import Outcome, Verdict
+from lsm.diagnose.scan import Terms
+from lsm.diagnose.verdict import Interval, Outcome, Verdict
 from lsm.errors import FileMissing, WrongFormat
 from lsm.stats import PrevalenceEstimate
 
-VERSION = "lsm-scan-report/1"
+VERSION = "lsm-scan-report/2"
 RESEARCH_ONLY = "Research use only, not a diagnosis."
 SCHEMA_FILE = Path(__file__).parent / "report.schema.json"
 
@@ -53,7 +55,10 @@ class EstimateFacts(Config):
 
 
 class VerdictFacts(Config):
-    """What is said about the slide and why; densities in infected red cells per microlitre, by `convention`."""
+    """What is said about the slide and why; densities in infected red cells per microlitre, by `convention`.
+
+    interval: what that of the estimate holds against.
+    """
 
     outcome: Outcome
     reason: str
@@ -65,6 +70,7 @@ class VerdictFacts(Config):
     convention: str
     fields: Count
     more_fields: Count | None = None
+    interval: Interval
 
     @classmethod
     def of(cls, verdict: Verdict) -> "VerdictFacts":
@@ -80,12 +86,55 @@ class VerdictFacts(Config):
             convention=verdict.convention,
             fields=verdict.fields,
             more_fields=verdict.more_fields,
+            interval=verdict.interval,
         )
 
     @property
     def cells(self) -> int:
         """Red cells counted, each once."""
         return self.estimate.cells
+
+
+class RuleFacts(Config):
+    """What the verdict was asked for, and the reader that it rests on; fixed before the slide was looked at.
+
+    target_per_ul: parasites per microlitre; a negative slide has fewer. alpha: share of slides without parasites that
+    are called positive at most; beta: of slides of the target density that are called negative; whenever the scan ends.
+    first_bin, bins: cells of the score bins from first_bin on are suspicious. suspicious: so many here.
+    sensitivity, false_positives: shares of infected and of other cells that are suspicious, over slides, with the
+    standard deviation between slides and with the coefficient of variation. least_per_ul: the lowest target that this
+    reader tells from none in any number of cells, None where there is none.
+    """
+
+    target_per_ul: NotNegative
+    alpha: Share
+    beta: Share
+    first_bin: Count
+    bins: Count
+    suspicious: Count
+    sensitivity: Share
+    sensitivity_sd: NotNegative
+    false_positives: Share
+    false_positives_cv: NotNegative
+    least_per_ul: NotNegative | None
+
+    @classmethod
+    def of(cls, terms: Terms, *, bins: int, suspicious: int) -> "RuleFacts":
+        """The same values."""
+        errors, least = terms.errors, terms.least_per_ul
+        return cls(
+            target_per_ul=terms.target_per_ul,
+            alpha=terms.alpha,
+            beta=terms.beta,
+            first_bin=terms.first_bin,
+            bins=bins,
+            suspicious=suspicious,
+            sensitivity=errors.sensitivity.mean,
+            sensitivity_sd=errors.sensitivity.sd,
+            false_positives=errors.false_positives.mean,
+            false_positives_cv=errors.false_positives.cv,
+            least_per_ul=least if math.isfinite(least) else None,
+        )
 
 
 class FieldFacts(Config):
@@ -159,7 +208,8 @@ class CellFacts(Config):
 
     box_px: x0, y0, x1, y1 in the field's frames. score: class-balanced. bin, mask: of the calibration. evidence:
     likelihood ratio of infected to uninfected. probability, probability_high: at the slide's estimate and at the high
-    end of its interval. weight: share that the cell carries of all infected cells that the estimate expects.
+    end of its interval. weight: what the answer "not infected" adds to the logarithm of the odds against the target
+    density.
     """
 
     id: str
@@ -172,7 +222,7 @@ class CellFacts(Config):
     evidence: NotNegative
     probability: Share
     probability_high: Share
-    weight: Share
+    weight: NotNegative
 
 
 class Answer(StrEnum):
@@ -214,12 +264,11 @@ class ReviewFacts(Config):
 class ScanReport(Config):
     """report.json. provenance: groups of facts by title. limits: what the report cannot say."""
 
-    version: Literal["lsm-scan-report/1"] = "lsm-scan-report/1"
+    version: Literal["lsm-scan-report/2"] = "lsm-scan-report/2"
     notice: Literal["Research use only, not a diagnosis."] = "Research use only, not a diagnosis."
     slide: str
     verdict: VerdictFacts
-    positive_above: Share
-    negative_below: Share
+    rule: RuleFacts
     ending: str
     way: str
     planned: Count

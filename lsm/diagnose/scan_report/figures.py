@@ -47,7 +47,7 @@ def quality_map(axes: Axes, report: ScanReport) -> None:
 
 
 def settling(axes: Axes, report: ScanReport) -> None:
-    """Density and interval after each field, with the limits of the verdict."""
+    """Density and interval after each field, with the target density."""
     scale = report.verdict.red_cells_per_ul
     low, middle, high = (
         scale * np.array([getattr(field, name) for field in report.fields]) for name in ("low", "prevalence", "high")
@@ -57,12 +57,12 @@ def settling(axes: Axes, report: ScanReport) -> None:
     axes.plot(number, middle, color=AGENT, linewidth=1.8)
     if len(number):
         axes.plot(number[-1], middle[-1], "o", color=AGENT, markersize=5)
-    for share, name in ((report.positive_above, "positive above"), (report.negative_below, "negative below")):
-        axes.axhline(scale * share, color=OTHER, linewidth=0.9, linestyle=(0, (4, 2)))
-        axes.annotate(
-            name, (1, scale * share), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
-            fontsize=7.5, color=OTHER, ha="right", va="bottom",
-        )  # fmt: skip
+    target = report.rule.target_per_ul
+    axes.axhline(target, color=OTHER, linewidth=0.9, linestyle=(0, (4, 2)))
+    axes.annotate(
+        "target", (1, target), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
+        fontsize=7.5, color=OTHER, ha="right", va="bottom",
+    )  # fmt: skip
     one_cell = scale / max(1, report.verdict.cells)
     axes.set_yscale("symlog", linthresh=one_cell, linscale=0.5)
     axes.set(xlabel="fields", ylabel="infected red cells per µL", xlim=(0.5, max(2, len(number)) + 0.5))

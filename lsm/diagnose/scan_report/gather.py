@@ -13,6 +13,7 @@ from lsm.diagnose.scan_report.facts import (
     FieldFacts,
     LightFacts,
     MaskFacts,
+    RuleFacts,
     ScanReport,
     VerdictFacts,
 )
@@ -34,13 +35,13 @@ def scan_report(
     provenance: Mapping[str, Mapping[str, str]],
 ) -> ScanReport:
     """All that is said about the scan. frames: the record's frame by capture index."""
-    run, odds = result.run, CellOdds(kit.calibration)
-    queue = review_queue(result.suspects, kit.reader, odds, run.estimate)
+    run, odds, terms = result.run, CellOdds(kit.calibration), kit.rule.terms(result.run.counts)
+    target = terms.target_per_ul / rules.red_cells_per_ul
+    queue = review_queue(result.suspects, kit.reader, odds, run.estimate, target=target)
     return ScanReport(
         slide=slide,
         verdict=VerdictFacts.of(verdict),
-        positive_above=rules.positive_above,
-        negative_below=rules.negative_below,
+        rule=RuleFacts.of(terms, bins=run.counts.shape[1], suspicious=result.said.suspicious),
         ending=result.ending.value,
         way=run.policy,
         planned=result.planned,
@@ -56,7 +57,7 @@ def scan_report(
         scores=score_facts(run.counts, kit.calibration),
         false_positives=false_positives(run.counts, odds),
         queue=queue,
-        turning=turning_points(run.counts, queue, verdict, rules, kit.calibration),
+        turning=turning_points(run.counts, queue, verdict, kit.rule, odds),
         provenance={title: dict(facts) for title, facts in provenance.items()},
         limits=STANDING_LIMITS,
     )

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from lsm.agent.results import FieldVisit
 from lsm.diagnose._frame_figures import FrameReader, cell_crop
-from lsm.diagnose._page import LIGHT_UNIT, bar, board_facts, environment, pattern_cards, spent
+from lsm.diagnose._page import LIGHT_UNIT, bar, board_facts, environment, pattern_cards, rounded, spent
 from lsm.diagnose._style import embed_pixels
 from lsm.diagnose.report import shown_levels
 from lsm.diagnose.scan_report.facts import CellFacts, ScanReport, VerdictFacts
@@ -75,6 +75,20 @@ def tiles(report: ScanReport) -> dict[str, str]:
         light_dose=report.light_dose_led_ms,
         time_s=report.time_s,
         travel_um=report.travel_um,
+    )
+
+
+def asked(report: ScanReport) -> str:
+    """The target of the verdict, its error rates, and the reader that they rest on."""
+    rule, target = report.rule, f"{rounded(report.rule.target_per_ul)} parasites per microlitre"
+    reach = "no density" if rule.least_per_ul is None else f"no less than {rounded(rule.least_per_ul)} per microlitre"
+    return (
+        f"Asked: fewer than {target}? Whenever the scan ends, at most {100 * rule.alpha:.3g}% of slides without "
+        f"parasites are called positive and at most {100 * rule.beta:.3g}% of slides with the target density negative. "
+        f"Suspicious: the highest {rule.bins - rule.first_bin} of {rule.bins} score bins, with "
+        f"{100 * rule.sensitivity:.3g}% of infected cells ({100 * rule.sensitivity_sd:.2g} points standard deviation "
+        f"between slides) and {100 * rule.false_positives:.2g}% of others (varying by "
+        f"{100 * rule.false_positives_cv:.0f}%). In any number of cells this reader tells {reach} from none."
     )
 
 
@@ -151,6 +165,7 @@ def _context(content: Illustrated) -> dict[str, Any]:
             exposures_ms=[light.exposure_ms for light in report.lights],
             captures=[light.captures for light in report.lights],
         ),
+        "asked": asked(report),
         "choices": choices(report),
         "choices_caption": choices_caption(report),
         "provenance": {**report.provenance, "Board": board_facts(content.board, report.na)},

@@ -6,22 +6,21 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from lsm.diagnose.scan.evidence import CellOdds
-from lsm.diagnose.scan.suspects import Suspect
+from lsm.diagnose.scan import CellOdds, Said, StoppingRule, Suspect
+from lsm.diagnose.scan.verdict import OUTCOMES, judge_said
 from lsm.diagnose.scan_report.facts import Answer, CellFacts, TurningFacts
-from lsm.diagnose.verdict import Outcome, Verdict, VerdictRules, advice, fields_to_decide, from_interval, pronounced
-from lsm.stats import PrevalenceEstimate, ScoreCalibration
-from lsm.stats.reviewed import OperatorAccuracy, estimate_reviewed
+from lsm.diagnose.verdict import Interval, Outcome, Verdict, VerdictRules
+from lsm.stats import Answered, OperatorAccuracy, PrevalenceEstimate
 
 Counts = Int[np.ndarray, "mask bin"]
 
 METHOD = (
-    "A cell that was answered counts as what it was called, with the operator's stated accuracy; every other cell "
-    "keeps its score. The queue holds the cells with the strongest evidence, and of equal evidence those that a lot "
-    "chose, so that which cells were looked at says nothing about them beyond their scores, and all scores stay in the "
-    "estimate. Cells without an answer are taken to lack it for reasons that have nothing to do with the cell; where "
-    "the operator was unsure, both extremes are stated. What the answers say about this slide's false positives is "
-    "not carried over to cells that nobody looked at: the interval stays wider than it might be."
+    "The count of suspicious cells stays in the test and in the estimate, and each answer is added with its "
+    "probability, given the score of the cell and the operator's stated accuracy. The queue holds the cells with the "
+    "strongest evidence, and of equal evidence those that a lot chose, so that which cells were looked at says nothing "
+    "about them beyond their scores. Cells without an answer are taken to lack it for reasons that have nothing to do "
+    "with the cell; where the operator was unsure, both extremes are stated. With answers the interval is the one that "
+    "holds whenever the scan ended."
 )
 
 
@@ -33,11 +32,10 @@ class Binning(Protocol):
 
 
 def review_queue(
-    suspects: Sequence[Suspect], reader: Binning, odds: CellOdds, estimate: PrevalenceEstimate
+    suspects: Sequence[Suspect], reader: Binning, odds: CellOdds, estimate: PrevalenceEstimate, *, target: float
 ) -> tuple[CellFacts, ...]:
-    """The cells in the order in which they are asked about."""
-    here, at_most = odds.probability(estimate.prevalence), odds.probability(estimate.high)
-    expected = estimate.prevalence * estimate.cells
+    """The cells in the order in which they are asked about. target: density of the rule, as a prevalence."""
+    here, at_most, there = (odds.probability(share) for share in (estimate.prevalence, estimate.high, target))
     queue = []
     for number, suspect in enumerate(suspects, start=1):
         cell = suspect.cell
@@ -55,7 +53,7 @@ def review_queue(
                 evidence=suspect.evidence,
                 probability=chance,
                 probability_high=float(at_most[cell.mask, score_bin]),
-                weight=min(1.0, chance / expected) if expected > 0 else 0.0,
+                weight=float(-np.log1p(-there[cell.mask, score_bin])),
             )
         )
     return tuple(queue)
@@ -66,28 +64,25 @@ def reviewed_verdict(
     queue: Sequence[CellFacts],
     answers: Mapping[str, Answer],
     rules: VerdictRules,
-    calibration: ScoreCalibration,
+    rule: StoppingRule,
+    odds: CellOdds,
     *,
+    before: Interval,
     fields: int,
     operator: OperatorAccuracy = OperatorAccuracy(),  # noqa: B008 - a frozen value
 ) -> Verdict:
-    """What the slide is called by its scores and the answers; cells without one, or unsure, keep their scores."""
-    called = {answer: np.zeros_like(counts) for answer in Answer}
-    for cell in queue:
-        if cell.id in answers:
-            called[answers[cell.id]][cell.mask, cell.bin] += 1
-    infected, not_infected = called[Answer.INFECTED], called[Answer.NOT_INFECTED]
-    estimate = estimate_reviewed(counts, infected, not_infected, calibration, operator=operator)
-    outcome, reason = from_interval(estimate, rules)
-    more = None
-    if outcome is Outcome.INDETERMINATE:
-        more = fields_to_decide(counts, fields, rules, calibration)
-        reason = f"{reason} {advice(more)}"
-    return pronounced(outcome, reason, estimate, rules, fields=fields, more_fields=more)
+    """What the slide is called by its count and the answers; no answer, or one that is unsure, changes nothing.
+
+    before: the kind of the scan's own interval. fields: that were looked at.
+    """
+    said = _said(counts, queue, answers, rule, odds, fields=fields, operator=operator)
+    if said is None:
+        said = rule.at_the_end(counts, fields) if before is Interval.FIXED else rule.after(counts, fields)
+    return judge_said(said, counts, rules, rule, fields=fields)
 
 
 def turning_points(
-    counts: Counts, queue: Sequence[CellFacts], verdict: Verdict, rules: VerdictRules, calibration: ScoreCalibration
+    counts: Counts, queue: Sequence[CellFacts], verdict: Verdict, rule: StoppingRule, odds: CellOdds
 ) -> tuple[TurningFacts, ...]:
     """Per answer the fewest cells from the head of the queue that change the outcome; absent where none do.
 
@@ -98,7 +93,8 @@ def turning_points(
 
         def outcome(cells: int, answer: Answer = answer) -> Outcome:
             answers = {cell.id: answer for cell in queue[:cells]}
-            return reviewed_verdict(counts, queue, answers, rules, calibration, fields=verdict.fields).outcome
+            said = _said(counts, queue, answers, rule, odds, fields=verdict.fields)
+            return verdict.outcome if said is None else OUTCOMES[said.answer]
 
         low, high = 0, len(queue)
         if verdict.outcome is Outcome.UNUSABLE or not queue or outcome(high) is verdict.outcome:
@@ -108,3 +104,26 @@ def turning_points(
             low, high = (low, middle) if outcome(middle) is not verdict.outcome else (middle, high)
         found.append(TurningFacts(answer=answer, cells=high, outcome=outcome(high)))
     return tuple(found)
+
+
+def _said(
+    counts: Counts,
+    queue: Sequence[CellFacts],
+    answers: Mapping[str, Answer],
+    rule: StoppingRule,
+    odds: CellOdds,
+    *,
+    fields: int,
+    operator: OperatorAccuracy = OperatorAccuracy(),  # noqa: B008 - a frozen value
+) -> Said | None:
+    """What the rule says with the answers; None where there is none that says anything."""
+    kinds = sorted({(cell.mask, cell.bin) for cell in queue})
+    called = {answer: np.zeros(len(kinds), dtype=np.int64) for answer in Answer}
+    for cell in queue:
+        if cell.id in answers:
+            called[answers[cell.id]][kinds.index((cell.mask, cell.bin))] += 1
+    infected, not_infected = called[Answer.INFECTED], called[Answer.NOT_INFECTED]
+    if not (infected.any() or not_infected.any()):
+        return None
+    ratio = np.array([odds.ratios[kind] for kind in kinds])
+    return rule.reviewed(counts, fields, Answered(ratio, infected, not_infected, operator))

@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import ValidationError
 
 from lsm.config import Config
+from lsm.diagnose.scan import CellOdds, StoppingRule
 from lsm.diagnose.scan_report.facts import Answer, ReviewFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.gather import counts_of
 from lsm.diagnose.scan_report.queue import METHOD, reviewed_verdict
 from lsm.diagnose.verdict import Outcome, VerdictRules
 from lsm.errors import FileMissing, InputError, WrongFormat
-from lsm.stats import ScoreCalibration
-from lsm.stats.reviewed import OperatorAccuracy
+from lsm.stats import OperatorAccuracy, ScoreCalibration
 
 
 class Answers(Config):
@@ -51,22 +51,32 @@ def apply_answers(
     report: ScanReport,
     answers: Answers,
     rules: VerdictRules,
+    rule: StoppingRule,
     calibration: ScoreCalibration,
     operator: OperatorAccuracy,
 ) -> Review:
-    """The verdict with the answers; the report given is left as it is.
+    """The verdict with the answers, by the rule of the scan; the report given is left as it is.
 
     Raises InputError for answers to another report, to cells that it does not ask about, for none at all, and for a
     slide that is unusable: no answer mends it.
     """
     _refuse(report, answers)
-    counts, fields = counts_of(report, calibration), report.verdict.fields
+    counts, odds, before = counts_of(report, calibration), CellOdds(calibration), report.verdict
 
     def said(unsure: Answer) -> VerdictFacts:
         given = {cell: unsure if answer is Answer.UNSURE else answer for cell, answer in answers.answers.items()}
-        return VerdictFacts.of(
-            reviewed_verdict(counts, report.queue, given, rules, calibration, fields=fields, operator=operator)
+        verdict = reviewed_verdict(
+            counts,
+            report.queue,
+            given,
+            rules,
+            rule,
+            odds,
+            before=before.interval,
+            fields=before.fields,
+            operator=operator,
         )
+        return VerdictFacts.of(verdict)
 
     unsure = Answer.UNSURE in answers.answers.values()
     review = ReviewFacts(
@@ -75,7 +85,7 @@ def apply_answers(
         answers=answers.answers,
         sensitivity=operator.sensitivity,
         specificity=operator.specificity,
-        before=report.verdict,
+        before=before,
         if_unsure_infected=said(Answer.INFECTED) if unsure else None,
         if_unsure_not=said(Answer.NOT_INFECTED) if unsure else None,
         method=METHOD,

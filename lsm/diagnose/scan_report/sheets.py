@@ -14,7 +14,7 @@ from lsm.diagnose._style import bare
 from lsm.diagnose.compare import interval, percent
 from lsm.diagnose.scan_report.facts import RESEARCH_ONLY, ScanReport
 from lsm.diagnose.scan_report.figures import Draw, density_map, faults, histogram, quality_map, settling
-from lsm.diagnose.scan_report.page import Illustrated, Pixels, choices, choices_caption, said_rows, tiles
+from lsm.diagnose.scan_report.page import Illustrated, Pixels, asked, choices, choices_caption, said_rows, tiles
 from lsm.diagnose.verdict import Outcome
 from lsm.figures import INK, MUTED, house_style
 
@@ -69,7 +69,8 @@ def _verdict_page(figure: Figure, content: Illustrated) -> None:
         )
         for line in lines:
             y = _paragraph(figure, line, y, size=11, bold=True)
-        y = _paragraph(figure, verdict.convention, y)
+        y = _paragraph(figure, f"{verdict.convention}. The interval holds {verdict.interval.value}.", y)
+    y = _paragraph(figure, asked(report), y)
     y = _paragraph(figure, ";  ".join(f"{label}: {value}" for label, value in tiles(report).items()), y - 0.006)
     y = _paragraph(figure, f"How: {report.way}; it ended because {report.ending}. {LIGHT_UNIT}", y)
     y = _reviewed(figure, report, y)
@@ -115,8 +116,8 @@ def _cell_page(figure: Figure, content: Illustrated) -> None:
         f"Were the first {turn.cells} called {turn.answer}, the slide would be {turn.outcome.value}."
         for turn in report.turning
     )
-    _paragraph(figure, f"Percentage: probability of infection at this slide's estimate; weight: share of all infected "
-               f"cells that the estimate expects. {turning}", 0.938)  # fmt: skip
+    _paragraph(figure, f"Percentage: probability of infection at this slide's estimate; weight: what 'not infected' "
+               f"adds to the log odds against the target density. {turning}", 0.938)  # fmt: skip
     lights = [index for index, light in enumerate(report.lights) if light.captures]
     columns = 6 if len(lights) <= 1 else 4 if len(lights) <= 2 else 3
     width, height = (RIGHT - LEFT) / columns, 0.86 / -(-CELLS // columns)
@@ -128,7 +129,7 @@ def _cell_page(figure: Figure, content: Illustrated) -> None:
             _crop(axes, crops[light])
         said = "" if report.review is None else f", {report.review.answers.get(cell.id, 'no answer')}"
         figure.text(
-            x, y + 0.024, f"{place + 1}: {percent(cell.probability)}, weight {percent(cell.weight)}{said}\n"
+            x, y + 0.024, f"{place + 1}: {percent(cell.probability)}, weight {cell.weight:.2f}{said}\n"
             f"score {cell.score:.2f}, field {cell.field + 1}", fontsize=6.2, va="top", linespacing=1.3,
         )  # fmt: skip
     names = ", ".join(report.lights[light].name for light in lights)
