@@ -62,8 +62,9 @@ def test_commands_and_options_exist(line: str):
     while "=" in words[0]:
         words = words[1:]
     assert words[0] == "lsm"
-    command: Any = loaded(words[1]) if words[1] in COMMANDS else typer.main.get_command(app)
-    rest = words[2:] if words[1] in COMMANDS else words[1:]
+    known_words = next((n for n in (2, 1) if " ".join(words[1 : n + 1]) in COMMANDS), 0)
+    name, rest = " ".join(words[1 : known_words + 1]), words[known_words + 1 :]
+    command: Any = loaded(name) if name else typer.main.get_command(app)
     while hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
     known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
