@@ -131,7 +131,7 @@ class Owner:
             limited=frame.shown.limited,
             latch=frame.shown.latch,
         )
-        self.state.change("machine", xy_um=frame.xy_um, z_um=frame.z_um)
+        self.state.change("machine", xy_um=frame.xy_um, z_um=frame.z_um, fault=None)
         self._tell()
 
     def set_light(self, pattern: Pattern) -> None:
@@ -191,11 +191,8 @@ class Owner:
             self.state.change("machine", doing="busy")
         try:
             result = work()
-        except LsmError as error:
+        except (LsmError, *UNFORESEEN) as error:
             self._failed(what, error)
-            future.set_exception(error)
-        except UNFORESEEN as error:
-            self.state.note(f"{what}: {type(error).__name__}: {error}", kind="fault")
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -208,7 +205,7 @@ class Owner:
         started_s = time.monotonic()
         try:
             self.look()
-        except LsmError as error:
+        except (LsmError, *UNFORESEEN) as error:
             self._live = False
             self._failed("Live view", error)
             self._tell()
@@ -217,8 +214,11 @@ class Owner:
             if left_s > 0 and not self._jobs and self._live:
                 self._change.wait_for(lambda: self._jobs or not self._live or self._closing, timeout=left_s)
 
-    def _failed(self, what: str, error: LsmError) -> None:
+    def _failed(self, what: str, error: Exception) -> None:
         if isinstance(error, Halted):
+            return
+        if not isinstance(error, LsmError):
+            self.state.note(f"{what}: {type(error).__name__}: {error}", hint="this is a fault of lsm", kind="fault")
             return
         if isinstance(error, DeviceError):
             self.state.change("machine", fault=Told(message=error.message, hint=error.hint))

@@ -3,7 +3,7 @@
 import { command } from "./api.js";
 import { at, make, percent, svg, whole } from "./dom.js";
 
-let chosen = new Set(), leds = [], channels = 3, last = {};
+let chosen = new Set(), leds = [], last = {}, lit = false, light = null;
 
 export function startBoard(rig) {
   const board = at("board");
@@ -92,7 +92,15 @@ const glow = levels => {
   return `rgb(${tint.map(level => Math.round(share * (110 + 145 * level / 255))).join(" ")})`;
 };
 
-export function showLight(light) {
+// Between frames the board is dark: without any to come, what glowed is shown faintly.
+export function showWhetherLit(machine) {
+  lit = ["live", "running", "busy"].includes(machine.doing);
+  at("board").classList.toggle("dark", !lit);
+  if (light) showLight(light);
+}
+
+export function showLight(now) {
+  light = now;
   chosen = new Set(light.asked.map(each => each[0]));
   leds.forEach((led, index) => {
     led.classList.toggle("asked", chosen.has(index));
@@ -107,6 +115,6 @@ export function showLight(light) {
   document.querySelectorAll("#presets button").forEach(button => button.setAttribute("aria-pressed", String(button.dataset.name === light.name)));
   const count = light.shown.length;
   at("shown-text").textContent = light.shown_name
-    ? `Last frame: ${light.shown_name}, ${whole(count)} LED${count === 1 ? "" : "s"} read back${light.limited ? ", dimmed to the current limit" : ""}.`
+    ? `${lit ? "" : "Dark now. "}Last frame: ${light.shown_name}, ${whole(count)} LED${count === 1 ? "" : "s"} read back${light.limited ? ", dimmed to the current limit" : ""}.`
     : "Nothing was shown yet.";
 }

@@ -19,6 +19,7 @@ export function svg(tag, values = {}, text = "") {
 }
 
 export const percent = (share, digits = 2) => (100 * share).toFixed(digits) + " %";
+export const brief = number => String(Number(number.toPrecision(4)));
 export const whole = number => Math.round(number).toLocaleString("en");
 
 let fading = 0;

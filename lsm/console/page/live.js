@@ -1,7 +1,7 @@
 // The camera's image with scale bar, histogram, saturation and exposure.
 
 import { command } from "./api.js";
-import { at, percent } from "./dom.js";
+import { at, brief, percent } from "./dom.js";
 
 const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 let drawn = 0, since = performance.now(), rate = 0;
@@ -35,7 +35,7 @@ export function drawFrame(picture, facts, rig) {
   canvas.dataset.number = facts.number;
   canvas.setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
   count();
-  at("frame-facts").textContent = `${facts.light} · ${facts.exposure_ms} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
+  at("frame-facts").textContent = `${facts.light} · ${brief(facts.exposure_ms)} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
   scaleBar(facts.shape_px, rig.um_per_px);
   histogram(facts);
   const over = facts.saturated;

@@ -1,7 +1,7 @@
 // Puts the page together: what the state says goes to the panels, what the operator does goes to the console.
 
 import { call, command, controlKey, dropControl, forgetControl, onRefusal, steering, takeControl } from "./api.js";
-import { showLight, startBoard } from "./board.js";
+import { showLight, showWhetherLit, startBoard } from "./board.js";
 import { at, make, toast } from "./dom.js";
 import { events, frames } from "./link.js";
 import { drawFrame, showMachine, startLive } from "./live.js";
@@ -10,7 +10,8 @@ import { earlier, showRun, startRuns } from "./run.js";
 import { showFields, showPlace, startStage } from "./stage.js";
 
 const WORDS = { idle: "Idle, dark", live: "Live", busy: "Working", running: "Run is on", paused: "Run is paused", stopped: "STOPPED: dark and still", fault: "Fault" };
-const me = "page " + Math.random().toString(36).slice(2, 6);
+const me = sessionStorage.getItem("lsm-console-name") || "page " + Math.random().toString(36).slice(2, 6);
+sessionStorage.setItem("lsm-console-name", me);
 let machine = null, holder = "";
 
 onRefusal(error => { toast(error.message); showControl(); });
@@ -44,7 +45,7 @@ async function stop() {
 function showState(news) {
   if (news.control) {
     holder = news.control.holder;
-    if (!holder) forgetControl();
+    if (holder !== me) forgetControl();
     showControl();
   }
   if (news.machine) {
@@ -59,6 +60,7 @@ function showState(news) {
     at("notice").className = fault ? "fault" : "";
     showMachine(machine);
     showPlace(machine);
+    showWhetherLit(machine);
   }
   if (news.light) showLight(news.light);
   if (news.run) {

@@ -1,7 +1,7 @@
 // Starting, pausing and ending runs; counts with their interval as they settle; what each capture was for.
 
 import { command } from "./api.js";
-import { at, make, percent, svg, whole } from "./dom.js";
+import { at, brief, make, percent, svg, whole } from "./dom.js";
 
 const SAYS = { none: "No run yet.", running: "Running", paused: "Paused", ending: "Ending after this capture", done: "Done", stopped: "Stopped", failed: "Failed" };
 let status = "none";
@@ -101,6 +101,7 @@ function settling(run) {
   const upper = points.map(each => `${x(each[0])},${y(each[3])}`), lower = points.map(each => `${x(each[0])},${y(each[2])}`).reverse();
   plot.append(svg("polygon", { class: "band", points: [...upper, ...lower].join(" ") }));
   plot.append(svg("polyline", { class: "middle", points: points.map(each => `${x(each[0])},${y(each[1])}`).join(" ") }));
+  plot.append(svg("line", { class: "reach", x1: x(last[0]), x2: x(last[0]), y1: y(last[2]), y2: y(last[3]) }));
   plot.append(svg("circle", { cx: x(last[0]), cy: y(last[1]), r: 3.5, fill: "#4fb3a5" }));
 }
 
@@ -125,7 +126,7 @@ function strip(run) {
 function stepCard(run, step, most) {
   const card = make("li", {});
   card.append(make("img", { src: `/api/run/steps/${step.number}.jpg?${run.name}`, alt: `Capture ${step.number} under ${step.light}` }));
-  card.append(make("b", {}, `${step.number}. ${step.light}`), make("span", { class: "quiet" }, `${step.xy_um[0].toFixed(0)}, ${step.xy_um[1].toFixed(0)} µm · ${step.exposure_ms} ms`));
+  card.append(make("b", {}, `${step.number}. ${step.light}`), make("span", { class: "quiet" }, `${step.xy_um[0].toFixed(0)}, ${step.xy_um[1].toFixed(0)} µm · ${brief(step.exposure_ms)} ms`));
   if (step.prevalence !== null) {
     const range = make("i", {});
     range.style.left = 100 * step.low / most + "%";

@@ -1,0 +1,180 @@
+"""The page in Debian's chromium over the simulated rig: an operator's afternoon, step by step.
+
+With LSM_SCREENSHOTS naming a folder, pictures of the steps are left there.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from console.rigs import Served, rig_config, served, until
+from lsm_sim.board import read_led_frames
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.firmware,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
+    pytest.mark.timeout(900),
+]
+
+DARK_WITHIN_S = 0.2
+"""What an operator is promised."""
+PATIENT_MS = 300_000
+"""A loaded machine computes fields and reports slowly; only a hang needs so long."""
+TABLET = {"width": 1180, "height": 820}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("runs"), rig=rig_config(exposure_takes_time=True)) as console:
+        yield console
+
+
+@pytest.fixture(scope="module")
+def page(here: Served) -> Iterator[Page]:
+    expect.set_options(timeout=PATIENT_MS)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport=TABLET)
+        page.set_default_timeout(PATIENT_MS)
+        page.faults = []  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+        page.goto(here.url)
+        expect(page.locator("#who")).to_have_text("You steer")
+        yield page
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(page: Page) -> Iterator[None]:
+    yield
+    assert page.faults == []  # type: ignore[attr-defined]
+
+
+def picture(page: Page, name: str) -> None:
+    folder = os.environ.get("LSM_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def frame_number(page: Page) -> int:
+    return int(page.locator("#image").get_attribute("data-number") or 0)
+
+
+def test_the_page_opens_dark_and_frames_move(here: Served, page: Page):
+    expect(page.locator("#doing")).to_have_text("Idle, dark")
+    page.click("#presets button[data-name='bright field']")
+    expect(page.locator("#presets button[data-name='bright field']")).to_have_attribute("aria-pressed", "true")
+    page.click("#live-toggle")
+    until(lambda: frame_number(page) > 3, PATIENT_MS / 1000)
+    expect(page.locator("#scale span")).to_have_text(re.compile(r"\d+ µm"))
+    expect(page.locator("#shown-text")).to_contain_text("bright field, 9 LEDs read back")
+    picture(page, "live")
+
+
+def test_a_click_on_an_led_changes_the_firmware_s_frame(here: Served, page: Page):
+    page.click("#presets button[data-name='dark']")
+    page.click("#board .led[data-led='84']")
+    page.click("#board .led[data-led='20']")
+    expect(page.locator("#board .led[data-led='20']")).to_have_attribute("data-level", "255")
+    expect(page.locator("#shown-text")).to_contain_text("2 LEDs read back")
+    lit = [levels for _, levels in read_led_frames(here.board.frames_path) if levels.any()][-1]
+    assert sorted(lit.any(axis=1).nonzero()[0].tolist()) == [20, 84]
+
+
+def test_a_click_on_the_map_moves_the_stage_inside_its_limits(here: Served, page: Page):
+    page.click("#presets button[data-name='bright field']")
+    box = page.locator("#map .limit").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    expect(page.locator("#where")).to_contain_text(re.compile(r"^x 57\d\.\d"))
+    x_um, y_um = here.scope.microscope.where()[0]  # type: ignore[attr-defined]
+    # a pixel of the map is about 8 um
+    assert x_um == pytest.approx(576, abs=20)
+    assert y_um == pytest.approx(691, abs=20)
+    page.mouse.click(box["x"] - 8, box["y"] + 5)
+    expect(page.locator("#toast")).to_contain_text("outside the rig's limit x_um")
+
+
+@pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is missing")
+def test_axe_finds_no_fault_in_any_panel(page: Page):
+    spec = find_spec("axe_core_python")
+    assert spec is not None
+    assert spec.origin is not None
+    page.evaluate((Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    for tab in ("agent", "review", "log", "run"):
+        page.click(f"#tab-{tab}")
+        found = page.evaluate("axe.run().then(f => f.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+        assert found == []
+
+
+def test_a_stop_by_key_is_dark_in_time(here: Served, page: Page):
+    page.fill("#exposure", "500")
+    page.press("#exposure", "Enter")
+    until(lambda: here.console.owner.exposure_ms == 500)
+    if here.console.state.now.machine.live is False:
+        page.click("#live-toggle")
+    until(lambda: here.board.lit().any())
+    pressed_ns = time.monotonic_ns()
+    page.keyboard.press("Escape")
+    until(lambda: here.scope.halted)
+    expect(page.locator("#doing")).to_have_text("STOPPED: dark and still")
+    picture(page, "stopped")
+    frames = read_led_frames(here.board.frames_path)
+    dark_ns = min(t_ns for t_ns, levels in frames if t_ns > pressed_ns and not levels.any())
+    assert (dark_ns - pressed_ns) / 1e9 < DARK_WITHIN_S
+    assert not frames[-1][1].any()
+    page.click("#release")
+    expect(page.locator("#doing")).to_have_text("Idle, dark")
+
+
+def test_a_scan_is_started_paused_resumed_and_survives_a_reload(here: Served, page: Page):
+    page.fill("#slide", "A-17")
+    page.fill("#columns", "3")
+    page.fill("#rows", "1")
+    page.click("#start")
+    expect(page.locator("#doing")).to_have_text("Run is on")
+    page.click("#pause")
+    expect(page.locator("#doing")).to_have_text("Run is paused")
+    held = here.console.state.now.run.captures
+    page.click("#pause")
+    expect(page.locator("#doing")).to_have_text("Run is on")
+    until(lambda: here.console.state.now.run.captures > held, PATIENT_MS / 1000)
+    page.reload()
+    expect(page.locator("#who")).to_have_text("You steer")
+    expect(page.locator("#run-title")).to_contain_text("A-17")
+    picture(page, "run")
+    expect(page.locator("#run-title")).to_contain_text("Done")
+    assert here.console.state.now.run.taken == 3
+    page.click("#tab-agent")
+    expect(page.locator("#strip li")).to_have_count(here.console.state.now.run.captures)
+    picture(page, "saw")
+
+
+def test_answers_by_key_change_the_verdict(here: Served, page: Page):
+    page.click("#tab-review")
+    expect(page.locator("#cells li").first).to_be_visible()
+    before = page.inner_text("#review-verdict")
+    page.locator("#cells li").first.focus()
+    for _ in range(3):
+        page.keyboard.press("i")
+    expect(page.locator("#review-verdict")).to_contain_text("with 3 answers")
+    assert page.inner_text("#review-verdict") != before
+    assert page.locator("#cells li[data-answer='infected']").count() == 3
+    picture(page, "review")
+
+
+def test_one_who_takes_over_leaves_the_first_watching(here: Served, page: Page):
+    other = here.client(name="a program")
+    other.take_control(force=True)
+    expect(page.locator("#who")).to_contain_text("'a program' steers")
+    page.click("#snap")
+    expect(page.locator("#toast")).to_contain_text("steers")
+    other.drop_control()
