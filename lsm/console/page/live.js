@@ -4,9 +4,10 @@ import { command } from "./api.js";
 import { at, brief, percent } from "./dom.js";
 
 const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
-let drawn = 0, since = performance.now(), rate = 0;
+let last = null, drawn = 0, since = performance.now(), rate = 0;
 
 export function startLive(rig) {
+  new ResizeObserver(() => { if (last) scaleBar(...last); }).observe(at("image"));
   at("live-toggle").addEventListener("click", () =>
     command("PUT", "/api/camera", { live: at("live-toggle").getAttribute("aria-pressed") !== "true" }));
   at("snap").addEventListener("click", () => command("POST", "/api/snap"));
@@ -36,7 +37,8 @@ export function drawFrame(picture, facts, rig) {
   canvas.setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
   count();
   at("frame-facts").textContent = `${facts.light} · ${brief(facts.exposure_ms)} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
-  scaleBar(facts.shape_px, rig.um_per_px);
+  last = [facts.shape_px, rig.um_per_px];
+  scaleBar(...last);
   histogram(facts);
   const over = facts.saturated;
   at("saturation").textContent = over ? percent(over, over < 0.001 ? 3 : 1) + " saturated" : "none saturated";

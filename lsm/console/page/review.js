@@ -15,11 +15,11 @@ export function startReview() {
   at("cells").addEventListener("click", event => {
     const button = event.target.closest("button[data-say]");
     if (!button) return;
-    const card = button.closest("li");
+    const card = button.closest(".cell");
     say(card, card.dataset.answer === button.dataset.say ? null : button.dataset.say);
   });
   at("cells").addEventListener("keydown", event => {
-    const card = event.target.closest("li"), pressed = event.key.toLowerCase();
+    const card = event.target.closest(".cell"), pressed = event.key.toLowerCase();
     if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
     if (pressed in KEYS) {
       say(card, KEYS[pressed]);
@@ -49,12 +49,12 @@ async function open(wanted) {
 }
 
 function card(cell, place, count) {
-  const item = make("li", { id: "cell-" + cell.id, tabIndex: 0, "data-answer": "" });
+  const item = make("div", { id: "cell-" + cell.id, class: "cell", role: "group", tabIndex: 0, "data-answer": "" });
   item.dataset.place = `Cell ${place + 1} of ${count}`;
   const pictures = cell.lights.map((light, index) => light && make("img", { src: `/api/runs/${name}/cells/${cell.id}/${index}.jpg`, alt: `under ${light}`, loading: "lazy" })).filter(Boolean);
   item.append(make("div", { class: "pictures" }, ...pictures));
   item.append(make("div", { class: "facts" }, make("b", {}, percent(cell.probability, 0)), make("span", { class: "quiet" }, `field ${cell.field + 1}`)));
-  item.append(make("div", { class: "answers" }, ...Object.entries(SHORT).map(([answer, label]) => make("button", { type: "button", class: "steer", "data-say": answer, "aria-label": `Cell ${place + 1}: ${answer}` }, label))));
+  item.append(make("div", { class: "answers" }, ...Object.entries(SHORT).map(([answer, label]) => make("button", { type: "button", class: "steer", "data-say": answer, "aria-label": `Cell ${place + 1}: ${answer}` }, make("kbd", {}, answer[0]), " " + label))));
   return item;
 }
 
@@ -66,7 +66,6 @@ function show(review) {
     given += cell.answer ? 1 : 0;
     item.dataset.answer = cell.answer || "";
     item.setAttribute("aria-label", `${item.dataset.place}, ${cell.answer || "no answer yet"}`);
-    item.setAttribute("role", "group");
     item.querySelectorAll("button").forEach(button => button.setAttribute("aria-pressed", String(button.dataset.say === cell.answer)));
   });
   const told = verdict => [make("b", {}, verdict.outcome), ` ${percent(verdict.estimate.prevalence)} (${percent(verdict.estimate.low)} to ${percent(verdict.estimate.high)})`];
