@@ -77,6 +77,9 @@ EXPERIMENTS = (
         0.1,
         (),
     ),
+    Experiment(
+        "panel", "A virtual proficiency panel read by three scans, scored by the WHO's rules", "panel:run", 1.5, ()
+    ),
 )
 
 
