@@ -48,14 +48,15 @@ def run_fold(arguments: dict[str, Any]) -> dict[str, Any]:
     record = detector.fit(learnt, fit=fit, checkpoint=checkpoint)
     found, searching_s = _search(detector, held_out)
     scores = score(found, held_out, thresholds=detector.thresholds)
+    worse = {
+        str(how): detector.evaluate(disturbed(held_out, how, seed=job.seed)).model_dump(mode="json")
+        for how in job.disturbed
+    }
     detector.save(job.out / f"{name}.safetensors")
     checkpoint.unlink(missing_ok=True)
     return {
         "scores": scores.model_dump(mode="json"),
-        "disturbed": {
-            str(how): detector.evaluate(disturbed(held_out, how, seed=job.seed)).model_dump(mode="json")
-            for how in job.disturbed
-        },
+        "disturbed": worse,
         "thresholds": record.thresholds,
         "losses": [record.losses[0], record.losses[-1]],
         "parameters": sum(value.numel() for value in detector.network.parameters()),

@@ -163,6 +163,17 @@ def test_small_objects_get_finer_levels(side_px: float, finest: int):
     assert found["mask_boxes"].amax(dim=0).tolist() <= [130, 100, 130, 100]
 
 
+def test_many_anchors_on_some_objects_do_not_crowd_out_others():
+    """Two hundred objects, each found by twenty anchors, which all score higher than those of the next object."""
+    facts = ring_facts().model_copy(update={"most_objects": 200})
+    network = YolactConfig.from_table(SMALL).build(facts)
+    corners = torch.cartesian_prod(torch.arange(20.0), torch.arange(10.0)).repeat_interleave(20, 0) * 20
+    boxes = torch.cat([corners, corners + 12], dim=1)
+    scores = torch.linspace(0.99, 0.6, len(boxes))
+    kept = network._of_label(boxes, scores, torch.ones(len(boxes), dtype=torch.bool))
+    assert len(boxes[kept].unique(dim=0)) == 200
+
+
 @pytest.mark.parametrize("options", [{}, {"finest": 8, "scale": 2.0}])
 def test_it_learns_one_image_by_heart(options: dict):
     torch.manual_seed(0)

@@ -14,7 +14,8 @@ from lsm.vision.detect.yolact.heads import PredictionHead, PrototypeHead, coarse
 from lsm.vision.detect.yolact.network import Yolact
 
 _COARSE_ANCHOR_PX = 24.0
-_CANDIDATES_PER_OBJECT = 3
+_CANDIDATES_PER_OBJECT = 24
+"""A dozen or two anchors find the same object and all score high; those of a few must not crowd out the others."""
 
 
 class YolactConfig(ModelConfig):
