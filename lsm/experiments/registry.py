@@ -78,7 +78,7 @@ EXPERIMENTS = (
         (),
     ),
     Experiment(
-        "panel", "A virtual proficiency panel read by three scans, scored by the WHO's rules", "panel:run", 1.5, ()
+        "panel", "A virtual proficiency panel read by three scans, scored by the WHO's rules", "panel:run", 1, ()
     ),
 )
 

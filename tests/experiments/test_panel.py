@@ -30,7 +30,7 @@ ALONE = PanelConfig.from_file(CONFIG, arms={ARM: {"light": "agent"}})
 def reading(per_ul: float | None, outcome: str, *, cells: int = 20_000, called: int = 20) -> dict[str, Any]:
     density = None if per_ul is None else [per_ul, 0.8 * per_ul, 1.2 * per_ul]
     amounts = {"cells": cells, "fields": 100, "captures": 400, "time_s": 90.0, "light_dose": 5000.0, "ending": "x"}
-    looked = {"cells": cells, "called": called, "expected_found": 0.5, "expected_false": 1e-3}
+    looked = {"cells": cells, "called": called, "expected_found": 0.5, "expected_false": 1e-3, "least_per_ul": 9000.0}
     return {"outcome": outcome, "per_ul": density, "called": looked} | amounts
 
 
@@ -194,8 +194,7 @@ def test_a_small_panel_from_slides_to_scores_without_a_look_at_the_truth(
         cells = [slide["arms"][name]["cells"] for name in WHOLE.arms]
         assert min(cells) > 100
         captures = [slide["arms"][name]["captures"] for name in WHOLE.arms]
-        assert captures[0] == slide["arms"]["bright field scan"]["fields"]
-        assert captures[1] >= captures[2] >= captures[0]
+        assert captures[1] > captures[0] >= slide["arms"]["bright field scan"]["fields"]
     told = (tmp_path / "table.md").read_text()
     assert "Reduced panel: 2 of 55" in told
     assert all(name in told for name in WHOLE.arms)

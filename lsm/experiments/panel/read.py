@@ -2,19 +2,20 @@
 
 import zlib
 from collections.abc import Mapping
+from math import isfinite
 from time import process_time
 from types import MappingProxyType
 from typing import Any
 
 from lsm.agent.pipeline import design_of
+from lsm.agent.results import MaskBinCounts
 from lsm.config import Config
 from lsm.devices import Microscope
 from lsm.diagnose import Outcome, VerdictRules
-from lsm.diagnose.scan import ScanConfig, ScanKit, scan_slide
+from lsm.diagnose.scan import ScanConfig, ScanKit, StoppingRule, scan_slide
 from lsm.diagnose.scan.kit import scan_kit
 from lsm.diagnose.scan.verdict import judge_scan
 from lsm.errors import CalibrationFailed
-from lsm.experiments.panel.called import called_cells
 from lsm.experiments.panel.config import Arm
 from lsm.experiments.panel.scope import SlideOptics, rig_over_film
 from lsm.experiments.panel.slides import PanelSlide
@@ -97,5 +98,20 @@ def _reading(microscope: Microscope, kit: ScanKit, rules: VerdictRules) -> dict[
         "time_s": round(run.time_s, 3),
         "light_dose": round(run.light_dose, 1),
         "ending": result.ending.value,
-        "called": called_cells(run.counts, kit.calibration),
+        "called": _called(run.counts, kit.rule),
+    }
+
+
+def _called(counts: MaskBinCounts, rule: StoppingRule) -> dict[str, Any]:
+    """Cells that the rule counts as suspicious, and what it expects of that from the calibration slides.
+
+    least_per_ul: the density that it tells from none in any number of cells; None where it tells none.
+    """
+    terms = rule.terms(counts)
+    return {
+        "cells": int(counts.sum()),
+        "called": int(counts[:, terms.first_bin :].sum()),
+        "expected_found": terms.errors.sensitivity.mean,
+        "expected_false": terms.errors.false_positives.mean,
+        "least_per_ul": terms.least_per_ul if isfinite(terms.least_per_ul) else None,
     }

@@ -133,8 +133,8 @@ def _found(config: PanelConfig, answers: Answers, reference: Reference) -> dict[
 def _false_calls(config: PanelConfig, rows: Readings, reference: Reference) -> dict[str, Any] | None:
     """Cells that look infected on slides without parasites: rate, how it varies between slides, what it passes for.
 
-    per_ul: the density that the mean rate would be taken for if nothing were subtracted. None for fewer than two
-    slides.
+    per_ul: the density that the mean rate would be taken for if nothing were subtracted. least_per_ul: what the model's
+    own calibration says is told from none in any number of cells, or None. Nothing for fewer than two slides.
     """
     clean = [row["called"] for row, ill in zip(rows, reference.infected, strict=True) if row["called"] and not ill]
     clean = [one for one in clean if one["cells"]]
@@ -143,12 +143,14 @@ def _false_calls(config: PanelConfig, rows: Readings, reference: Reference) -> d
     events, cells = (np.array([one[key] for one in clean]) for key in ("called", "cells"))
     fit = fit_gamma_rate(events, cells, confidence=config.confidence)
     found = float(np.average([one["expected_found"] for one in clean], weights=cells))
+    least = max(one["least_per_ul"] or np.inf for one in clean)
     return {
         "per_cell": _plain(fit.mean),
         "cv": _plain(fit.cv),
         "per_ul": [RED_CELLS_PER_UL * end / found for end in _plain(fit.mean)],
         "expected_per_cell": float(np.average([one["expected_false"] for one in clean], weights=cells)),
         "expected_found": found,
+        "least_per_ul": least if np.isfinite(least) else None,
         "slides": len(clean),
     }
 

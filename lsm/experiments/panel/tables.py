@@ -100,9 +100,15 @@ def _limits(arms: Mapping[str, Found]) -> list[str]:
             f"infected ({1000 * rate[1]:.2g} to {1000 * rate[2]:.2g}), as many as {per_ul[0]:,.0f} parasites/µl "
             f"would ({per_ul[1]:,.0f} to {per_ul[2]:,.0f}); the model expects {1000 * false['expected_per_cell']:.2g}. "
             f"Between slides this varies by {100 * cv[0]:.0f} % ({100 * cv[1]:.0f} to {100 * cv[2]:.0f} %), which no "
-            "number of cells averages away."
+            f"number of cells averages away. {_least(false['least_per_ul'])}"
         )
     return lines
+
+
+def _least(per_ul: float | None) -> str:
+    if per_ul is None:
+        return "By its calibration, where this varies as well, it tells no density from none."
+    return f"By its calibration, where this varies as well, it tells no density below {per_ul:,.0f}/µl from none."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
