@@ -124,27 +124,37 @@ def test_a_stop_by_key_is_dark_in_time(here: Served, page: Page):
     expect(page.locator("#doing")).to_have_text("Idle, dark")
 
 
-def test_a_scan_is_started_paused_resumed_and_survives_a_reload(here: Served, page: Page):
+def test_a_scan_is_paused_resumed_reloaded_ended_and_gone_on_with(here: Served, page: Page):
     page.fill("#slide", "A-17")
-    page.fill("#columns", "3")
+    page.fill("#columns", "4")
     page.fill("#rows", "1")
     page.click("#start")
-    expect(page.locator("#doing")).to_have_text("Run is on")
-    page.click("#pause")
-    expect(page.locator("#doing")).to_have_text("Run is paused")
+    pause(page)
     held = here.console.state.now.run.captures
     page.click("#pause")
     expect(page.locator("#doing")).to_have_text("Run is on")
     until(lambda: here.console.state.now.run.captures > held, PATIENT_MS / 1000)
+    pause(page)
     page.reload()
     expect(page.locator("#who")).to_have_text("You steer")
-    expect(page.locator("#run-title")).to_contain_text("A-17")
+    expect(page.locator("#doing")).to_have_text("Run is paused")
+    page.wait_for_selector("#image[data-number]")
     picture(page, "run")
-    expect(page.locator("#run-title")).to_contain_text("Done")
-    assert here.console.state.now.run.taken == 3
+    page.click("#end")
+    expect(page.locator("#run-title")).to_contain_text("Stopped")
+    page.click("#earlier button")
+    expect(page.locator("#doing")).to_have_text("Run is on")
+    page.reload()
+    expect(page.locator("#run-title")).to_contain_text(re.compile("Done.*A-17"))
+    assert here.console.state.now.run.taken == 4
     page.click("#tab-agent")
     expect(page.locator("#strip li")).to_have_count(here.console.state.now.run.captures)
     picture(page, "saw")
+
+
+def pause(page: Page) -> None:
+    page.click("#pause")
+    expect(page.locator("#doing")).to_have_text("Run is paused")
 
 
 def test_answers_by_key_change_the_verdict(here: Served, page: Page):
