@@ -64,7 +64,7 @@ def evaluation_page(evaluation: Evaluation, rng: np.random.Generator) -> Page:
     """
     data, kept, scores = evaluation.data, evaluation.kept, evaluation.scores
     table = detector_confusion(data, kept)
-    tiles = {}
+    tiles: dict[str, str] = {}
     if scores.marked:
         tiles |= {
             "mAP, IoU 0.50:0.95": f"{scores.map:.3f}",
