@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 
 from lsm.bench.machine import this_machine
 from lsm.cli import _show
-from lsm.diagnose.scan.config import FocusWay, Light
+from lsm.diagnose.scan.config import FocusWay
 from lsm.errors import InputError
 from lsm.experiments.jobs import commits_used
 from lsm.experiments.panel import PanelConfig, run_panel
@@ -19,13 +19,14 @@ from lsm.experiments.registry import experiment_config
 from lsm.sensing.progress import RichReporter
 from lsm.wholefile import write_whole
 
-ARMS: dict[Light, str] = {"bright field": "bright field scan", "learned": "learned pattern scan", "agent": "agent"}
+ARMS = {"bright field": "bright field scan", "learned": "learned pattern scan", "agent": "agent"}
 
 
 def panel(
     model: Annotated[str | None, typer.Option(help="Folder of a model, or the name of a shipped one.")] = None,
     light: Annotated[
-        list[Light] | None, typer.Option(help="Of a scan; repeatable. Default: those of the configuration.")
+        list[str] | None,
+        typer.Option(help="'bright field', 'learned' or 'agent'; repeatable. Default: those of the configuration."),
     ] = None,
     slides: Annotated[int | None, typer.Option(min=2, help="A reduced panel of so many slides.")] = None,
     size: Annotated[
@@ -54,7 +55,7 @@ def panel(
 
     Example: lsm panel --slides 6 --size 4 3 --workers 2
     """
-    chosen: Any = None if light is None else {ARMS[each]: {"light": each} for each in light}
+    chosen = None if light is None else dict(map(_arm, light))
     given = config or experiment_config("panel")
     settings = PanelConfig.from_file(given, model=model, rig=rig, seed=seed, slides=slides, arms=chosen)
     settings = _with_scan(settings, size=size, overlap=overlap, focus=focus, target=target)
@@ -73,6 +74,13 @@ def panel(
     console.print(Markdown((out / "table.md").read_text(encoding="utf-8")))
     console.print(f"Results: {out / 'results.json'}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Picture: {out / 'picture.png'}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _arm(light: str) -> tuple[str, dict[str, Any]]:
+    """Name and settings of the arm with this light. Raises InputError."""
+    if light not in ARMS:
+        raise InputError(f"There is no light '{light}'.", hint=f"one of: {', '.join(ARMS)}")
+    return ARMS[light], {"light": light}
 
 
 def _with_scan(

@@ -26,17 +26,16 @@ def draw_panel(results: Found) -> Figure:
     arms = results["scores"]["arms"]
     wide = max(len(arms), 3)
     figure = Figure(figsize=(3.9 * wide, 7.4), layout="constrained")
-    grid = figure.add_gridspec(2, 6 * wide, height_ratios=(1.25, 1))
-    step = 6 * wide // len(arms)
+    grid = figure.add_gridspec(2, 1, height_ratios=(1.25, 1))
+    above, below = grid[0].subgridspec(1, len(arms)), grid[1].subgridspec(1, 3)
     for place, name in enumerate(arms):
-        axes = figure.add_subplot(grid[0, place * step : (place + 1) * step])
+        axes = figure.add_subplot(above[place])
         _densities(axes, name, results["slides"])
         if place == 0:
             axes.set_ylabel("parasites/µl read, with interval")
-    third = 2 * wide
-    _shares(figure.add_subplot(grid[1, :third]), results["scores"])
-    _levels(figure.add_subplot(grid[1, third : 2 * third]), results["scores"])
-    _cells(figure.add_subplot(grid[1, 2 * third :]), results)
+    _shares(figure.add_subplot(below[0]), results["scores"])
+    _levels(figure.add_subplot(below[1]), results["scores"])
+    _cells(figure.add_subplot(below[2]), results)
     if results["reduced"]:
         read, of = results["slides_of_panel"]
         figure.suptitle(f"Reduced panel: {read} of {of} slides, not the figures of the panel", color=ACCENT)
