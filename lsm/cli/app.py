@@ -29,7 +29,7 @@ COMMANDS: Final = {
     ),
     "diagnose": (
         "diagnose:diagnose",
-        "Search the slide on a rig, record every frame before the next decision, and report a verdict.",
+        "Scan or search the slide on a rig, record every frame before the next decision, and report a verdict.",
     ),
     "diagnose review": (
         "review:review",
