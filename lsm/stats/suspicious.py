@@ -26,7 +26,8 @@ def count_suspicious(counts: MaskBins, calibration: ScoreCalibration, first_bin:
     """The slide's cells in `first_bin` and above, whatever captures they were seen under.
 
     counts: the slide's cells [mask, bin]. Which bin is the first is to be fixed beforehand (`best_first_bin`), not by
-    this slide. Raises WrongFormat where counts and calibration do not fit or there is no such bin.
+    this slide. Errors are the calibration's, without the uncertainty of their mean: too hopeful where it chose the bin
+    by few false positives. Raises WrongFormat where counts and calibration do not fit or there is no such bin.
     """
     if counts.shape != calibration.infected.shape:
         raise WrongFormat(

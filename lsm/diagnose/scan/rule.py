@@ -102,9 +102,11 @@ class StoppingRule(Protocol):
 class SuspicionRule:
     """A sequential test on the number of suspicious cells, between no parasites and the density of the rules.
 
-    Its error rates, and its interval, hold however often it is asked and whyever the scan ends; see
-    lsm.stats.sequential and lsm.stats.anytime. Where cells are seen under several sets of patterns it takes their mean
-    errors, and the rates hold as nearly as these sets find infected cells at the same ratio to others.
+    Its error rates, and its interval, hold however often it is asked and whyever the scan ends, as far as the errors
+    do; see lsm.stats.sequential and lsm.stats.anytime. They are taken from the calibration slides as if known: where
+    these show hardly a false positive above the threshold, rates are too hopeful (experiments/interval_coverage).
+    Where cells are seen under several sets of patterns it takes their mean errors, and the rates hold as nearly as
+    these sets find infected cells at the same ratio to others.
 
     first_bin: of the scores that are suspicious; to be fixed before the slide is looked at.
     """
