@@ -164,8 +164,8 @@ def _try_all(
         tried = env.branched(kinds)
         action = torch.arange(kinds).repeat(n)
         possible = view.allowed.flatten()
-        # what is not allowed is not learned from, and ends as soon as anything can
-        instead = view.allowed.float().flip(1).argmax(1).sub(kinds - 1).neg().repeat_interleave(kinds)
+        # what is not allowed is not learned from; anything that is allowed ends sooner or later
+        instead = view.allowed.float().argmax(1).repeat_interleave(kinds)
         step = tried.step(torch.where(possible, action, instead))
         earned = step.reward
         while not bool(tried.done.all()):

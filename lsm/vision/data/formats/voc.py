@@ -76,7 +76,7 @@ def _first_pixel(roots: Sequence[tuple[Path, Element]], options: ReadOptions) ->
     """From which number the files count pixels."""
     for file, root in roots:
         for box in root.iterfind("object/bndbox"):
-            if any((box.findtext(edge) or "").strip() in ("0", "0.0") for edge in _EDGES[:2]):
+            if min(_number(box, edge, file) for edge in _EDGES[:2]) == 0:
                 message = f"{file} has a box that begins at 0: all numbers of the set are read as edges from 0."
                 options.met(warning("counted-from-0", message, "see by a picture that boxes fit", file.name))
                 return 0
