@@ -173,7 +173,7 @@ def resume(
         if recording.complete:
             return _report(job, _look_again(job, recording), resumed_after=frames)
         # a simulated microscope was switched off with the run and must come to where a real one still is
-        past: dict[str, Any] = {"history": _history(recording)} if _is_computed(job.rig) else {}
+        past: dict[str, Any] = {"history": recording.exposures()} if _is_computed(job.rig) else {}
         with _connected(job, on_rig, simulation | past) as microscope:
             if isinstance(microscope, Interlock):
                 for frame in recording.frames():
@@ -243,12 +243,6 @@ class _NoMicroscope:
 
     def close(self) -> None:
         """Nothing to release."""
-
-
-def _history(recording: Recording) -> Iterator[Observe]:
-    """Every exposure that the recording speaks of, those that were repeated as often as they were tried."""
-    for frame in recording.frames():
-        yield from [frame.request] * int(frame.metadata.get("attempts", "1"))
 
 
 def _job(config: DiagnoseConfig, folder: Path) -> _Job:
