@@ -81,3 +81,13 @@ class LedSlm(SLMDevice):
 
     def get_exposure(self) -> float:
         return 0.0
+
+
+class LoggedSlm(LedSlm):
+    """Keeps everything that was displayed."""
+
+    log: ClassVar[list[np.ndarray]] = []
+
+    def display_image(self) -> None:
+        super().display_image()
+        LoggedSlm.log.append(self._image.copy())
