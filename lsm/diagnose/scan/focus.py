@@ -1,5 +1,7 @@
 """Where to focus in every field of a scan."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,12 @@ from lsm.scope.scan_path import Position
 
 FEWEST_POINTS = 4
 """A plane has three numbers; with four points it can miss them."""
+
+WIDER = 2.0
+"""Times the range of a search, where the first found nothing: the film may be tilted more than it reaches."""
+
+Found = tuple[float, float, float]
+"""x and y of a place, and its focus."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +86,16 @@ class Focuser:
         self._since = config.every
 
     def prepare(self, plan: ScanPlan) -> None:
-        """Measure the plane, where that is the way. Raises CalibrationFailed for one that does not fit."""
+        """Measure the plane, where that is the way. Raises CalibrationFailed for one that does not fit.
+
+        From the middle outwards, each place around what those before it predict; a place that shows no focus is
+        searched over a wider range, and again once all others are known.
+        """
         if self._config.way != "plane":
             return
-        points = []
-        for place in spread_places(plan, self._config.places):
-            found_um = self._search(place, self._expected_um())
-            if found_um is not None:
-                points.append((*place, found_um))
-                self._z_um = found_um
+        points: list[Found] = []
+        missed = self._measure(outwards(spread_places(plan, self._config.places)), points, wider=True)
+        self._measure(missed, points, wider=False)
         allowed_um = self._config.residual_um or depth_of_field_um(self._na) / 4
         self.plane = fit_plane(np.array(points).reshape(-1, 3), residual_um=allowed_um)
 
@@ -114,15 +123,32 @@ class Focuser:
         self._z_um = found_um
         return found_um
 
+    def _measure(self, places: Sequence[Position], points: list[Found], *, wider: bool) -> list[Position]:
+        """Add to the points what is found at these places; those where nothing is."""
+        missed = []
+        for place in places:
+            low_um, high_um = self._range_um
+            around_um = predicted_um(place, points) if points else self._expected_um()
+            around_um = min(max(around_um, low_um), high_um)
+            found_um = self._search(place, around_um)
+            if found_um is None and wider:
+                found_um = self._search(place, around_um, times=WIDER)
+            if found_um is None:
+                missed.append(place)
+            else:
+                points.append((*place, found_um))
+                self._z_um = found_um
+        return missed
+
     def _expected_um(self) -> float:
         if self._z_um is None:
             self._z_um = self._microscope.observe(Observe(dark(self._microscope.board), self._config.exposure_ms)).z_um
         return self._z_um
 
-    def _search(self, xy_um: Position, around_um: float) -> float | None:
+    def _search(self, xy_um: Position, around_um: float, *, times: float = 1.0) -> float | None:
         self.searches += 1
         low_um, high_um = self._range_um
-        backlash_um, half_um = self._config.backlash_um, self._config.search_um
+        backlash_um, half_um = self._config.backlash_um, times * self._config.search_um
         span = (max(low_um + backlash_um, around_um - half_um), min(high_um, around_um + half_um))
         search = FocusSearch.of_objective(span, na=self._na, backlash_um=backlash_um)
         try:
@@ -132,6 +158,28 @@ class Focuser:
         except CalibrationFailed:
             return None
         return found.z_um
+
+
+def predicted_um(xy_um: Position, points: Sequence[Found]) -> float:
+    """Focus at a place by the flattest plane through what was found; along a line, or around a point, where that is
+    all that the points tell.
+    """
+    known = np.array(points)
+    middle = known.mean(axis=0)
+    slope, *_ = np.linalg.lstsq(known[:, :2] - middle[:2], known[:, 2] - middle[2], rcond=1e-3)
+    return float(middle[2] + (np.array(xy_um) - middle[:2]) @ slope)
+
+
+def outwards(places: Sequence[Position]) -> tuple[Position, ...]:
+    """The same, from the one nearest to their middle on, each time the nearest to one before."""
+    left = np.array(places)
+    near = np.hypot(*(left - left.mean(axis=0)).T)
+    order: list[int] = []
+    while len(order) < len(left):
+        order.append(int(np.where(np.isin(np.arange(len(left)), order), math.inf, near).argmin()))
+        step = np.hypot(*(left - left[order[-1]]).T)
+        near = step if len(order) == 1 else np.minimum(near, step)
+    return tuple(places[index] for index in order)
 
 
 def spread_places(plan: ScanPlan, count: int) -> tuple[Position, ...]:
