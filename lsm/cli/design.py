@@ -21,7 +21,7 @@ from lsm.sensing.picture import draw_light, save_picture
 from lsm.sensing.progress import Reporter, RichReporter
 from lsm.sensing.slides import Slides
 from lsm.sensing.tensorboard import TensorBoardReporter
-from lsm.vision.pipeline import PipelineConfig, run_pipeline
+from lsm.vision.pipeline import PipelineConfig, calibrate_again, run_pipeline
 
 LIGHT_FILE = "light.json"
 LIGHT_PICTURE = "light.png"
@@ -35,6 +35,10 @@ def design(
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder for LED stacks and checkpoints.")] = Path("out/cache"),
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the design.")] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="Learn nothing: calibrate this model, a folder or a shipped name, on the slides again."),
+    ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for TensorBoard: losses, rates, checks and the light as it is learned.")
     ] = None,
@@ -47,6 +51,9 @@ def design(
 
     An interrupted design goes on from its last checkpoint when the same command is given again.
 
+    With --calibrate a model keeps its light and networks, and is calibrated anew: on more slides, or to write what an
+    older calibration lacks.
+
     Example: lsm design procedural --out out/models/procedural
     """
     started = time.monotonic()
@@ -57,11 +64,15 @@ def design(
         reporter: Reporter = RichReporter(bars)
         if tensorboard is not None:
             reporter = TensorBoardReporter(reporter, tensorboard / f"{settings.name}-{settings.digest()[:8]}")
-        bundle = run_pipeline(settings, cache=cache, cells=crops, progress=reporter)
+        if calibrate is not None:
+            bundle = calibrate_again(settings, Bundle.named(calibrate), cells=crops, progress=reporter)
+        else:
+            bundle = run_pipeline(settings, cache=cache, cells=crops, progress=reporter)
     bundle.save(folder)
     light_file(bundle, settings.rig.led_board.board()).save(folder / LIGHT_FILE)
-    fields = Slides(settings, cells=crops).fields("train", cache)
-    save_picture(light_picture(bundle, settings, fields), folder / LIGHT_PICTURE)
+    if calibrate is None:
+        fields = Slides(settings, cells=crops).fields("train", cache)
+        save_picture(light_picture(bundle, settings, fields), folder / LIGHT_PICTURE)
     light = shown_light(bundle, settings.rig.led_board.board())
     _tell(bundle, folder, light, time.monotonic() - started, as_json=as_json)
 
@@ -114,10 +125,11 @@ def shown_light(bundle: Bundle, board: LedBoard) -> list[dict[str, Any]]:
 
 
 def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: float, *, as_json: bool) -> None:
+    picture = folder / LIGHT_PICTURE
     facts = {
         "model": str(folder),
         "light_file": str(folder / LIGHT_FILE),
-        "light_picture": str(folder / LIGHT_PICTURE),
+        "light_picture": str(picture) if picture.exists() else None,
         "figures": bundle.card.figures,
         "light": light,
         "seconds": round(seconds),
@@ -135,5 +147,6 @@ def _tell(bundle: Bundle, folder: Path, light: list[dict[str, Any]], seconds: fl
             soft_wrap=True,
         )
     console.print(f"Model: {folder} ({seconds:.0f} s)", soft_wrap=True, markup=False)
-    console.print(f"Light: {folder / LIGHT_FILE}, picture: {folder / LIGHT_PICTURE}", soft_wrap=True, markup=False)
+    drawn = f", picture: {picture}" if picture.exists() else ""
+    console.print(f"Light: {folder / LIGHT_FILE}{drawn}", soft_wrap=True, markup=False)
     console.print(f"Next:  lsm train-policy --model {folder}", soft_wrap=True, markup=False)

@@ -7,18 +7,18 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Real
 from scipy.special import gammaincinv
-from scipy.stats import norm
-from scipy.stats import t as student_t
 
 from lsm.errors import WrongFormat
+from lsm.stats._alike import concentration
+from lsm.stats.thresholds import CalibrationSlides, SlideMaskBins
 
 MaskBins = Real[np.ndarray, "mask bin"]
-SlideMaskBins = Real[np.ndarray, "slide mask bin"]
 Fractions = Float[np.ndarray, "mask bin"]
 DrawnFractions = Float[np.ndarray, "draw mask bin"]
 
+SUMS = ("infected", "uninfected", "infected_concentration", "uninfected_concentration")
+ONE_BY_ONE = ("infected_slides", "uninfected_slides")
 SMOOTHING_CELLS = 1.0
-UNKNOWN_CORRELATION = 0.05
 DRAW_SEED = 20240
 SMALLEST = 1e-9
 
@@ -31,6 +31,7 @@ class ScoreCalibration:
     infected_concentration, uninfected_concentration: effective calibration cells [mask, bin]; the fraction p of
     a new slide's cells in a bin has the relative variance (1 - p) / (p * (concentration + 1)), as under a
     Dirichlet distribution, but each bin with its own value: rare false positives vary more than the bulk does.
+    slides: the slides one by one, which thresholds are judged by; None where only their sums are known.
     Raises WrongFormat for shapes that differ, negative counts or concentrations that are not positive.
     """
 
@@ -38,6 +39,7 @@ class ScoreCalibration:
     uninfected: MaskBins
     infected_concentration: Fractions
     uninfected_concentration: Fractions
+    slides: CalibrationSlides | None = None
 
     def __post_init__(self) -> None:
         shape = self.infected.shape
@@ -59,29 +61,30 @@ class ScoreCalibration:
         calibration's mean, and is widened for the few slides that it rests on.
         The two classes may come from different slides; masks and bins must agree (WrongFormat).
         """
-        return cls(infected.sum(axis=0), uninfected.sum(axis=0), _concentrations(infected), _concentrations(uninfected))
+        return cls(
+            infected.sum(axis=0),
+            uninfected.sum(axis=0),
+            _concentrations(infected),
+            _concentrations(uninfected),
+            CalibrationSlides(infected, uninfected),
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ScoreCalibration":
         """The calibration that `to_arrays` stored. Raises WrongFormat where an array is missing."""
-        missing = sorted({"infected", "uninfected", "infected_concentration", "uninfected_concentration"} - set(arrays))
+        missing = sorted(set(SUMS) - set(arrays))
         if missing:
             raise WrongFormat(f"The calibration lacks {', '.join(missing)}.", hint="store it with to_arrays()")
-        return cls(
-            arrays["infected"],
-            arrays["uninfected"],
-            arrays["infected_concentration"],
-            arrays["uninfected_concentration"],
-        )
+        known = all(name in arrays for name in ONE_BY_ONE)
+        slides = CalibrationSlides(*(np.rint(arrays[name]).astype(np.int64) for name in ONE_BY_ONE)) if known else None
+        return cls(*(arrays[name] for name in SUMS), slides)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays by name, as safetensors stores them."""
-        return {
-            "infected": self.infected,
-            "uninfected": self.uninfected,
-            "infected_concentration": self.infected_concentration,
-            "uninfected_concentration": self.uninfected_concentration,
-        }
+        arrays = {name: getattr(self, name) for name in SUMS}
+        if self.slides is None:
+            return arrays
+        return arrays | dict(zip(ONE_BY_ONE, (self.slides.infected, self.slides.uninfected), strict=True))
 
     @cached_property
     def p_infected(self) -> Fractions:
@@ -121,23 +124,9 @@ def _fractions(counts: MaskBins) -> Fractions:
 def _concentrations(counts: SlideMaskBins) -> Fractions:
     cells = counts.sum(axis=2).astype(np.float64)
     found = [
-        [_concentration(counts[:, m, b], cells[:, m]) for b in range(counts.shape[2])] for m in range(cells.shape[1])
+        [concentration(counts[:, m, b], cells[:, m]) for b in range(counts.shape[2])] for m in range(cells.shape[1])
     ]
     return np.array(found)
-
-
-def _concentration(hits: Real[np.ndarray, " slide"], cells: Float[np.ndarray, " slide"]) -> float:
-    hits, cells = hits[cells > 0], cells[cells > 0]
-    correlation = UNKNOWN_CORRELATION
-    mean = hits.sum() / max(cells.sum(), 1.0)
-    freedom = len(cells) - 1
-    if freedom > 0 and cells.max() > 1 and 0 < mean < 1:
-        between = float((cells * (hits / cells - mean) ** 2).sum()) / (mean * (1 - mean))
-        spread = cells.sum() - (cells**2).sum() / cells.sum()
-        found = max(0.0, (between - freedom) / (spread - freedom)) if spread > freedom else UNKNOWN_CORRELATION
-        correlation = found * float(student_t.ppf(0.975, freedom) / norm.ppf(0.975)) ** 2
-    effective_cells = float((cells / (1 + (cells - 1) * min(correlation, 1.0))).sum())
-    return max(1.0, 1 / (correlation + 1 / (effective_cells + 1)) - 1)
 
 
 def _draw(

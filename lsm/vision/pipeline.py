@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lsm.commit import source_commit
+from lsm.errors import ModelMismatch
 from lsm.sensing.bundle import Bundle, BundleCard
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.design import Design, run_design
@@ -61,6 +62,25 @@ def run_pipeline(
     typical = typical_fields(config, slides, bundle)
     looks = {} if typical is None else {FIGURE: typical.model_dump(mode="json")}
     return bundle.with_card(figures={"held_out": figures} | looks)
+
+
+def calibrate_again(
+    config: PipelineConfig, bundle: Bundle, *, cells: Path | None = None, progress: Reporter | None = None
+) -> Bundle:
+    """The bundle with its readers calibrated on the configuration's calibration slides, and nothing else changed.
+
+    Raises ModelMismatch where the model was designed for other slides or another rig: whom it has learned on and been
+    tested on would be unknown. How many calibration slides there are may differ.
+    """
+    planned = config.model_dump(mode="json")
+    for key in ("data", "seed", "rig", "smear", "patients"):
+        if bundle.card.config.get(key) != planned[key]:
+            raise ModelMismatch(
+                f"'{key}' of this configuration is not that of the model '{bundle.card.name}'.",
+                hint="give the configuration that the model was designed with",
+            )
+    calibrated = _calibrated(config, Slides(config, cells=cells), bundle, progress or Silent())
+    return calibrated.with_card(config={**bundle.card.config, "calibration": planned["calibration"]})
 
 
 def typical_fields(config: DesignConfig, slides: Slides, bundle: Bundle) -> TypicalFields | None:

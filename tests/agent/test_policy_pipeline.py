@@ -39,9 +39,9 @@ def _part(name: str, network: nn.Module) -> dict[str, Tensor]:
 
 
 def _calibration(n_masks: int) -> ScoreCalibration:
-    ramp = np.tile(np.arange(1.0, 11.0), (n_masks, 1))
-    trust = np.full((n_masks, 10), 100.0)
-    return ScoreCalibration(ramp * 20, ramp[:, ::-1] * 40, trust, trust)
+    """Four slides alike, which separate weakly."""
+    ramp = np.tile(np.arange(1, 11), (4, n_masks, 1))
+    return ScoreCalibration.from_slides(ramp * 5, ramp[:, :, ::-1] * 10)
 
 
 @pytest.fixture(scope="module")

@@ -96,12 +96,8 @@ def test_a_fixed_end_has_the_narrower_interval_and_the_same_answer():
 def test_the_threshold_is_fixed_by_the_calibration_alone():
     for light in ("bright field", "learned", "agent"):
         assert 0 < threshold_bin(light, calibration()) < BINS
-    worse = ScoreCalibration(
-        calibration().infected[:, ::-1],
-        calibration().uninfected[:, ::-1],
-        calibration().infected_concentration,
-        calibration().uninfected_concentration,
-    )
+    slides = calibration().to_arrays()
+    worse = ScoreCalibration.from_slides(slides["infected_slides"][..., ::-1], slides["uninfected_slides"][..., ::-1])
     with pytest.raises(Exception, match="No threshold"):
         threshold_bin("learned", worse)
 

@@ -103,8 +103,8 @@ class SuspicionRule:
     """A sequential test on the number of suspicious cells, between no parasites and the density of the rules.
 
     Its error rates, and its interval, hold however often it is asked and whyever the scan ends, as far as the errors
-    do; see lsm.stats.sequential and lsm.stats.anytime. They are taken from the calibration slides as if known: where
-    these show hardly a false positive above the threshold, rates are too hopeful (experiments/interval_coverage).
+    do; see lsm.stats.sequential and lsm.stats.anytime. These come from the calibration slides, with what so few slides
+    leave open (lsm.stats.thresholds); how well intervals then cover is in experiments/interval_coverage.
     Where cells are seen under several sets of patterns it takes their mean errors, and the rates hold as nearly as
     these sets find infected cells at the same ratio to others.
 

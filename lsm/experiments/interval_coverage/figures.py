@@ -1,6 +1,7 @@
 """The pictures of the experiment."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lsm.experiments.interval_coverage.scans import cells_by_density
 from lsm.experiments.tables import ACCENT, INK, LIGHT
 
 COLOURS = (LIGHT, INK, ACCENT, "#4d9078", "#cfa15a", "#7d5ba6")
+STYLES = ("-", "--", ":")
 DENSITIES = np.array([0.0, *np.geomspace(10, 30_000, 25)])
 BESIDE_ZERO = 3.0
 """Where a density of zero stands on a logarithmic axis that goes on at 10."""
@@ -42,11 +44,10 @@ def draw_cells(config: CoverageConfig, rng: np.random.Generator) -> Figure:
     """Mean cells of every rule against density."""
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for (name, settings), colour in zip(config.rules.items(), COLOURS[1:] * len(config.rules), strict=False):
+    places = np.where(DENSITIES > 0, DENSITIES, BESIDE_ZERO)
+    for (name, settings), (style, colour) in zip(config.rules.items(), product(STYLES, COLOURS[1:]), strict=False):
         cells = cells_by_density(config, settings, DENSITIES, rng)
-        axes.plot(
-            np.where(DENSITIES > 0, DENSITIES, BESIDE_ZERO), cells, marker="o", ms=3, lw=1.2, color=colour, label=name
-        )
+        axes.plot(places, cells, style, marker="o", ms=3, lw=1.2, color=colour, label=name)
     axes.set(xscale="log", yscale="log", xlabel="parasites per microlitre", ylabel="cells until the decision, mean")
     _name_zero(axes)
     axes.legend(frameon=False, fontsize=8)
