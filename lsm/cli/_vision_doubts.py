@@ -22,16 +22,19 @@ class Doubts:
     """Names of images by what was met in them.
 
     full: more objects than the detector keeps, so that counts are cut off. strange: pixels in other numbers than those
-    learnt from. converted: grey for a detector of colours, or the other way round.
+    learnt from. converted: grey for a detector of colours, or the other way round. learnt: that it has learnt from.
     """
 
     detector: Detector
     full: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     converted: list[str] = field(default_factory=list)
+    learnt: list[str] = field(default_factory=list)
 
     def search(self, name: str, pixels: Pixels, least: float | Float[np.ndarray, " category"]) -> Detections:
         """All detections in the image of this name. least: scores that count. Raises as `Detector.predict`."""
+        if self.detector.has_learnt(pixels):
+            self.learnt.append(name)
         channels = self.detector.facts.channels
         if len(pixels) != channels and {len(pixels), channels} == _CONVERTED:
             self.converted.append(name)
@@ -66,15 +69,25 @@ class Doubts:
                 f"{_images(self.converted, 'was', 'were')} made {kind}, as the detector takes them, first "
                 f"{self.converted[0]}."
             )
+        if self.learnt:
+            told.append(
+                f"Warning: the detector has learnt from {_images(self.learnt, 'of these', 'of these')}: what it finds "
+                f"there is better than what it will find in new ones: {names(self.learnt)}."
+            )
         return told
 
     def table(self) -> dict[str, list[str]]:
         """As plain values."""
-        return {"full": self.full, "strange": self.strange, "converted": self.converted}
+        return {"full": self.full, "strange": self.strange, "converted": self.converted, "learnt": self.learnt}
 
     def facts(self) -> dict[str, dict[str, str]]:
         """What a report says of them."""
-        titles = {"full": "Counts cut off", "strange": "Pixels in other numbers", "converted": "Channels converted"}
+        titles = {
+            "full": "Counts cut off",
+            "strange": "Pixels in other numbers",
+            "converted": "Channels converted",
+            "learnt": "Learnt from these images",
+        }
         told = {titles[key]: {"images": names(each)} for key, each in self.table().items() if each}
         if self.full:
             told[titles["full"]]["kept of an image"] = str(self.detector.model.kept)

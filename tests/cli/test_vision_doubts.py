@@ -104,6 +104,20 @@ def test_a_report_says_which_images_are_to_be_doubted(
     assert "Counts cut off" in page
 
 
+def test_scores_on_images_learnt_from_are_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """By their pixels, whatever the images are called and whoever annotated them."""
+    old, new = spots(3, 3), spots(3)
+    detector = Detector.of(GridConfig(width=8), old, seed=1)
+    detector.fit(old, fit=FitConfig(steps=1, images_per_step=1))
+    detector.save(tmp_path / "spots.safetensors")
+    renamed = [AnnotatedImage.of(f"renamed {k}", image.pixels(), image.objects) for k, image in enumerate(old.images)]
+    WRITERS[Format.COCO](AnnotatedSet((*renamed, *new.images), ("spot",), origin="both"), tmp_path / "both.json")
+    words = ("evaluate", tmp_path / "spots.safetensors", "--data", tmp_path / "both.json", "--out", tmp_path / "report")
+    assert run(*words) == 0
+    assert "the detector has learnt from 2 images of these" in " ".join(capsys.readouterr().err.split())
+    assert "Learnt from these images" in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_counts_that_were_not_cut_off_are_not_doubted(
     detector: Path, seen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -48,9 +48,14 @@ def look(image: AnnotatedImage) -> Look:
     return look_at(image.pixels())
 
 
+def digest_of(pixels: Pixels) -> bytes:
+    """SHA-256 of shape and pixels."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+
+
 def look_at(pixels: Pixels) -> Look:
     """The look of pixels."""
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+    digest = digest_of(pixels)
     small = _small(pixels)
     above = small - small.mean()
     spread = float(np.abs(pixels).max()) or 1.0

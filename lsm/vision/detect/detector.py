@@ -15,7 +15,8 @@ from lsm.sensing.bundle import contents_digest
 from lsm.sensing.clock import Clock
 from lsm.sensing.progress import Reporter, Silent
 from lsm.tensorfile import read_tensors, write_tensors
-from lsm.vision.data import AnnotatedSet
+from lsm.vision.data import AnnotatedSet, Pixels
+from lsm.vision.data.looks import digest_of
 from lsm.vision.data.pixels import as_channels
 from lsm.vision.detect import pieces
 from lsm.vision.detect.detections import Detections
@@ -43,7 +44,7 @@ class Detector:
     """A detection network with what it needs to be used: options, facts of its data, and thresholds.
 
     thresholds: by category, the least score of a detection that is counted; see `FitConfig.count_share`.
-    device: where it learns and searches; see `to`.
+    device: where it learns and searches; see `to`. learnt: what it has learnt from; see `has_learnt`.
     """
 
     def __init__(self, model: ModelConfig, facts: DataFacts, *, seed: int = 0) -> None:
@@ -51,6 +52,7 @@ class Detector:
         self.facts = facts
         self.device = torch.device("cpu")
         self.thresholds: Float[np.ndarray, " category"] = np.full(len(facts.categories), _FIRST_THRESHOLD)
+        self.learnt: frozenset[str] = frozenset()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # half the time of a step on a processor, against channels first
@@ -109,6 +111,7 @@ class Detector:
                 checkpoint=checkpoint,
                 clock=clock,
             )
+        self.learnt |= {_known_by(image.pixels()) for image in data.images}
         on_learnt, not_set = self._set_thresholds(aside, data)
         return FitRecord(
             steps=options.steps,
@@ -126,6 +129,10 @@ class Detector:
     def strange(self, pixels: Num[np.ndarray, "..."]) -> bool:
         """Whether an image seems to be in other numbers than those learnt from; see `Normal.strange`."""
         return self._levels.strange(torch.from_numpy(as_channels(pixels, "The image")))
+
+    def has_learnt(self, pixels: Pixels) -> bool:
+        """Whether it has learnt from an image of the same pixels, so that scores on it say little of new ones."""
+        return _known_by(pixels) in self.learnt
 
     @torch.no_grad()
     def predict(self, images: Sequence[Num[np.ndarray, "..."]]) -> list[Detections]:
@@ -157,6 +164,7 @@ class Detector:
             "model": self.model.model_dump_json(),
             "facts": self.facts.model_dump_json(),
             "thresholds": json.dumps(self.thresholds.tolist()),
+            "learnt": json.dumps(sorted(self.learnt)),
         }
         write_tensors(Path(path), tensors, words | {"digest": _digest(words, tensors)})
 
@@ -171,6 +179,7 @@ class Detector:
             if thresholds.shape != detector.thresholds.shape:
                 raise ValueError("thresholds and categories differ in number")
             detector.thresholds = thresholds
+            detector.learnt = frozenset(json.loads(metadata.get("learnt", "[]")))
             detector.network.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
             raise WrongFormat(f"{path} is a damaged detector: {error}", hint=_COPY) from error
@@ -236,6 +245,10 @@ def _apart(data: AnnotatedSet, options: FitConfig) -> tuple[AnnotatedSet, Annota
     order = np.random.default_rng(options.seed).permutation(known)
     aside = np.isin(groups, order[: max(1, round(options.count_share * len(known)))])
     return data.where(np.flatnonzero(~aside)), data.where(np.flatnonzero(aside))
+
+
+def _known_by(pixels: Pixels) -> str:
+    return digest_of(pixels).hex()[:16]
 
 
 def _digest(words: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
