@@ -9,6 +9,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
+
 from lsm.console.state import StateBoard
 from lsm.errors import LsmError
 
@@ -21,6 +23,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 COOKIE = "lsm_console"
 MAX_BODY = 1_048_576
+MOST_DIGITS = 20
+TOO_LARGE = f"A request may have {MAX_BODY} bytes."
 READING = ("GET", "HEAD")
 WITHOUT_TOKEN = ("/", "/api/login")
 HEADERS = (
@@ -37,8 +41,11 @@ LEASE_S = 20.0
 """A controller who has said nothing for so long has left."""
 
 
-class TooLarge(Exception):
+class TooLarge(HTTPException):
     """A request's body is larger than any of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(413)
 
 
 class Guard:
@@ -67,17 +74,17 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if self._token is None and urlsplit(f"//{host}").netloc.rsplit(":", 1)[0] not in LOOPBACK:
+        if self._token is None and (_netloc(f"//{host}") or "").rsplit(":", 1)[0] not in LOOPBACK:
             return 403, "This console is served under the names of this computer only."
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in READING
-        if changes and origin is not None and urlsplit(origin).netloc != host:
+        if changes and origin is not None and _netloc(origin) != host:
             return 403, "Pages of other sites may not use this console."
         if changes and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return 403, "Pages of other sites may not use this console."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            return 413, f"A request may have {MAX_BODY} bytes."
+        if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > MAX_BODY:
+            return 413, TOO_LARGE
         return self._without_token(scope, headers)
 
     def _without_token(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
@@ -91,7 +98,7 @@ class Guard:
         return 401, "This console needs its token."
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken, began = 0, False
+        taken = 0
 
         async def counted() -> Message:
             nonlocal taken
@@ -102,23 +109,25 @@ class Guard:
             return message
 
         async def with_headers(message: Message) -> None:
-            nonlocal began
             if message["type"] == "http.response.start":
-                began = True
                 policy = [(b"content-security-policy", PAGE_POLICY)] if scope["path"] == "/" else []
                 message["headers"] = [*message.get("headers", []), *HEADERS, *policy]
             await send(message)
 
-        try:
-            await self._app(scope, counted, with_headers)
-        except TooLarge:
-            if not began:
-                await _refuse(scope, send, 413, f"A request may have {MAX_BODY} bytes.")
+        await self._app(scope, counted, with_headers)
 
 
 def same_token(given: str, token: str) -> bool:
     """Whether they are the same, in a time that does not tell how much of them is."""
     return bool(given) and secrets.compare_digest(given.encode(), token.encode())
+
+
+def _netloc(address: str) -> str | None:
+    """Host and port of an address; None for what is none."""
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
 
 
 def _cookie(header: str) -> str:

@@ -9,12 +9,14 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from lsm import __version__
 from lsm.config import Config
-from lsm.console.access import COOKIE, Guard, Lease, NotInControl, same_token
+from lsm.console.access import COOKIE, TOO_LARGE, Guard, Lease, NotInControl, same_token
 from lsm.console.desk import Desk, ReviewState
 from lsm.console.facts import RigFacts
 from lsm.console.light import LightRequest, pattern_of
@@ -38,6 +40,8 @@ STATUS: tuple[tuple[type[LsmError], int], ...] = (
     (InputError, 422),
     (DeviceError, 503),
 )
+DESCRIBED = "/api/openapi.json describes all requests"
+FAULTS_TOLD, WORDS_TOLD = 5, 200
 Um = Annotated[float, Ge(-1e9), Le(1e9)]
 Name = Annotated[str, MinLen(1), MaxLen(100)]
 
@@ -80,6 +84,20 @@ class MoveRequest(Config):
     x_um: Um | None = None
     y_um: Um | None = None
     z_um: Um | None = None
+
+
+class Refusal(Config):
+    """Why a request was not done. error: its kind, a name from lsm.errors where it is one; hint: what to do."""
+
+    error: str
+    message: str
+    hint: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Refusal, "description": "What was asked for is not possible, or not now; nothing was done."},
+    "5XX": {"model": Refusal, "description": "A device failed, or the microscope was stopped by hand."},
+}
 
 
 class StopAnswer(Config):
@@ -127,10 +145,12 @@ def build_app(console: Console) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=_lifespan(console),
+        responses=REFUSALS,
     )
     app.add_middleware(Guard, token=console.token)
-    for kind in (LsmError,):
-        app.add_exception_handler(kind, _told)
+    app.add_exception_handler(LsmError, _told)
+    app.add_exception_handler(RequestValidationError, _misfit)
+    app.add_exception_handler(HTTPException, _unknown)
     steering = Depends(_steering(console))
     _add_access(app, console)
     _add_looking(app, console)
@@ -170,6 +190,30 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, LsmError):
         told |= {"message": error.message, "hint": error.hint}
     return JSONResponse(told, status_code=status)
+
+
+async def _misfit(request: Request, error: Exception) -> JSONResponse:
+    """What in a request is not as described; of the request itself nothing comes back but the names in it."""
+    faults = error.errors()[:FAULTS_TOLD] if isinstance(error, RequestValidationError) else ()
+    places = ["/".join(map(str, fault["loc"][1:])) or "the request" for fault in faults]
+    told = "; ".join(f"{_plain(place)}: {_plain(fault['msg'])}" for place, fault in zip(places, faults, strict=True))
+    refusal = Refusal(error="InputError", message=f"That is not possible: {told}.", hint=DESCRIBED)
+    return JSONResponse(refusal.model_dump(), status_code=422)
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    """A path or method that there is not, or a body that is no JSON."""
+    status, headers = 400, None
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, error.headers
+    words = {404: "There is nothing at this address.", 405: "This address knows no such method.", 413: TOO_LARGE}
+    refusal = Refusal(error="Refused", message=words.get(status, "That is no request."), hint=DESCRIBED)
+    return JSONResponse(refusal.model_dump(), status_code=status, headers=headers)
+
+
+def _plain(text: str) -> str:
+    """Short, and without what cannot be sent."""
+    return text[:WORDS_TOLD].encode("ascii", "backslashreplace").decode()
 
 
 def _steering(console: Console) -> Callable[[str], None]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen
+from pydantic import model_validator
 
 from lsm.config import Config, shipped_config
-from lsm.console.owner import Owner
+from lsm.console.owner import UNFORESEEN, Owner
 from lsm.console.pictures import contrast, eight_bits, jpeg
 from lsm.console.state import Run, StateBoard, Step, Told
 from lsm.devices import Frame, Observe
@@ -21,6 +22,7 @@ from lsm.illum import LedBoard
 from lsm.record import open_record
 
 STEPS_KEPT, SETTLED_KEPT = 48, 400
+MOST_FIELDS = 1_000_000
 THUMB_PX = 96
 FILES = ("report.html", "report.pdf", "report.json", "review.html", "review.pdf", "review.json")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -38,9 +40,15 @@ class RunRequest(Config):
     captures: Annotated[int, Ge(1), Le(100_000)] | None = None
     columns: Annotated[int, Ge(1), Le(10_000)] | None = None
     rows: Annotated[int, Ge(1), Le(10_000)] | None = None
-    fields: Annotated[int, Ge(1), Le(1_000_000)] | None = None
+    fields: Annotated[int, Ge(1), Le(MOST_FIELDS)] | None = None
     light: Light | None = None
     focus: FocusWay | None = None
+
+    @model_validator(mode="after")
+    def _a_plan_that_fits_into_memory(self) -> "RunRequest":
+        if (self.columns or 1) * (self.rows or 1) > MOST_FIELDS:
+            raise ValueError(f"a region may have {MOST_FIELDS} fields")
+        return self
 
 
 class RunEntry(Config):
@@ -197,6 +205,10 @@ class Runs:
             self._state.note(f"Run {name} was stopped.", hint=said.hint, kind="warning")
         except LsmError as error:
             self._state.change("run", status="failed", said=Told(message=error.message, hint=error.hint), report="")
+            raise
+        except UNFORESEEN as error:
+            said = Told(message=f"{type(error).__name__}: {error}", hint="this is a fault of lsm")
+            self._state.change("run", status="failed", said=said, report="")
             raise
         else:
             verdict = result.verdict

@@ -16,6 +16,7 @@ from lsm.console.owner import Owner
 from lsm.console.pictures import Pictures
 from lsm.console.runs import Runs
 from lsm.console.state import StateBoard
+from lsm.console.wire import Http, Socket
 from lsm.errors import ConfigError, LsmError
 from lsm.illum import Pattern
 from lsm.safety import Interlock
@@ -99,7 +100,8 @@ def server_of(console: Console) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             build_app(console),
-            ws="websockets-sansio",
+            http=Http,
+            ws=Socket,
             ws_max_size=MAX_MESSAGE,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PING_S,

@@ -29,7 +29,6 @@ export async function call(method, path, body) {
   try {
     const said = await answer.json();
     if (said.message) told = said;
-    else if (said.detail) told.message = "That is not possible: " + said.detail.map(one => one.loc.slice(1).join(".") + ": " + one.msg).join("; ");
   } catch { /* it has no body */ }
   if (answer.status === 423) keep("");
   throw new Refused(answer.status, told);
