@@ -1,0 +1,66 @@
+"""The console's page in Debian's chromium, and pictures of it.
+
+With LSM_SCREENSHOTS naming a folder, pictures of the tests' steps are left there; those in docs/images are made so:
+LSM_SCREENSHOTS=docs/images pytest tests/console
+"""
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from console.rigs import Served
+
+CHROMIUM = shutil.which("chromium")
+IN_CHROMIUM = [
+    pytest.mark.firmware,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
+    pytest.mark.timeout(900),
+]
+DARK_WITHIN_S = 0.2
+"""What an operator is promised."""
+PATIENT_MS = 300_000
+"""A loaded machine computes fields and reports slowly; only a hang needs so long."""
+TABLET = {"width": 1180, "height": 820}
+GREYS = 64
+"""Colours of a picture: enough for the page, and half the bytes."""
+
+
+@contextmanager
+def opened(here: Served) -> Iterator[Page]:
+    """The page, once it steers. `page.faults` holds the errors of its scripts."""
+    expect.set_options(timeout=PATIENT_MS)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport=TABLET)
+        page.set_default_timeout(PATIENT_MS)
+        page.faults = []  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+        page.goto(here.url)
+        expect(page.locator("#who")).to_have_text("You steer")
+        yield page
+        browser.close()
+
+
+def picture(page: Page, name: str) -> None:
+    """Leave console-NAME.png where LSM_SCREENSHOTS says, if it does."""
+    folder = os.environ.get("LSM_SCREENSHOTS")
+    if folder:
+        seen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        few = seen.quantize(GREYS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few.save(Path(folder) / f"console-{name}.png", optimize=True)
+
+
+def start_scan(page: Page, slide: str, *, columns: int) -> None:
+    """One row of fields."""
+    page.click("#tab-run")
+    page.fill("#slide", slide)
+    page.fill("#columns", str(columns))
+    page.fill("#rows", "1")
+    page.click("#start")
