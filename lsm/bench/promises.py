@@ -35,6 +35,12 @@ class Promise:
             return None
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
+    def told(self) -> str:
+        """In one line."""
+        measured = "not measured" if self.measured is None else f"{self.measured:,.1f} {self.unit}"
+        word = {True: " (kept)", False: " (MISSED)", None: ""}[self.kept]
+        return f"{self.promise}: {measured}, promised at {'least' if self.at_least else 'most'} {self.limit:,.0f}{word}"
+
 
 def promises(rates: Sequence[Rate], peaks: Sequence[Peak], growth: Sequence[Growth]) -> list[Promise]:
     """All promises; speed is promised on one core, with default settings, 256^2 to 64^2."""

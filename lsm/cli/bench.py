@@ -13,6 +13,7 @@ from lsm.bench.agent import compare_agent, show_agent
 from lsm.bench.cells import compare_cells, show_cells
 from lsm.bench.diagnose import compare_diagnose, show_diagnose
 from lsm.bench.record import compare_record, show_record
+from lsm.bench.report import compare_report, show_report
 from lsm.bench.scope import compare_scope, show_scope
 from lsm.bench.vision import compare_vision, show_vision
 from lsm.cli import _show
@@ -223,6 +224,26 @@ def diagnose(
         comparison = compare_diagnose(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
         bars.update(task, description="done", completed=1, total=1)
     _report(show_diagnose(comparison), comparison.plain(), json_file)
+
+
+@app.command("report")
+def report(
+    seed: Annotated[int, typer.Option(help="Of the slide whose fields are repeated.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Time how the report of a scan of 500 fields opens in headless Chromium, and weigh it.
+
+    Needs Debian's chromium and the package playwright, else only sizes are told. Takes about three minutes.
+
+    Example: lsm bench report --quick
+    """
+    _check(json_file)
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        comparison = compare_report(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_report(comparison), comparison.plain(), json_file)
 
 
 def _board(port: str, baud: int | None) -> Any:
