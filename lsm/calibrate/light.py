@@ -19,7 +19,9 @@ from lsm.devices import Microscope, Observe
 from lsm.errors import CalibrationFailed
 from lsm.illum import dark, single_led
 
-PLACES = 5
+# of the diffuser, in whole images along x and y, so that no grain of it is seen twice: places that overlap share
+# speckle, and their scatter would tell too small an uncertainty
+PLACES = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))
 DEAD_SHARE = 0.1
 AIM_E = 400.0
 # brightest LED over the median one: without a diffuser bright field is hundreds of times brighter than dark field
@@ -39,23 +41,24 @@ def measure_light(
     camera: CameraFacts,
     *,
     limits_ms: tuple[float, float],
-    step_um: float,
+    pixel_um: float,
     on_led: Callable[[int, int], None] = lambda done, of: None,
 ) -> LightFound:
     """Each LED's share of the light, and its uncertainty from the scatter between five places of the diffuser.
 
-    step_um: from place to place, along x. Raises CalibrationFailed where no light arrives or the sample is no
-    diffuser, and what the microscope raises. Ends at the place where it began.
+    pixel_um: of the camera at the sample; the places lie a whole image apart. Raises CalibrationFailed where no light
+    arrives or the sample is no diffuser, and what the microscope raises. Ends at the place where it began.
     """
     board = microscope.board
-    here = microscope.observe(Observe(dark(board), limits_ms[0])).xy_um
+    first = microscope.observe(Observe(dark(board), limits_ms[0]))
+    here, step_um = first.xy_um, pixel_um * max(first.image.shape)
     exposure_ms = _exposure(microscope, camera, limits_ms)
-    rates = np.zeros((PLACES, board.n_leds))
-    for place in range(PLACES):
-        xy_um = (here[0] + (place - PLACES // 2) * step_um, here[1])
+    rates = np.zeros((len(PLACES), board.n_leds))
+    for place, (right, down) in enumerate(PLACES):
+        xy_um = (here[0] + right * step_um, here[1] + down * step_um)
         unlit = np.mean([_mean(microscope, Observe(dark(board), exposure_ms, xy_um)) for _ in range(4)])
         for led in range(board.n_leds):
-            on_led(place * board.n_leds + led, PLACES * board.n_leds)
+            on_led(place * board.n_leds + led, rates.size)
             lit = _mean(microscope, Observe(single_led(board, led), exposure_ms, xy_um))
             rates[place, led] = (lit - unlit) * camera.gain_e_per_adu.value / exposure_ms
     microscope.observe(Observe(dark(board), limits_ms[0], here))

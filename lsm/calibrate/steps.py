@@ -30,8 +30,6 @@ TURNED_DEG, PIXEL_OFF = 10.0, 0.01
 BRIGHT_AIM_E = 2500.0
 # depths of field out of focus, at which an LED's angle moves its image by some pixels
 AWAY_DEPTHS = 2.0
-# the diffuser is moved by this much for other speckle
-STEP_PX = 100
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _light(bench: Bench) -> Outcome:
     if camera is None:
         raise InputError("The LEDs' light is measured after the camera.", hint="run the step 'camera' first")
     found = measure_light(
-        bench.microscope, camera, limits_ms=bench.limits_ms, step_um=bench.true_pixel_um * STEP_PX, on_led=bench.tell
+        bench.microscope, camera, limits_ms=bench.limits_ms, pixel_um=bench.true_pixel_um, on_led=bench.tell
     )
     findings = (_dead(found.facts.dead),) if found.facts.dead else ()
     evidence = {"rate_e_per_ms": found.rate_e_per_ms, "positions_mm": bench.nominal.positions_mm}

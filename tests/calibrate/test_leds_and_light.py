@@ -90,12 +90,12 @@ def test_a_blocked_light_path_is_no_board_of_dead_leds():
         survey_of(Hidden(blocked=True))
     diffuser = Diffuser((SIDE_UM, SIDE_UM))
     with pytest.raises(CalibrationFailed, match="light path is blocked"):
-        measure_light(rig(Hidden(blocked=True), diffuser), CAMERA, limits_ms=(0.1, 500.0), step_um=20.0)
+        measure_light(rig(Hidden(blocked=True), diffuser), CAMERA, limits_ms=(0.1, 500.0), pixel_um=1.2)
 
 
 def test_a_diffuser_tells_the_light_of_each_led():
     hidden = Hidden.drawn(np.random.default_rng(4)).model_copy(update={"dead_leds": (11,)})
-    found = measure_light(rig(hidden, Diffuser((SIDE_UM, SIDE_UM))), CAMERA, limits_ms=(0.1, 500.0), step_um=20.0)
+    found = measure_light(rig(hidden, Diffuser((SIDE_UM, SIDE_UM))), CAMERA, limits_ms=(0.1, 500.0), pixel_um=1.2)
     assert found.facts.dead == (11,)
     alive = np.arange(NOMINAL.n_leds) != 11
     share = np.array(found.facts.irradiance)[alive] / hidden.board(NOMINAL).relative_irradiance[alive]
@@ -109,7 +109,7 @@ def test_a_diffuser_tells_the_light_of_each_led():
 
 def test_cells_are_no_diffuser():
     with pytest.raises(CalibrationFailed, match="diffuser"):
-        measure_light(rig(Hidden()), CAMERA, limits_ms=(0.1, 500.0), step_um=60.0)
+        measure_light(rig(Hidden()), CAMERA, limits_ms=(0.1, 500.0), pixel_um=1.2)
 
 
 def test_places_of_the_leds_come_from_bright_and_dark_field():
