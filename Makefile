@@ -16,7 +16,7 @@ READERS := chromium poppler-utils
 
 .PHONY: help setup demo test lint unit coverage docs lock clean
 help:
-	@echo "make demo      run the whole loop on a simulated microscope and write a report"
+	@echo "make demo      diagnose a slide on a simulated microscope and write reports"
 	@echo "make test      linters, type checks and all tests"
 	@echo "make lint      linters and type checks only"
 	@echo "make unit      all tests, without linters"

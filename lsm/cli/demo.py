@@ -1,4 +1,4 @@
-"""`lsm demo`: the whole loop on one simulated slide."""
+"""`lsm demo`: a small simulated slide, diagnosed in bright field and in learned light."""
 
 import json
 from dataclasses import asdict
@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from lsm.cli import _show
+from lsm.cli.diagnose import known_line
 from lsm.config import shipped_config
 from lsm.diagnose import comparison_table
-from lsm.diagnose.compare import ComparisonRow
 from lsm.diagnose.demo import DemoConfig, DemoResult, run_demo
 
 DEFAULT_CONFIG = shipped_config("demo.toml")
@@ -28,64 +29,77 @@ def demo(
     parasitaemia: Annotated[
         float | None, typer.Option(help="Expected infected fraction of the slide's red cells, 0 to 1.")
     ] = None,
-    captures: Annotated[int | None, typer.Option(help="Budget of the agent; default: what it was trained for.")] = None,
+    size: Annotated[tuple[int, int] | None, typer.Option(help="Columns and rows of fields; default: 4 3.")] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a model, or the name of a shipped one.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="New or empty folder for report.html, record.h5 and the board's log.")
+        Path | None, typer.Option(help="New or empty folder for reports, recordings and the board's log.")
     ] = None,
     config: Annotated[
         Path, typer.Option(help="TOML file; options win over it.", show_default="the shipped one")
     ] = DEFAULT_CONFIG,
     as_json: _show.AsJson = False,
 ) -> None:
-    """Let the agent search a blood smear on a simulated microscope, and compare it with a bright-field scan.
+    """Diagnose a small blood smear on a simulated microscope: in bright field alone, and in the light that was learned.
 
-    The LED board's firmware, its protocol, Micro-Manager's core, the networks and the recording are the real ones;
-    the sample, the optics, the camera's sensor and the stage are computed.
+    The LED board's firmware, its protocol, Micro-Manager's core, the networks, the statistics and the recording are
+    the real ones; the sample, the optics, the camera's sensor and the stage are computed.
 
     Example: lsm demo --seed 3 --out out/demo-3
     """
-    settings = DemoConfig.from_file(config, seed=seed, parasitaemia=parasitaemia, captures=captures, model=model)
+    columns, rows = size or (None, None)
+    settings = DemoConfig.from_file(
+        config, seed=seed, parasitaemia=parasitaemia, columns=columns, rows=rows, model=model
+    )
     folder = out or Path("out") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with _show.progress(quiet=as_json) as bars:
         result = run_demo(settings, folder, cells=cells, on_step=_Bars(bars))
     if as_json:
         typer.echo(json.dumps(_plain(result, settings)))
         return
-    console = Console()
-    console.print(comparison_table(result.rows))
-    console.print(f"Verdict: [bold]{result.verdict.outcome.value}[/]. {result.verdict.reason}")
-    console.print(f"Report:  {result.report}", soft_wrap=True, markup=False)
-    console.print(f"Record:  {result.record}", soft_wrap=True, markup=False)
+    _print(result, Console())
 
 
 class _Bars:
-    """One bar per policy, with the estimate as it settles."""
+    """One bar per scan, with what is known so far."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, policy: str, taken: int, most: int, decision: dict[str, Any]) -> None:
-        if policy not in self._tasks:
-            self._tasks[policy] = self._bars.add_task(policy, total=most, loss="")
-        low, high = 100 * decision["prevalence_low"], 100 * decision["prevalence_high"]
-        text = f"{policy}: {100 * decision['prevalence']:.2f} % ({low:.2f} to {high:.2f})"
-        self._bars.update(self._tasks[policy], completed=taken, description=text)
+    def __call__(self, light: str, fields: int, most: int, known: dict[str, Any]) -> None:
+        if light not in self._tasks:
+            self._tasks[light] = self._bars.add_task(light, total=most, loss="")
+        self._bars.update(self._tasks[light], completed=fields, description=f"{light}: {known_line(known)}")
+
+
+def _print(result: DemoResult, console: Console) -> None:
+    console.print(comparison_table(result.rows))
+    verdict = result.learned.verdict
+    console.print(f"Verdict: [bold]{verdict.outcome.value}[/]. {escape(verdict.reason)}", highlight=False)
+    console.print(
+        f"Density: [bold]{verdict.per_ul:,.0f}/µl[/] ({verdict.per_ul_low:,.0f} to {verdict.per_ul_high:,.0f}); "
+        f"{verdict.convention}.",
+        highlight=False,
+    )
+    page = result.learned.report
+    paths = {
+        "Report:": f"{page}",
+        "Beside:": f"{result.bright.report} (bright field alone)",
+        "Record:": f"{result.learned.record}",
+        "Review:": f"lsm diagnose review {page.parent} --answers answers.json (which the report saves)",
+    }
+    for label, told in paths.items():
+        console.print(f"{label:8} {told}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _plain(result: DemoResult, settings: DemoConfig) -> dict[str, Any]:
     return {
         "seed": settings.seed,
-        "verdict": result.verdict.outcome.value,
-        "reason": result.verdict.reason,
-        "runs": [_row(row) for row in result.rows],
-        "report": str(result.report),
-        "record": str(result.record),
+        "verdict": result.learned.verdict.outcome.value,
+        "reason": result.learned.verdict.reason,
+        "runs": [asdict(row) for row in result.rows],
+        "report": str(result.learned.report),
+        "record": str(result.learned.record),
+        "beside": str(result.bright.report),
         "seconds": round(result.seconds, 1),
     }
-
-
-def _row(row: ComparisonRow) -> dict[str, Any]:
-    plain: dict[str, Any] = asdict(row)
-    return plain

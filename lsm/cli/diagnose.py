@@ -151,11 +151,11 @@ class _Bar:
         low, high = 100 * decision["prevalence_low"], 100 * decision["prevalence_high"]
         text = f"{100 * decision['prevalence']:.2f} % ({low:.2f} to {high:.2f})"
         if "suspicious" in decision:
-            text = _known(decision)
+            text = known_line(decision)
         self._bars.update(self._task, completed=taken, description=text)
 
 
-def _known(known: dict[str, Any]) -> str:
+def known_line(known: dict[str, Any]) -> str:
     """What a scan knows after a field, in one line."""
     parts = [
         f"{known['cells']:,} cells",

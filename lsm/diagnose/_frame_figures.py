@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lsm.agent.results import CellFinding, SlideRun
+from lsm.agent.results import CellFinding, FieldVisit, SlideRun
 from lsm.devices import Frame
 from lsm.diagnose._style import bare, embed_pixels, stretch
 from lsm.figures import Embedded, embed_png, house_style
@@ -17,6 +17,7 @@ from lsm.stats import cell_posterior
 from lsm.types import Image
 
 FrameReader = Callable[[int], Frame]
+Box = tuple[float, float, float, float]
 
 BAR_UM = 50.0
 THUMB_UM = 16.0
@@ -54,9 +55,29 @@ def field_samples(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> t
     order, visit = max(
         enumerate(run.visits, start=1), key=lambda item: (len(item[1].patterns), item[1].counts.get("red cell", 0))
     )
+    return under_each_light(visit, order, frames, names, width_um=run.field_um[0])
+
+
+def under_each_light(
+    visit: FieldVisit,
+    order: int,
+    frames: FrameReader,
+    names: Sequence[str],
+    *,
+    width_um: float,
+    marked: Sequence[tuple[str, Box]] = (),
+) -> tuple[tuple[str, Embedded], ...]:
+    """One field under each of its lights, as it was captured last: (caption, image). width_um: of the field.
+
+    marked: cells to be boxed, with their labels.
+    """
+    taken = dict(zip(visit.patterns, visit.captures, strict=True))
     return tuple(
-        (f"{names[pattern]}", _sample(frames(capture), run, f"field {order} under {names[pattern]}"))
-        for pattern, capture in sorted(zip(visit.patterns, visit.captures, strict=True))
+        (
+            names[pattern],
+            _sample(frames(taken[pattern]), f"field {order} under {names[pattern]}", width_um=width_um, marked=marked),
+        )
+        for pattern in sorted(taken)
     )
 
 
@@ -73,7 +94,7 @@ def cells_on_frame(run: SlideRun, frames: FrameReader, names: Sequence[str]) -> 
         figure, axes, image = _canvas(frames(visit.captures[0]), inches=5.6)
         for place, (cell, chance) in reversed(list(enumerate(zip(cells, chances, strict=True)))):
             _box(axes, cell, chance, labelled=place < LABELLED and chance >= LABEL_ABOVE)
-        _scale_bar(axes, image, run)
+        _scale_bar(axes, image, run.field_um[0])
     boxed = sum(chance >= LABEL_ABOVE for chance in chances)
     return embed_png(
         figure,
@@ -106,9 +127,7 @@ def _thumb(image: Image, cell: CellFinding, run: SlideRun, alt: str) -> Embedded
     return embed_pixels(cell_crop(image, cell.box_px, width_um=run.field_um[0]), alt, enlarge=6)
 
 
-def cell_crop(
-    image: Image, box_px: tuple[float, float, float, float], *, width_um: float
-) -> UInt8[np.ndarray, "crop_y crop_x"]:
+def cell_crop(image: Image, box_px: Box, *, width_um: float) -> UInt8[np.ndarray, "crop_y crop_x"]:
     """THUMB_UM around the middle of a box, edges repeated, contrast stretched. width_um: of the whole image."""
     side = max(8, round(THUMB_UM * image.shape[1] / width_um))
     x0, y0, x1, y1 = box_px
@@ -118,11 +137,15 @@ def cell_crop(
     return stretch(padded[row : row + side, column : column + side])
 
 
-def _sample(frame: Frame, run: SlideRun, alt: str) -> Embedded:
+def _sample(frame: Frame, alt: str, *, width_um: float, marked: Sequence[tuple[str, Box]] = ()) -> Embedded:
     with house_style():
         figure, axes, image = _canvas(frame, inches=3.0)
-        _scale_bar(axes, image, run)
-    return embed_png(figure, f"Camera frame, {alt}, contrast stretched.")
+        for label, (x0, y0, x1, y1) in marked:
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=BOX_SUSPECT, linewidth=1.4))
+            _label(axes, x0, y0, label, size=7)
+        _scale_bar(axes, image, width_um)
+    boxed = f" Boxed: cells {', '.join(label for label, _ in marked)} of the list." if marked else ""
+    return embed_png(figure, f"Camera frame, {alt}, contrast stretched.{boxed}")
 
 
 def _canvas(frame: Frame, *, inches: float) -> tuple[Figure, Axes, Image]:
@@ -136,9 +159,9 @@ def _canvas(frame: Frame, *, inches: float) -> tuple[Figure, Axes, Image]:
     return figure, axes, image
 
 
-def _scale_bar(axes: Axes, image: Image, run: SlideRun) -> None:
+def _scale_bar(axes: Axes, image: Image, width_um: float) -> None:
     rows, columns = image.shape
-    length = BAR_UM * columns / run.field_um[0]
+    length = BAR_UM * columns / width_um
     left, top = columns * 0.03, rows * 0.885
     corner = (left, top)
     axes.add_patch(Rectangle(corner, length * 1.16, rows * 0.085, facecolor="black", alpha=0.6, linewidth=0))
@@ -155,14 +178,20 @@ def _box(axes: Axes, cell: CellFinding, chance: float, *, labelled: bool) -> Non
     colour, width = (BOX_SUSPECT, 2.0) if suspect else (BOX_PLAIN, 1.1)
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width))
     if labelled:
-        axes.text(
-            x0,
-            y0 - 1.5,
-            f"{chance:.0%}",
-            color="black",
-            fontsize=8,
-            fontweight="bold",
-            va="bottom",
-            ha="left",
-            bbox={"facecolor": BOX_SUSPECT, "edgecolor": "none", "pad": 1.0},
-        )
+        _label(axes, x0, y0, f"{chance:.0%}", size=8)
+
+
+def _label(axes: Axes, x_px: float, y_px: float, words: str, *, size: float) -> None:
+    """Words above the corner of a box."""
+    axes.text(
+        x_px,
+        y_px - 1.5,
+        words,
+        color="black",
+        fontsize=size,
+        fontweight="bold",
+        va="bottom",
+        ha="left",
+        clip_on=True,
+        bbox={"facecolor": BOX_SUSPECT, "edgecolor": "none", "pad": 1.0},
+    )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from lsm.agent.results import SlideRun
-from lsm.diagnose._style import AGENT, ALARM, OTHER, PATTERN_COLOURS
+from lsm.diagnose._style import AGENT, ALARM, PATTERN_COLOURS
 from lsm.figures import FAINT, INK, Embedded, embed_svg, house_style
 from lsm.stats import cell_posterior
 
@@ -79,31 +79,26 @@ def slide_map(run: SlideRun, pattern_names: Sequence[str]) -> Embedded:
     )
 
 
-def settling(run: SlideRun, other: SlideRun | None) -> Embedded:
-    """Estimate and interval after each capture, for the run and for the one it is compared with."""
+def settling(run: SlideRun) -> Embedded:
+    """Estimate and interval after each capture."""
     with house_style():
         figure = Figure(figsize=(5.3, 3.9), layout="constrained")
         axes = figure.subplots()
         top = 0.0
-        for each, colour, dashes in ((other, OTHER, (4, 2)), (run, AGENT, ())):
-            steps = [] if each is None else [step for step in each.decisions if step.capture is not None]
-            if each is None or not steps:
-                continue
+        steps = [step for step in run.decisions if step.capture is not None]
+        if steps:
             captures = np.arange(1, len(steps) + 1)
             low, middle, high = (
                 100 * np.array([getattr(step.estimate, name) for step in steps])
                 for name in ("low", "prevalence", "high")
             )
-            axes.fill_between(captures, low, high, color=colour, alpha=0.16, linewidth=0)
-            axes.plot(captures, middle, color=colour, linewidth=1.8, dashes=dashes, label=each.policy)
-            axes.plot(captures[-1], middle[-1], "o", color=colour, markersize=5)
-            settled = high[len(high) // 4 :]
-            top = max(top, 1.25 * float(np.median(settled)), 1.1 * float(high[-1]))
+            axes.fill_between(captures, low, high, color=AGENT, alpha=0.16, linewidth=0)
+            axes.plot(captures, middle, color=AGENT, linewidth=1.8)
+            axes.plot(captures[-1], middle[-1], "o", color=AGENT, markersize=5)
+            top = max(1.25 * float(np.median(high[len(high) // 4 :])), 1.1 * float(high[-1]))
         axes.set(xlabel="captures", ylabel="infected red cells (%)", ylim=(0, max(top, 0.5)))
-        axes.set_xlim(1, max(2, run.captures, 0 if other is None else other.captures) + 0.5)
+        axes.set_xlim(1, max(2, run.captures) + 0.5)
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
-        if axes.lines:
-            figure.legend(loc="outside upper left", ncols=2)
     estimate = run.estimate
     return embed_svg(
         figure,

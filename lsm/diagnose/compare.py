@@ -27,7 +27,10 @@ class Ranged(Protocol):
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """What one policy found on the slide and what it spent; score is there only where the truth is known."""
+    """What one policy found on the slide and what it spent; score is there only where the truth is known.
+
+    verdict: in one word; empty where none was asked for.
+    """
 
     policy: str
     estimate: PrevalenceEstimate
@@ -37,9 +40,10 @@ class ComparisonRow:
     time_s: float
     travel_um: float
     score: RunScore | None = None
+    verdict: str = ""
 
     @classmethod
-    def of(cls, run: SlideRun, score: RunScore | None = None) -> "ComparisonRow":
+    def of(cls, run: SlideRun, score: RunScore | None = None, *, verdict: str = "") -> "ComparisonRow":
         """The row of a run."""
         return cls(
             run.policy,
@@ -50,6 +54,7 @@ class ComparisonRow:
             run.time_s,
             run.travel_um,
             score,
+            verdict,
         )
 
 
@@ -67,7 +72,8 @@ def comparison_lines(rows: Sequence[ComparisonRow]) -> tuple[ComparisonLine, ...
     scored = any(row.score is not None for row in rows)
     truth = [(label, True, _scored(value)) for label, value in _FROM_TRUTH] if scored else []
     first, rest = truth[:1], truth[1:]
-    measured = [(label, False, value) for label, value in _MEASURED]
+    said = (("Verdict", _verdict),) if any(row.verdict for row in rows) else ()
+    measured = [(label, False, value) for label, value in (*said, *_MEASURED)]
     return tuple(
         ComparisonLine(label, tuple(value(row) for row in rows), from_truth)
         for label, from_truth, value in (*first, *measured, *rest)
@@ -102,6 +108,10 @@ def interval(estimate: Ranged) -> str:
 def led_seconds(light_dose: float) -> str:
     """Light in LED-seconds: one LED channel at full drive for one second."""
     return f"{light_dose / 1000:.2f} LED s"
+
+
+def _verdict(row: ComparisonRow) -> str:
+    return row.verdict or NOT_KNOWN
 
 
 def _scored(value: Callable[[RunScore], str]) -> Callable[[ComparisonRow], str]:

@@ -10,7 +10,7 @@ from lsm.agent.results import Decision, FieldVisit, SlideRun
 from lsm.diagnose import _frame_figures, _slide_figures
 from lsm.diagnose._frame_figures import FrameReader
 from lsm.diagnose._page import LIGHT_UNIT, bar, board_facts, environment, pattern_cards, spent
-from lsm.diagnose.compare import ComparisonRow, comparison_lines, interval, led_seconds, percent
+from lsm.diagnose.compare import interval, led_seconds, percent
 from lsm.diagnose.verdict import Verdict
 from lsm.errors import WrongFormat
 from lsm.illum import LedBoard, Pattern
@@ -28,10 +28,10 @@ STANDING_LIMITS = (
 
 @dataclass(frozen=True, eq=False)
 class ReportContent:
-    """What the report is made of; nothing in it knows the truth except the scores inside `comparison`.
+    """What the report is made of; nothing in it knows the truth.
 
     frames: the record's frame by capture index. patterns, exposures_ms: the codebook in its order.
-    na: the objective's numerical aperture. other: the run that `run` is compared with.
+    na: the objective's numerical aperture.
     provenance: groups of facts by title ("Rig", "Model", "Identity"), each a label with its value.
     """
 
@@ -43,8 +43,6 @@ class ReportContent:
     patterns: tuple[Pattern, ...]
     exposures_ms: tuple[float, ...]
     na: float
-    comparison: tuple[ComparisonRow, ...] = ()
-    other: SlideRun | None = None
     provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     limits: tuple[str, ...] = STANDING_LIMITS
     gallery_size: int = 12
@@ -95,9 +93,8 @@ def _context(content: ReportContent) -> dict[str, Any]:
         "tiles": list(tiles.items()),
         "light_unit": LIGHT_UNIT,
         "provenance": {**content.provenance, "Board": board_facts(content.board, content.na)},
-        "lines": comparison_lines(content.comparison) if content.comparison else (),
         "slide_map": _slide_figures.slide_map(run, names),
-        "settling": _slide_figures.settling(run, content.other),
+        "settling": _slide_figures.settling(run),
         "patterns": cards,
         "samples": _frame_figures.field_samples(run, frames, names),
         "cells_image": _frame_figures.cells_on_frame(run, frames, names),

@@ -1,16 +1,19 @@
 """How right a run was: the only place of the package that holds what was found against the truth."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from lsm.agent.results import SlideRun
+from lsm.diagnose.scan.cellfile import CELL, read_cells
 from lsm.samples import CellTable
 from lsm.stats import auc
 
 Points = Float[np.ndarray, "cell 2"]
+Scores = Float[np.ndarray, " cell"]
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,26 @@ class RunScore:
 
 
 def score_run(
-    run: SlideRun, truth: CellTable, *, match_um: float = 3.0, edge_um: float = 5.0, floor: float = 5e-3
+    run: SlideRun,
+    truth: CellTable,
+    *,
+    cells: Path | None = None,
+    match_um: float = 3.0,
+    edge_um: float = 5.0,
+    floor: float = 5e-3,
 ) -> RunScore:
     """The run's score. A found cell matches the nearest free red cell within `match_um`, closest pairs first.
 
+    cells: of a scan, the file of all its cells; the run of one lists the most suspicious alone.
     edge_um: red cells closer than this to the edge of their field do not count for the recall.
     floor: the prevalence below which relative errors stop mattering.
     """
     red = truth.red_cells
     true_xy = np.column_stack([red.x_um, red.y_um]).astype(np.float64)
-    found_xy = np.array([(cell.x_um, cell.y_um) for cell in run.cells], dtype=np.float64).reshape(-1, 2)
+    found_xy, found_scores = _listed(run) if cells is None else _filed(cells)
     found, true = match(found_xy, true_xy, match_um=match_um)
     inside = _inside(true_xy, run, edge_um)
-    scores = np.array([cell.p_infected for cell in run.cells], dtype=np.float64)[found]
+    scores = found_scores[found]
     infected = red.infected[true]
     true_prevalence = float(truth.parasitaemia)
     estimate = run.estimate
@@ -59,6 +69,16 @@ def score_run(
         log_error=abs(float(np.log((estimate.prevalence + floor) / (true_prevalence + floor)))),
         covered=estimate.low <= true_prevalence <= estimate.high,
     )
+
+
+def _listed(run: SlideRun) -> tuple[Points, Scores]:
+    places = np.array([(cell.x_um, cell.y_um) for cell in run.cells], dtype=np.float64).reshape(-1, 2)
+    return places, np.array([cell.p_infected for cell in run.cells], dtype=np.float64)
+
+
+def _filed(path: Path) -> tuple[Points, Scores]:
+    rows = np.concatenate([np.zeros(0, dtype=CELL), *read_cells(path)])
+    return np.column_stack([rows["x_um"], rows["y_um"]]), rows["score"].astype(np.float64)
 
 
 def match(

@@ -11,6 +11,7 @@ from annotated_types import Ge
 from lsm.agent import Codebook, ScanGrid, SlideRun, run_slide
 from lsm.config import Config
 from lsm.devices import Frame, Microscope, Observe
+from lsm.diagnose.compare import ComparisonRow
 from lsm.diagnose.provenance import report_provenance, run_header, run_summary
 from lsm.diagnose.report import ReportContent, write_report
 from lsm.diagnose.scan import CellFile, Progress, ScanConfig, ScanKit, ScanResult, scan_slide
@@ -32,6 +33,7 @@ from lsm.stats.reviewed import OperatorAccuracy
 
 MADE_BY = "lsm diagnose"
 RECORD, REPORT, CELLS = "record.h5", "report.html", "cells.bin"
+COMPUTED, ON_STAGE = "computed", "on the stage"
 RESUMED = "resumed"
 """Key in the decision of the first frame after an interruption."""
 
@@ -82,6 +84,10 @@ class DiagnoseResult:
     slide: str = ""
 
 
+Beside = Callable[[DiagnoseResult], tuple[ComparisonRow, ...]]
+"""Called with a scan that has ended, before its page is written: the ways of looking that the page compares."""
+
+
 @dataclass(frozen=True)
 class ReviewResult:
     """The verdict of the scan, the one with the answers, and the page that shows both."""
@@ -121,12 +127,16 @@ def diagnose(
     *,
     on_step: OnStep = lambda *_: None,
     on_rig: Microscope | None = None,
+    made_of: str = "",
+    beside: Beside | None = None,
     **simulation: Any,
 ) -> DiagnoseResult:
     """Search the slide that is on the rig and write record.h5 and report.html into `folder`.
 
     Every frame is on the disk before the next decision is taken. on_rig: the microscope of that rig, where it is
-    connected already; it stays so. simulation: passed to a simulated rig that is not (sample, ...).
+    connected already; it stays so. made_of: what the slide is made of, where the caller made it and put it under
+    on_rig; nobody else can then go on with the run. simulation: passed to a simulated rig that is not connected
+    (sample, ...).
     Raises InputError where `folder` already holds something, ModelMismatch for a rig unlike the model's,
     LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed. What a run left that
     was killed before its recording began is no obstacle.
@@ -138,10 +148,10 @@ def diagnose(
     job = _job(config, folder)
     with _connected(job, on_rig, simulation) as microscope:
         folder.mkdir(parents=True, exist_ok=True)
-        with Recorder(job.record, _header(job)) as recorder:
+        with Recorder(job.record, _header(job, made_of)) as recorder:
             found = _look(microscope, job, recorder.add, on_step)
             recorder.finish({"run": run_summary(found.run)})
-    return _report(job, found)
+    return _report(job, found, beside=beside)
 
 
 def resume(
@@ -172,6 +182,8 @@ def resume(
         frames = recording.n_frames
         if recording.complete:
             return _report(job, _look_again(job, recording), resumed_after=frames)
+        if on_rig is None:
+            _refuse_lost_slide(recording)
         # a simulated microscope was switched off with the run and must come to where a real one still is
         past: dict[str, Any] = {"history": recording.exposures()} if _is_computed(job.rig) else {}
         with _connected(job, on_rig, simulation | past) as microscope:
@@ -283,6 +295,15 @@ def _recorded_job(folder: Path, recording: Recording, rig: str | None, *, again:
     return job
 
 
+def _refuse_lost_slide(recording: Recording) -> None:
+    """Raise InputError for a slide that the program made which began the run."""
+    if recording.header["cells"] not in (COMPUTED, ON_STAGE):
+        raise InputError(
+            f"The slide of {recording.path}, made of {recording.header['cells']}, went with the program that began it.",
+            hint="start a new run",
+        )
+
+
 def _refuse_other_decision(decision: dict[str, Any], held: dict[str, Any]) -> None:
     for key in ("action", "field"):
         if decision[key] != held.get(key):
@@ -324,8 +345,8 @@ def _scan(
     return _Found(result.run, judge_scan(result, job.config.verdict, kit.rule), result)
 
 
-def _header(job: _Job) -> dict[str, Any]:
-    cells = "computed" if _is_computed(job.rig) else "on the stage"
+def _header(job: _Job, made_of: str) -> dict[str, Any]:
+    cells = made_of or (COMPUTED if _is_computed(job.rig) else ON_STAGE)
     return run_header(MADE_BY, job.config, job.rig, job.bundle, seed=job.config.seed, cells=cells)
 
 
@@ -334,19 +355,20 @@ def _simulated(job: _Job, simulation: dict[str, Any]) -> dict[str, Any]:
     return {"seed": job.config.seed} | simulation if job.rig.simulator is not None else simulation
 
 
-def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResult:
+def _report(job: _Job, found: _Found, *, resumed_after: int = 0, beside: Beside | None = None) -> DiagnoseResult:
+    result = DiagnoseResult(
+        found.run,
+        found.verdict,
+        job.folder / REPORT,
+        job.record,
+        resumed_after,
+        found.scan,
+        None if found.scan is None else job.folder / CELLS,
+        _slide_name(job),
+    )
     if found.scan is not None and isinstance(job.way, ScanKit):
-        report = _report_scan(job, job.way, found.scan, found.verdict)
-        return DiagnoseResult(
-            found.run,
-            found.verdict,
-            report,
-            job.record,
-            resumed_after,
-            found.scan,
-            job.folder / CELLS,
-            _slide_name(job),
-        )
+        _report_scan(job, job.way, found.scan, found.verdict, () if beside is None else beside(result))
+        return result
     with open_record(job.record) as recording:
         content = ReportContent(
             slide=_slide_name(job),
@@ -359,11 +381,13 @@ def _report(job: _Job, found: _Found, *, resumed_after: int = 0) -> DiagnoseResu
             na=job.rig.objective.na,
             provenance=report_provenance(job.rig, job.bundle, recording.header),
         )
-        report = write_report(job.folder / REPORT, content)
-    return DiagnoseResult(found.run, found.verdict, report, job.record, resumed_after, slide=_slide_name(job))
+        write_report(result.report, content)
+    return result
 
 
-def _report_scan(job: _Job, kit: ScanKit, result: ScanResult, verdict: Verdict) -> Path:
+def _report_scan(
+    job: _Job, kit: ScanKit, result: ScanResult, verdict: Verdict, beside: tuple[ComparisonRow, ...]
+) -> None:
     """report.json, report.pdf and report.html; the last one last, since a folder with it is complete."""
     with open_record(job.record) as recording:
         report = scan_report(
@@ -375,8 +399,8 @@ def _report_scan(job: _Job, kit: ScanKit, result: ScanResult, verdict: Verdict) 
             slide=_slide_name(job),
             provenance=report_provenance(job.rig, job.bundle, recording.header),
         )
-        content = Illustrated(report, recording.frame, job.rig.led.board.build(), kit.codebook.patterns)
-        return write_reports(job.folder, content)
+        content = Illustrated(report, recording.frame, job.rig.led.board.build(), kit.codebook.patterns, beside)
+        write_reports(job.folder, content)
 
 
 def _slide_name(job: _Job) -> str:

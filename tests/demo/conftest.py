@@ -4,12 +4,10 @@ import pytest
 
 from lsm.diagnose.demo import DemoConfig, DemoResult, run_demo
 
-CAPTURES = 4
-
 
 @pytest.fixture(scope="session")
 def config() -> DemoConfig:
-    return DemoConfig(seed=3, captures=CAPTURES)
+    return DemoConfig(seed=3, columns=2, rows=1, decide=False)
 
 
 @pytest.fixture(scope="session")

@@ -20,17 +20,19 @@ def _out(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_demo_prints_a_table_and_the_paths(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     folder = tmp_path / "run"
-    out = _out(capsys, "demo", "--captures", "2", "--seed", "5", "--out", str(folder))
-    for told in ("True parasitaemia", "Estimated parasitaemia", "Captures", "Light emitted", "fixed scan"):
+    out = _out(capsys, "demo", "--size", "1", "1", "--seed", "5", "--out", str(folder))
+    for told in ("True parasitaemia", "Estimated parasitaemia", "Captures", "Light emitted", "bright field scan"):
         assert told in out
-    unwrapped = out.replace("\n", "")
-    assert str(folder / "report.html") in unwrapped
-    assert str(folder / "record.h5") in unwrapped
+    for path in ("learned-light/report.html", "learned-light/record.h5", "bright-field/report.html"):
+        assert str(folder / path) in out
+        assert (folder / path).is_file()
+    assert f"lsm diagnose review {folder / 'learned-light'} --answers" in out
 
 
 def test_demo_prints_one_object_for_machines(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    told = json.loads(_out(capsys, "demo", "--json", "--captures", "2", "--out", str(tmp_path / "run")))
-    assert [run["captures"] for run in told["runs"]] == [2, 2]
+    told = json.loads(_out(capsys, "demo", "--json", "--size", "1", "1", "--out", str(tmp_path / "run")))
+    assert [run["captures"] for run in told["runs"]] == [1, 4]
+    assert told["verdict"] == told["runs"][1]["verdict"]
     assert Path(told["report"]).is_file()
     assert Path(told["record"]).is_file()
 
@@ -41,19 +43,19 @@ def test_demo_on_real_cells_uses_patients_that_the_model_never_saw(
 ):
     cells = data_dir / "nih_malaria_cells_50px"
     folder = tmp_path / "run"
-    told = json.loads(_out(capsys, "demo", "--json", "--captures", "2", "--cells", str(cells), "--out", str(folder)))
-    assert told["runs"][0]["estimate"]["cells"] > 0
+    told = json.loads(_out(capsys, "demo", "--json", "--size", "1", "1", "--cells", str(cells), "--out", str(folder)))
+    assert told["runs"][1]["score"]["recall"] > 0.5
     facts = json.loads(_out(capsys, "record", "info", "--json", told["record"]))
     assert facts["model"] == "nih"
     assert facts["cells"] == cells.name
 
 
 def test_record_info_tells_what_was_recorded(capsys: pytest.CaptureFixture[str], demo: DemoResult):
-    facts = json.loads(_out(capsys, "record", "info", "--json", str(demo.record)))
-    assert facts["frames"] == sum(row.captures for row in demo.rows)
+    facts = json.loads(_out(capsys, "record", "info", "--json", str(demo.learned.record)))
+    assert facts["frames"] == demo.learned.run.captures
     assert facts["complete"] is True
     assert facts["seed"] == 3
-    assert "frames" in _out(capsys, "record", "info", str(demo.record))
+    assert "frames" in _out(capsys, "record", "info", str(demo.learned.record))
 
 
 def test_scope_check_lights_one_led_and_none(capsys: pytest.CaptureFixture[str]):

@@ -8,7 +8,7 @@ import numpy as np
 
 from lsm.agent.results import CellFinding, Decision, FieldVisit, SlideRun
 from lsm.devices import Frame, Observe, Shown
-from lsm.diagnose import ComparisonRow, ReportContent, VerdictRules, judge, score_run
+from lsm.diagnose import ReportContent, VerdictRules, judge
 from lsm.illum import LedBoard, Pattern, annulus, bright_field, half_disc
 from lsm.samples import CellTable
 from lsm.samples.table import ROW
@@ -179,12 +179,10 @@ def example_run(slide: DrawnSlide, *, policy: str, adaptive: bool, captures: int
     )
 
 
-def example_content(*, comparison: tuple[ComparisonRow, ...] | None = None, prevalence: float = 0.03) -> ReportContent:
+def example_content(*, prevalence: float = 0.03) -> ReportContent:
     """A complete report's content."""
     slide = drawn_slide(prevalence)
     run = example_run(slide, policy="agent", adaptive=True)
-    other = example_run(slide, policy="fixed bright-field scan", adaptive=False)
-    rows = tuple(ComparisonRow.of(each, score_run(each, slide.truth)) for each in (run, other))
     return ReportContent(
         slide="drawn slide 0",
         run=run,
@@ -194,8 +192,6 @@ def example_content(*, comparison: tuple[ComparisonRow, ...] | None = None, prev
         patterns=codebook(),
         exposures_ms=(4.0, 40.0, 25.0, 60.0),
         na=0.1,
-        comparison=rows if comparison is None else comparison,
-        other=other,
         provenance={
             "Rig": {
                 "Name": "simulated",

@@ -1,4 +1,4 @@
-"""The report stands alone, shows the run's own numbers, and knows no truth but the scores handed to it."""
+"""The report stands alone and shows the run's own numbers."""
 
 import re
 from dataclasses import replace
@@ -6,14 +6,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from drawn_run import drawn_slide, example_content, no_estimate
+from drawn_run import example_content, no_estimate
 
 from lsm.devices import Frame
-from lsm.diagnose import ComparisonRow, ReportContent, VerdictRules, judge, render_report, score_run, write_report
+from lsm.diagnose import ReportContent, VerdictRules, judge, render_report, write_report
 from lsm.errors import WrongFormat
-from lsm.samples import CellTable
 
-SECTIONS = {"verdict", "comparison", "map", "settling", "light", "frames", "cells", "decisions", "provenance", "limits"}
+SECTIONS = {"verdict", "map", "settling", "light", "frames", "cells", "decisions", "provenance", "limits"}
 
 
 class Page(HTMLParser):
@@ -116,18 +115,6 @@ def test_gallery_ranks_the_most_suspicious_cells(content: ReportContent, page: P
     assert shown == [round(value, 2) for value in top]
 
 
-def test_another_truth_changes_the_score_lines_and_nothing_else(content: ReportContent, html: str):
-    """Every cell's truth turned around and the page made again: what it says about the run stays, byte for byte."""
-    rows = drawn_slide().truth.rows.copy()
-    rows["infected"] = ~rows["infected"]
-    other = content.other or content.run
-    scrambled = tuple(ComparisonRow.of(run, score_run(run, CellTable(rows))) for run in (content.run, other))
-    changed = render_report(replace(content, comparison=scrambled))
-    score_line = re.compile(r'<tr class="score">.*?</tr>', re.DOTALL)
-    assert score_line.findall(changed) != score_line.findall(html)
-    assert score_line.sub("", changed) == score_line.sub("", html)
-
-
 def test_levels_that_the_board_changed_are_told(content: ReportContent):
     """The page shows what was read back, not what was asked for."""
 
@@ -149,11 +136,9 @@ def test_empty_slide_gives_a_page_without_numbers(content: ReportContent, tmp_pa
     run = replace(content.run, visits=(), cells=(), decisions=(), captures=0, estimate=no_estimate())
     run = replace(run, counts=run.counts * 0)
     verdict = judge(run, VerdictRules())
-    path = write_report(
-        tmp_path / "new" / "report.html", replace(content, run=run, other=None, verdict=verdict, comparison=())
-    )
+    path = write_report(tmp_path / "new" / "report.html", replace(content, run=run, verdict=verdict))
     page = Page(path.read_text(encoding="utf-8"))
-    assert {section["id"] for section in page.all("section")} == SECTIONS - {"comparison"}
+    assert {section["id"] for section in page.all("section")} == SECTIONS
     assert "No field was captured." in page.text
     assert "No cells, no estimate" in page.text
     assert "50.0%" not in page.text

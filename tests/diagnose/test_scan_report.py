@@ -5,16 +5,20 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import jsonschema
 import pytest
+from drawn_run import drawn_slide, example_run
 from drawn_scan import RULES, illustrated, scanned
 
+from lsm.diagnose import ComparisonRow, score_run
 from lsm.diagnose.scan_report import ScanReport, render_page, write_pdf
 from lsm.diagnose.scan_report.facts import SCHEMA_FILE, schema, schema_text
 from lsm.errors import WrongFormat
+from lsm.samples import CellTable
 
 CHROMIUM = shutil.which("chromium")
 
@@ -110,6 +114,38 @@ def test_axe_finds_no_fault_in_the_page(page: str, tmp_path: Path):
     assert told is not None
     assert json.loads(html.unescape(told[1])) == []
     assert int(told[2]) > 20
+
+
+def test_another_truth_changes_the_score_lines_and_nothing_else(report: ScanReport):
+    """Every cell's truth turned around and the page made again: what it says about the slide stays, byte for byte."""
+    slide, content = drawn_slide(), illustrated(report)
+    runs = [example_run(slide, policy=name, adaptive=False, captures=6) for name in ("one light", "another")]
+    rows = slide.truth.rows.copy()
+    rows["infected"] = ~rows["infected"]
+    pages = [
+        render_page(
+            replace(
+                content,
+                comparison=tuple(ComparisonRow.of(run, score_run(run, truth), verdict="positive") for run in runs),
+            )
+        )
+        for truth in (slide.truth, CellTable(rows))
+    ]
+    score_line = re.compile(r'<tr class="score">.*?</tr>', re.DOTALL)
+    assert score_line.findall(pages[0]) != score_line.findall(pages[1])
+    assert score_line.sub("", pages[0]) == score_line.sub("", pages[1])
+    assert 'class="score"' not in render_page(content)
+
+
+def test_one_field_is_shown_under_each_light_with_the_cells_of_the_queue(report: ScanReport, page: str):
+    section = re.search(r'<section id="frames".*?</section>', page, re.DOTALL)
+    assert section is not None
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", section[0]) == [light.name for light in report.lights]
+    shown = {int(field) for field in re.findall(r"Camera frame, field (\d+) under", section[0])}
+    assert len(shown) == 1
+    inside = [str(place) for place, cell in enumerate(report.queue, 1) if {cell.field + 1} == shown]
+    assert inside
+    assert f"Boxed: cells {', '.join(inside)} of the list." in section[0]
 
 
 def test_target_error_rates_and_interval_are_told(report: ScanReport, page: str):

@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lsm.agent.results import FieldVisit
-from lsm.diagnose._frame_figures import FrameReader, cell_crop
+from lsm.diagnose._frame_figures import FrameReader, cell_crop, under_each_light
 from lsm.diagnose._page import LIGHT_UNIT, bar, board_facts, environment, pattern_cards, rounded, spent
 from lsm.diagnose._style import embed_pixels
+from lsm.diagnose.compare import ComparisonRow, comparison_lines
 from lsm.diagnose.report import shown_levels
 from lsm.diagnose.scan_report.facts import CellFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.figures import faults, page_figures
 from lsm.diagnose.verdict import Outcome
+from lsm.figures import Embedded
 from lsm.illum import LedBoard, Pattern
 from lsm.types import DutyLevels
 
@@ -26,12 +28,16 @@ Pixels = UInt8[np.ndarray, "crop_y crop_x"]
 
 @dataclass(frozen=True, eq=False)
 class Illustrated:
-    """The facts with what pictures are made of: the record's frame by capture index, the board and its patterns."""
+    """The facts with what pictures are made of: the record's frame by capture index, the board and its patterns.
+
+    comparison: ways of looking at the same slide, on the page alone; nothing else of it may know the slide's truth.
+    """
 
     report: ScanReport
     frames: FrameReader
     board: LedBoard
     patterns: tuple[Pattern, ...]
+    comparison: tuple[ComparisonRow, ...] = ()
 
     def crops(self) -> Iterator[tuple[CellFacts, tuple[Pixels | None, ...]]]:
         """Each cell of the queue under each light; None where it was not seen with one."""
@@ -51,8 +57,32 @@ class Illustrated:
 
     def shown(self) -> list[DutyLevels | None]:
         """The levels read back the first time each pattern was used."""
-        visits = [FieldVisit(field.xy_um, field.captures, field.patterns) for field in self.report.fields]
+        visits = [self._visit(index) for index in range(len(self.report.fields))]
         return shown_levels(visits, self.frames, len(self.patterns))
+
+    def sample(self) -> tuple[tuple[str, Embedded], ...]:
+        """A field that counts under each of its lights, its cells of the queue boxed; none where no field counts."""
+        fields, queued = self.report.fields, Counter(cell.field for cell in self.report.queue)
+        good = [index for index, field in enumerate(fields) if not field.fault]
+        if not good:
+            return ()
+        chosen = max(good, key=lambda index: (len(set(fields[index].patterns)), queued[index], fields[index].cells))
+        return under_each_light(
+            self._visit(chosen),
+            chosen + 1,
+            self.frames,
+            [light.name for light in self.report.lights],
+            width_um=self.report.field_um[0],
+            marked=[
+                (str(number), cell.box_px)
+                for number, cell in enumerate(self.report.queue, start=1)
+                if cell.field == chosen
+            ],
+        )
+
+    def _visit(self, field: int) -> FieldVisit:
+        facts = self.report.fields[field]
+        return FieldVisit(facts.xy_um, facts.captures, facts.patterns)
 
 
 def write_page(path: Path, content: Illustrated) -> Path:
@@ -168,6 +198,9 @@ def _context(content: Illustrated) -> dict[str, Any]:
             exposures_ms=[light.exposure_ms for light in report.lights],
             captures=[light.captures for light in report.lights],
         ),
+        "samples": content.sample(),
+        "comparison": content.comparison,
+        "lines": comparison_lines(content.comparison) if content.comparison else (),
         "asked": asked(report),
         "choices": choices(report),
         "choices_caption": choices_caption(report),
