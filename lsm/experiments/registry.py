@@ -78,6 +78,13 @@ EXPERIMENTS = (
         (),
     ),
     Experiment(
+        "mixed_lights",
+        "Error rates of a diagnosis' sequential test where cells are seen under several sets of patterns",
+        "mixed_lights:run",
+        0.3,
+        (),
+    ),
+    Experiment(
         "panel", "A virtual proficiency panel read by three scans, scored by the WHO's rules", "panel:run", 1, ()
     ),
 )
