@@ -96,7 +96,7 @@ function settling(run) {
   const y = value => top + (height - top - bottom) * (1 - Math.min(value / high, 1));
   plot.append(svg("line", { class: "axis", x1: left, x2: width - 8, y1: height - bottom, y2: height - bottom }), svg("line", { class: "axis", x1: left, x2: left, y1: top, y2: height - bottom }));
   plot.append(svg("text", { x: left - 4, y: top + 8, "text-anchor": "end" }, percent(high, 1)), svg("text", { x: left - 4, y: height - bottom, "text-anchor": "end" }, "0"));
-  plot.append(svg("text", { x: width - 8, y: height - 4, "text-anchor": "end" }, `${whole(most)} ${run.unit}`));
+  if (run.most) plot.append(svg("text", { x: width - 8, y: height - 4, "text-anchor": "end" }, `${whole(most)} ${run.unit}`));
   if (!points.length) return;
   const upper = points.map(each => `${x(each[0])},${y(each[3])}`), lower = points.map(each => `${x(each[0])},${y(each[2])}`).reverse();
   plot.append(svg("polygon", { class: "band", points: [...upper, ...lower].join(" ") }));
