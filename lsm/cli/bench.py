@@ -11,13 +11,14 @@ from rich.console import Console, RenderableType
 from lsm.bench import compare_led, compare_optics, show, show_led
 from lsm.bench.agent import compare_agent, show_agent
 from lsm.bench.cells import compare_cells, show_cells
+from lsm.bench.console import compare_console, show_console
 from lsm.bench.diagnose import compare_diagnose, show_diagnose
 from lsm.bench.record import compare_record, show_record
 from lsm.bench.report import compare_report, show_report
 from lsm.bench.scope import compare_scope, show_scope
 from lsm.bench.vision import compare_vision, show_vision
 from lsm.cli import _show
-from lsm.errors import InputError
+from lsm.errors import InputError, ToolMissing
 from lsm.led import LedBoardClient, find_board
 from lsm.scope import RigConfig, find_rig, open_light
 
@@ -244,6 +245,42 @@ def report(
         comparison = compare_report(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
         bars.update(task, description="done", completed=1, total=1)
     _report(show_report(comparison), comparison.plain(), json_file)
+
+
+@app.command("console")
+def console(
+    minutes: Annotated[float, typer.Option(min=0.1, help="In all; memory is judged from 10 on.")] = 0.5,
+    browsers: Annotated[
+        bool, typer.Option(help="Pages in Chromium, where it is installed; else they only count.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Of the frames' noise.")] = 0,
+    json_file: JsonFile = None,
+    quick: Quick = False,
+) -> None:
+    """Count the frames a second that two pages show, and what they cost the control loop, in turns without them.
+
+    Frames have 2048 x 2048 pixels and come 20 times a second. Run it on an idle machine.
+
+    Example: lsm bench console --minutes 10 --json console.json
+    """
+    _check(json_file)
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        try:
+            comparison = compare_console(
+                minutes=minutes,
+                quick=quick,
+                seed=seed,
+                browsers=browsers,
+                on_step=lambda name: bars.update(task, description=name),
+            )
+        except ModuleNotFoundError as error:
+            raise ToolMissing(
+                f"The console needs the package '{error.name}'.",
+                hint="install learned-sensing-microscope[console]",
+            ) from error
+        bars.update(task, description="done", completed=1, total=1)
+    _report(show_console(comparison), comparison.plain(), json_file)
 
 
 def _board(port: str, baud: int | None) -> Any:

@@ -1,0 +1,107 @@
+"""Two who watch a console: pages in Chromium, or clients that count frames and show none."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Any, Protocol, runtime_checkable
+
+WATCHERS = 2
+SETTLE_S = 1.5
+"""After which a page has loaded and shows frames at their rate."""
+FLAGS = ("--no-sandbox", "--disable-gpu")
+COUNT_PAINTED = """() => {
+  if (window.painted === undefined) {
+    window.painted = 0;
+    let last;
+    const look = () => {
+      const shown = document.getElementById("image")?.dataset.number;
+      if (shown !== undefined && shown !== last) { last = shown; window.painted += 1; }
+      requestAnimationFrame(look);
+    };
+    look();
+  }
+  return window.painted;
+}"""
+"""Counts the screen's refreshes that showed another frame than the one before."""
+
+
+@runtime_checkable
+class Watchers(Protocol):
+    """Those who watch. told: who they are."""
+
+    told: str
+
+    def watch(self, url: str, seconds: float) -> tuple[float, ...]:
+        """Watch for so long, then leave; frames a second that each has shown, after SETTLE_S."""
+        ...
+
+    def close(self) -> None:
+        """They are gone."""
+        ...
+
+
+class Pages:
+    """The console's page in browsers of their own."""
+
+    def __init__(self, chromium: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        with ExitStack() as undo:
+            driver = undo.enter_context(sync_playwright())
+            self._pages: list[Any] = []
+            for _ in range(WATCHERS):
+                browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+                undo.callback(browser.close)
+                self._pages.append(browser.new_page(viewport={"width": 1180, "height": 820}))
+            self.told = (
+                f"{WATCHERS} pages in Chromium {browser.version}, headless; frames painted are counted in the page"
+            )
+            self._undo = undo.pop_all()
+
+    def watch(self, url: str, seconds: float) -> tuple[float, ...]:
+        for page in self._pages:
+            page.goto(url)
+            page.evaluate(COUNT_PAINTED)
+        time.sleep(SETTLE_S)
+        began = [(time.perf_counter(), page.evaluate(COUNT_PAINTED)) for page in self._pages]
+        time.sleep(max(0.5, seconds - SETTLE_S))
+        rates = []
+        for (began_s, before), page in zip(began, self._pages, strict=True):
+            after = page.evaluate(COUNT_PAINTED)
+            rates.append((after - before) / (time.perf_counter() - began_s))
+            page.goto("about:blank")
+        return tuple(rates)
+
+    def close(self) -> None:
+        self._undo.close()
+
+
+class Counters:
+    """Programs of their own, since a client in this process would cost the control loop what no browser does."""
+
+    told = f"{WATCHERS} WebSocket clients that count frames and decode and show none"
+
+    def watch(self, url: str, seconds: float) -> tuple[float, ...]:
+        address = re.sub(r"^http", "ws", url).rstrip("/") + "/api/frames"
+        command = [sys.executable, "-m", "lsm.console.counter", address, str(seconds)]
+        programs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WATCHERS)]
+        return tuple(int(program.communicate()[0]) / seconds for program in programs)
+
+    def close(self) -> None:
+        """Nothing is left of them."""
+
+
+def watchers(*, browsers: bool) -> Watchers:
+    """Pages where that is wanted and Chromium and playwright are installed, else counters, which say why."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browsers and chromium is not None and find_spec("playwright") is not None:
+        return Pages(chromium)
+    counters = Counters()
+    if browsers:
+        missing = "Chromium" if chromium is None else "playwright"
+        counters.told += f", because {missing} is not installed"
+    return counters
