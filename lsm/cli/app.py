@@ -83,6 +83,10 @@ COMMANDS: Final = {
         "Policies for single cells: try them on cells, run them on a microscope, see what they did.",
     ),
     "record": ("record:app", "Look into a recording, check it, export it, or see it under another light."),
+    "scan": (
+        "scan:app",
+        "Plans of captures that are fixed beforehand: for pymmcore-plus, from useq sequences, and on a rig.",
+    ),
     "scope": ("scope:app", "Look after a rig: what it consists of, how fast it is, what is wrong."),
     "vision": ("vision:app", "Find, name and outline cells in your own images: train, score, search, draw."),
 }
@@ -173,10 +177,10 @@ def _farewell(words: Sequence[str]) -> str:
     command, *rest = [*words, ""]
     if command == "led" and "watch" in rest[:1]:
         return "Interrupted: the board was only watched, its light is as it was."
-    lit_part = {"record": "stack", "policy": "run"}.get(command)
+    lit_part = {"record": "stack", "policy": "run", "scan": "run"}.get(command)
     if command in LIGHTLESS or (lit_part is not None and lit_part not in rest[:1]):
         return "Interrupted."
-    kept = ", what was recorded is kept" if command in ("demo", "diagnose", "policy") else ""
+    kept = ", what was recorded is kept" if command in ("demo", "diagnose", "policy", "scan") else ""
     return f"Interrupted: the light is off{kept}."
 
 
