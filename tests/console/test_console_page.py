@@ -1,35 +1,21 @@
-"""The page in Debian's chromium over the simulated rig: an operator's afternoon, step by step.
+"""The page in Debian's chromium over the simulated rig: an operator's afternoon, step by step."""
 
-With LSM_SCREENSHOTS naming a folder, pictures of the steps are left there.
-"""
-
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, opened, picture, start_scan
 from console.rigs import Served, rig_config, served, until
 from lsm_sim.board import read_led_frames
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.firmware,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
-    pytest.mark.timeout(900),
-]
+pytestmark = IN_CHROMIUM
 
-DARK_WITHIN_S = 0.2
-"""What an operator is promised."""
-PATIENT_MS = 300_000
-"""A loaded machine computes fields and reports slowly; only a hang needs so long."""
 AXE_FAULTS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
-TABLET = {"width": 1180, "height": 820}
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +26,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def page(here: Served) -> Iterator[Page]:
-    expect.set_options(timeout=PATIENT_MS)
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport=TABLET)
-        page.set_default_timeout(PATIENT_MS)
-        page.faults = []  # type: ignore[attr-defined]
-        page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
-        page.goto(here.url)
-        expect(page.locator("#who")).to_have_text("You steer")
+    with opened(here) as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture(autouse=True)
 def _no_faults(page: Page) -> Iterator[None]:
     yield
     assert page.faults == []  # type: ignore[attr-defined]
-
-
-def picture(page: Page, name: str) -> None:
-    folder = os.environ.get("LSM_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def frame_number(page: Page) -> int:
@@ -125,10 +96,7 @@ def test_a_stop_by_key_is_dark_in_time(here: Served, page: Page):
 
 
 def test_a_scan_is_paused_resumed_reloaded_ended_and_gone_on_with(here: Served, page: Page):
-    page.fill("#slide", "A-17")
-    page.fill("#columns", "4")
-    page.fill("#rows", "1")
-    page.click("#start")
+    start_scan(page, "A-17", columns=4)
     pause(page)
     held = here.console.state.now.run.captures
     page.click("#pause")
