@@ -86,14 +86,17 @@ def measure_leds(
     begin = replace(board, positions_mm=turn.positions_mm)
     lamp = begin.relative_irradiance if light is None else np.array(light.irradiance)
     images = survey.images_e[living] / (survey.exposures_ms * lamp)[living, None, None]
+    known = np.isin(np.arange(board.n_leds), living)
     found: list[Recovered] = []
+    bodies: list[RigidBoard] = []
     for number, (row, column) in enumerate(_corners(images.shape[1:], search)):
         on_window(number, search.windows)
         window = images[:, row : row + search.window_px, column : column + search.window_px]
-        start = begin if not found else replace(begin, positions_mm=found[0].positions_mm)
+        # where the first window has the board, but not what it says of single LEDs: scatter tells what windows do
+        # not owe to each other
+        start = replace(begin, positions_mm=bodies[0].body_mm) if bodies else begin
         found.append(_fit(window, start, system, search, living, rigid=not found, fit_gains=light is None))
-    known = np.isin(np.arange(board.n_leds), living)
-    bodies = [rigid_board(begin, each.positions_mm, known) for each in found]
+        bodies.append(rigid_board(begin, found[-1].positions_mm, known))
     places = np.stack([body.positions_mm for body in bodies])
     gains = np.stack([_log_gain(each, place, lamp, living) for each, place in zip(found, places, strict=True)])
     likeness = np.mean([each.correlation for each in found], axis=0)
@@ -154,12 +157,11 @@ def _facts(
 ) -> LedFacts:
     windows, mean, gain = len(places), places.mean(axis=0), gains.mean(axis=0)
     na = np.hypot(*(mean[:, :2] / mean[:, 2:]).T)
-    sigma = _pooled(places[:, :, :2].var(axis=0, ddof=1).mean(axis=1), na, windows)
     sigma_gain = _pooled(gains.var(axis=0, ddof=1), na, windows)
-    distances = places[:, :, 2].mean(axis=1)
-    sigma_distance = math.hypot(
-        float(distances.std(ddof=1)) / math.sqrt(windows), sigma_pixel * float(distances.mean())
-    )
+    sigma_distance = _sigma_distance(bodies, places, sigma_pixel)
+    # an LED's place is where its ray meets the board: one that is thought too far off has all of them too far out
+    of_rays = _pooled(places[:, :, :2].var(axis=0, ddof=1).mean(axis=1), na, windows)
+    sigma = np.hypot(of_rays, na * sigma_distance / math.sqrt(2))
     dead = list(survey.dead)
     gain[dead] = 0.0
     return LedFacts(
@@ -171,6 +173,17 @@ def _facts(
         dead=survey.dead,
         rotation_deg=_rotation(places, board),
     )
+
+
+def _sigma_distance(bodies: list[RigidBoard], places: Float[np.ndarray, "window led 3"], sigma_pixel: float) -> float:
+    """Standard uncertainty of the board's distance: LEDs beside their places, the windows' scatter, and the pixel.
+
+    LEDs that stand beside their places are the same in every window, so that more windows do not help against them.
+    """
+    distances = places[:, :, 2].mean(axis=1)
+    by_leds = float(np.mean([body.sigma_distance_mm for body in bodies]))
+    by_windows = float(distances.std(ddof=1)) / math.sqrt(len(places))
+    return math.hypot(by_leds, by_windows, sigma_pixel * float(distances.mean()))
 
 
 def _pooled(variance: PerLed, na: PerLed, windows: int) -> PerLed:
