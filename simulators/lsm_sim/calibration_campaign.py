@@ -3,7 +3,8 @@
     python -m lsm_sim.calibration_campaign --rigs 20 --json calibration.json
 
 Every seed is another rig: board, brightness, camera, pixel, stage and focus are drawn anew (`Hidden.drawn`), and the
-calibration sees images alone. One rig takes minutes of one core.
+calibration sees images alone. Every fourth is mirrored, has its board turned by 90 degrees, or five dead LEDs; one
+more, after them, has a blocked light path. One rig takes minutes of one core; `--steps camera,stage` takes seconds.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.session import Session
-from lsm.calibrate.steps import STEPS
+from lsm.calibrate.steps import STEPS, TURNED_DEG
 from lsm.calibration import Calibration, Measured
 from lsm.cli._calibrate_run import opener
 from lsm.commit import source_commit
@@ -30,16 +31,29 @@ from lsm_sim.hidden import Hidden
 
 COVERED_SIGMAS = 2.0
 FAULTS = 4
+PROMISED = {
+    "gain_e_per_adu": ("share", 0.03),
+    "read_noise_e": ("share", 0.10),
+    "pixel_um": ("share", 0.003),
+    "angle_deg": ("error", 0.1),
+    "backlash_x_um": ("error", 0.5),
+    "backlash_y_um": ("error", 0.5),
+    "position_mm": ("largest", 0.2),
+    "brightness": ("largest", 0.02),
+}
+"""Of each value what is looked at (the error, its share of the truth, or the largest of many), and its limit."""
+COVERED = (0.90, 0.99)
+"""Between which the share of truths within two stated standard uncertainties is to lie."""
 
 
-def random_rig(seed: int) -> tuple[RigConfig, Hidden, dict[str, Any]]:
+def random_rig(seed: int, *, blocked: bool = False) -> tuple[RigConfig, Hidden, dict[str, Any]]:
     """The shipped simulated rig with hidden truths, those truths, and its camera and stage."""
     rng = np.random.default_rng([seed, 10])
     hidden = Hidden.drawn(rng)
     gain, read_e, offset = float(rng.uniform(0.8, 3.5)), float(rng.uniform(2.0, 8.0)), float(rng.uniform(40, 120))
     camera = {"gain_e_per_adu": gain, "read_noise_e": read_e, "offset_adu": offset}
     stage = {"xy": {"backlash_um": float(rng.uniform(0.0, 8.0))}}
-    hidden = with_fault(hidden, seed, rng)
+    hidden = with_fault(hidden, seed, rng).model_copy(update={"blocked": blocked})
     rig = RigConfig.from_file(find_rig("simulated"))
     # what the file says of the camera is not to be believed
     camera_facts = rig.camera.model_copy(update=dict.fromkeys(("offset_adu", "gain_e_per_adu", "read_noise_e")))
@@ -67,9 +81,9 @@ def with_fault(hidden: Hidden, seed: int, rng: np.random.Generator) -> Hidden:
     return hidden
 
 
-def one_rig(seed: int, steps: Sequence[str], window_px: int) -> dict[str, Any]:
+def one_rig(seed: int, steps: Sequence[str], window_px: int, *, blocked: bool = False) -> dict[str, Any]:
     """What the calibration of one rig came to, against its truth."""
-    rig, hidden, truth = random_rig(seed)
+    rig, hidden, truth = random_rig(seed, blocked=blocked)
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="lsm-calibration-") as folder:
         session = Session(rig, Path(folder), opener(rig, seed), leds=LedSearch(window_px=window_px, seed=seed))
@@ -82,7 +96,7 @@ def one_rig(seed: int, steps: Sequence[str], window_px: int) -> dict[str, Any]:
         "seed": seed,
         "stopped": stopped,
         "findings": list(found.findings),
-        "hidden": {"mirror": hidden.mirror, "rotation_deg": hidden.rotation_deg, "dead_leds": hidden.dead_leds},
+        "hidden": hidden.model_dump(mode="json", include={"mirror", "rotation_deg", "dead_leds", "blocked"}),
         "cpu_s": round(time.process_time() - began),
         "off": _off(found, rig, hidden, truth),
     }
@@ -111,22 +125,29 @@ def _off(found: Calibration, rig: RigConfig, hidden: Hidden, truth: dict[str, An
         places = np.array(found.leds.positions_mm)[alive]
         away = places - board.positions_mm[alive]
         apart = np.linalg.norm(away, axis=1)
-        off["position_mm"] = {"rms": _rms(apart), "largest": float(apart.max()), "within_0.2": _share(apart <= 0.2)}
+        off["position_mm"] = {
+            "rms": _short(_rms(apart)),
+            "largest": _short(float(apart.max())),
+            "within_0.2": _share(apart <= 0.2),
+        }
         sigma = np.array(found.leds.sigma_mm)[alive]
         off["place_along_board_mm"] = _many(away[:, :2].ravel(), np.repeat(sigma, 2))
-        off["distance_mm"] = {"error": float(away[:, 2].mean()), "sigma": found.leds.sigma_distance_mm}
+        off["distance_mm"] = {
+            "error": _short(float(away[:, 2].mean())),
+            "sigma": _short(found.leds.sigma_distance_mm),
+        }
         gain = np.array(found.leds.brightness)[alive] / hidden.brightness(nominal.n_leds)[alive]
         off["brightness"] = _many(gain / np.median(gain) - 1, np.array(found.leds.sigma_brightness)[alive])
     return off
 
 
 def _against(found: Measured, truth: float) -> dict[str, float]:
-    return {"error": found.value - truth, "truth": truth, "sigma": found.sigma}
+    return {"error": _short(found.value - truth), "truth": _short(truth), "sigma": _short(found.sigma)}
 
 
 def _many(errors: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
     covered = np.abs(errors) <= COVERED_SIGMAS * sigma
-    return {"rms": _rms(errors), "largest": float(np.abs(errors).max()), "covered": _share(covered)}
+    return {"rms": _short(_rms(errors)), "largest": _short(float(np.abs(errors).max())), "covered": _share(covered)}
 
 
 def _rms(values: np.ndarray) -> float:
@@ -134,17 +155,57 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _share(true: np.ndarray) -> float:
-    return float(true.mean())
+    return _short(float(true.mean()))
 
 
 def coverage(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Share of rigs whose truth lies within two stated standard uncertainties, for each single value."""
-    names = sorted({name for row in rows for name, off in row["off"].items() if {"error", "sigma"} <= set(off)})
+    """Share of truths within two stated standard uncertainties: of rigs for single values, else of all their LEDs."""
+    names = sorted({name for row in rows for name, off in row["off"].items() if {"sigma", "covered"} & set(off)})
     table = {}
     for name in names:
         offs = [row["off"][name] for row in rows if name in row["off"]]
-        table[name] = _share(np.array([abs(off["error"]) <= COVERED_SIGMAS * off["sigma"] for off in offs]))
+        shares = [_covered(off) for off in offs]
+        table[name] = round(sum(shares) / len(shares), 3)
     return table
+
+
+def promises(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each promised value its limit, the worst of all rigs, and how many rigs keep to it."""
+    table = {}
+    for name, (kind, limit) in PROMISED.items():
+        worst = [_missed(row["off"][name], kind) for row in rows if name in row["off"]]
+        if worst:
+            kept = sum(each <= limit for each in worst)
+            table[name] = {"limit": limit, "worst": _short(max(worst)), "kept": kept, "rigs": len(worst)}
+    return table
+
+
+def named(row: dict[str, Any], steps: Sequence[str]) -> dict[str, bool]:
+    """Of each fault of the rig that these steps can see whether a finding, or the error that stopped it, says so."""
+    hidden, said = row["hidden"], " ".join([*row["findings"], row["stopped"]])
+    if hidden["blocked"]:
+        return {"light path is blocked": "light path is blocked" in said}
+    dead = hidden["dead_leds"]
+    has = {
+        "mirrored": bool(hidden["mirror"]) and "stage" in steps,
+        "rotated": abs(hidden["rotation_deg"]) > TURNED_DEG and "leds" in steps,
+        f"{len(dead)} LEDs are dead: {', '.join(map(str, dead))}": bool(dead) and bool({"light", "leds"} & set(steps)),
+    }
+    return {words: words in said for words, there in has.items() if there}
+
+
+def _missed(off: dict[str, float], kind: str) -> float:
+    return abs(off["error"] / off["truth"]) if kind == "share" else abs(off[kind])
+
+
+def _covered(off: dict[str, float]) -> float:
+    """Of many values the share, of one 0 or 1."""
+    return off["covered"] if "covered" in off else float(abs(off["error"]) <= COVERED_SIGMAS * off["sigma"])
+
+
+def _short(value: float) -> float:
+    """Three digits are enough for a table."""
+    return float(f"{value:.3g}")
 
 
 def main(arguments: list[str]) -> int:
@@ -158,11 +219,24 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     steps = options.steps.split(",")
     rows = []
-    for seed in range(options.first, options.first + options.rigs):
-        rows.append(one_rig(seed, steps, options.window_px))
-        print(f"rig {seed}: {rows[-1]['cpu_s']} s, {rows[-1]['findings']} {rows[-1]['stopped']}", file=sys.stderr)
+    for seed in range(options.first, options.first + options.rigs + 1):
+        blocked = seed == options.first + options.rigs
+        rows.append(one_rig(seed, steps, options.window_px, blocked=blocked))
+        row = rows[-1]
+        row["named"] = named(row, steps)
+        print(f"rig {seed}: {row['cpu_s']} s, {row['findings']} {row['stopped']}", file=sys.stderr)
     command = f"python -m lsm_sim.calibration_campaign --rigs {options.rigs} --steps {options.steps}"
-    tell({"command": command, "commit": source_commit(), "coverage": coverage(rows), "rigs": rows}, options.json)
+    figures = {
+        "command": f"{command} --first {options.first} --window-px {options.window_px}",
+        "commit": source_commit(),
+        "cpu_s": sum(row["cpu_s"] for row in rows),
+        "promises": promises(rows),
+        "covered_wanted": COVERED,
+        "coverage": coverage(rows),
+        "faults_not_named": [row["seed"] for row in rows if not all(row["named"].values())],
+        "rigs": rows,
+    }
+    tell(figures, options.json)
     return 0
 
 
