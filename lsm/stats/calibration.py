@@ -77,7 +77,7 @@ class ScoreCalibration:
             raise WrongFormat(f"The calibration lacks {', '.join(missing)}.", hint="store it with to_arrays()")
         known = all(name in arrays for name in ONE_BY_ONE)
         slides = CalibrationSlides(*(np.rint(arrays[name]).astype(np.int64) for name in ONE_BY_ONE)) if known else None
-        return cls(*(arrays[name] for name in SUMS), slides)
+        return cls(**{name: arrays[name] for name in SUMS}, slides=slides)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays by name, as safetensors stores them."""
