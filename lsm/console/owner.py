@@ -137,7 +137,8 @@ class Owner:
     def set_light(self, pattern: Pattern) -> None:
         """The light of the next frames."""
         self.pattern = pattern
-        self.state.change("light", name=pattern.name, asked=lit(pattern.levels))
+        choice = self.state.now.light.choice + 1
+        self.state.change("light", name=pattern.name, asked=lit(pattern.levels), choice=choice)
 
     def set_exposure(self, exposure_ms: float) -> None:
         """The exposure of the next frames. Raises LimitExceeded."""

@@ -42,11 +42,13 @@ class Machine(Config):
 class LightNow(Config):
     """The light of the next capture as asked for, and of the last one as the board read it back.
 
-    asked, shown: LED and 8-bit level per colour, of lit LEDs only. limited: the board dimmed it to its current limit.
+    asked, shown: LED and 8-bit level per colour, of lit LEDs only. choice: how often a light was asked for.
+    limited: the board dimmed it to its current limit.
     """
 
     name: str = "dark"
     asked: tuple[tuple[int, ...], ...] = ()
+    choice: int = 0
     shown_name: str = ""
     shown: tuple[tuple[int, ...], ...] = ()
     limited: bool = False

@@ -4,6 +4,8 @@ import { command } from "./api.js";
 import { at, make, percent, svg, whole } from "./dom.js";
 
 let chosen = new Set(), leds = [], last = {}, lit = false, light = null;
+// Choices are sent one after another: a click on an LED changes what the one before came to.
+let before = Promise.resolve(), waiting = 0, answered = 0;
 
 export function startBoard(rig) {
   const board = at("board");
@@ -46,18 +48,31 @@ function presets(rig) {
   rig.designed.forEach((name, designed) => { if (name !== "bright field") add(name, { designed }); });
 }
 
-function choose(light) {
-  last = light;
-  return command("PUT", "/api/light", { ...light, colour: at("colour").value, brightness: Number(at("brightness").value) });
+// wanted: the light, or what makes it of the LEDs chosen by then.
+function choose(wanted) {
+  waiting += 1;
+  before = before.then(async () => {
+    last = typeof wanted === "function" ? wanted() : wanted;
+    const now = await command("PUT", "/api/light", { ...last, colour: at("colour").value, brightness: Number(at("brightness").value) });
+    waiting -= 1;
+    if (now) answered = now.light.choice;
+    if (now || light) take((now || { light }).light);
+  });
+  return before;
 }
 
-const again = () => choose(Object.keys(last).length ? last : { leds: [...chosen] });
+const again = () => choose(() => Object.keys(last).length ? last : { leds: [...chosen] });
+
+const take = now => { chosen = new Set(now.asked.map(each => each[0])); };
 
 function toggle(led) {
   if (!led) return;
   const index = Number(led.dataset.led);
-  if (chosen.has(index)) chosen.delete(index); else chosen.add(index);
-  choose(chosen.size ? { leds: [...chosen].sort((a, b) => a - b) } : { preset: "dark" });
+  choose(() => {
+    const others = [...chosen].filter(each => each !== index);
+    const now = others.length === chosen.size ? [...others, index] : others;
+    return now.length ? { leds: now.sort((a, b) => a - b) } : { preset: "dark" };
+  });
 }
 
 // Arrow keys go to the next LED in that direction; space and enter switch it.
@@ -101,12 +116,14 @@ export function showWhetherLit(machine) {
 
 export function showLight(now) {
   light = now;
-  chosen = new Set(light.asked.map(each => each[0]));
+  if (light.choice === 0) answered = 0;  // the console was started anew
+  if (!waiting && light.choice >= answered) take(light);
+  const asked = new Set(light.asked.map(each => each[0]));
   leds.forEach((led, index) => {
-    led.classList.toggle("asked", chosen.has(index));
+    led.classList.toggle("asked", asked.has(index));
     led.style.fill = "";
     delete led.dataset.level;
-    led.setAttribute("aria-pressed", String(chosen.has(index)));
+    led.setAttribute("aria-pressed", String(asked.has(index)));
   });
   light.shown.forEach(([index, ...levels]) => {
     leds[index].style.fill = glow(levels);
