@@ -109,7 +109,8 @@ def test_interval_narrows_with_cells_but_not_below_the_slides_own_variation():
 def test_more_captures_of_one_slide_do_not_average_its_stain_away():
     """Half-width from one mask only, and from the same cells spread over three masks alike."""
     one = calibrate(np.random.default_rng(8), masks=2)
-    spread = ScoreCalibration(*(np.tile(array[1], (3, 1)) for array in one.to_arrays().values()))
+    slides = [one.to_arrays()[name][:, [1, 1, 1]] for name in ("infected_slides", "uninfected_slides")]
+    spread = ScoreCalibration.from_slides(*slides)
     infected, uninfected = slide_counts(np.random.default_rng(9), cells=30_000, prevalence=0.05, masks=2)
     counts = infected + uninfected
     alone = estimate_prevalence(counts, one).half_width
