@@ -25,7 +25,7 @@ LIGHTLESS = ("data", "design", "experiment", "panel", "train-policy", "simulate"
 COMMANDS: Final = {
     "demo": (
         "demo:demo",
-        "Let the agent search a blood smear on a simulated microscope, and compare it with a bright-field scan.",
+        "Diagnose a small blood smear on a simulated microscope: in bright field alone, and in learned light.",
     ),
     "diagnose": (
         "diagnose:diagnose",

@@ -39,7 +39,7 @@ def demo(
     ] = DEFAULT_CONFIG,
     as_json: _show.AsJson = False,
 ) -> None:
-    """Diagnose a small blood smear on a simulated microscope: in bright field alone, and in the light that was learned.
+    """Diagnose a small blood smear on a simulated microscope: in bright field alone, and in learned light.
 
     The LED board's firmware, its protocol, Micro-Manager's core, the networks, the statistics and the recording are
     the real ones; the sample, the optics, the camera's sensor and the stage are computed.

@@ -31,9 +31,9 @@ def count_suspicious(counts: MaskBins, calibration: ScoreCalibration, first_bin:
             f"Counts are {counts.shape}, the calibration {calibration.infected.shape}.",
             hint="bin with the model's own bins and masks",
         )
-    per_mask = counts.sum(axis=1).astype(np.float64)
-    weight = per_mask / per_mask.sum() if per_mask.sum() else np.full(len(per_mask), 1 / len(per_mask))
-    errors = errors_above(calibration, weight, first_bin)
+    # of a slide without cells: as on the calibration slides
+    per_mask = (counts if counts.any() else calibration.uninfected).sum(axis=1).astype(np.float64)
+    errors = errors_above(calibration, per_mask / per_mask.sum(), first_bin)
     return SuspiciousCount(int(counts[:, first_bin:].sum()), int(counts.sum()), errors)
 
 

@@ -35,6 +35,12 @@ def here(tmp_path_factory: pytest.TempPathFactory, watched: Watched) -> Iterator
 
 def test_nothing_goes_beyond_the_limits_whatever_a_controller_asks_for(here: Served, watched: Watched):
     console = here.console
+    client = here.client()
+    client.take_control(force=True)
+    client.move(xy_um=(600.0, 700.0))
+    client.move(xy_um=(700.0, 600.0))
+    # what is asserted below is seen at all
+    assert len(watched.places) > 1
     key = console.lease.take("fuzz", force=True)
 
     def in_control(case: Any) -> None:
@@ -52,8 +58,6 @@ def test_nothing_goes_beyond_the_limits_whatever_a_controller_asks_for(here: Ser
     # it did not only refuse, and did not only obey
     assert answered[200] > 0
     assert answered[422] > 0
-    assert len(watched.places) > 1
-    client = here.client()
     client.take_control(force=True)
     if client.state()["run"]["status"] in ("running", "paused"):
         client.run("end")

@@ -43,8 +43,10 @@ def test_demo_on_real_cells_uses_patients_that_the_model_never_saw(
 ):
     cells = data_dir / "nih_malaria_cells_50px"
     folder = tmp_path / "run"
-    told = json.loads(_out(capsys, "demo", "--json", "--size", "1", "1", "--cells", str(cells), "--out", str(folder)))
-    assert told["runs"][1]["score"]["recall"] > 0.5
+    told = json.loads(_out(capsys, "demo", "--json", "--size", "2", "2", "--cells", str(cells), "--out", str(folder)))
+    # the model's card says 0.955 over all patients held out; a slide has a few of them, and chance is 0.5
+    assert told["runs"][1]["score"]["infected_auc"] > 0.8
+    assert told["runs"][1]["score"]["precision"] > 0.9
     facts = json.loads(_out(capsys, "record", "info", "--json", told["record"]))
     assert facts["model"] == "nih"
     assert facts["cells"] == cells.name

@@ -60,6 +60,13 @@ def test_more_captures_do_not_average_a_slide_away():
     assert errors_above(ScoreCalibration.from_slides(*slides), SEEN, 8).false_positives.cv == pytest.approx(one.cv)
 
 
+def test_a_slide_without_cells_is_read_as_the_calibration_slides_are():
+    found = count_suspicious(np.zeros((4, BINS), dtype=np.int64), CALIBRATION, 7)
+    per_mask = CALIBRATION.uninfected.sum(axis=1)
+    assert found.cells == 0
+    assert found.errors == errors_above(CALIBRATION, per_mask / per_mask.sum(), 7)
+
+
 def test_sums_of_slides_do_not_tell_how_a_threshold_errs():
     arrays = {name: each for name, each in CALIBRATION.to_arrays().items() if not name.endswith("_slides")}
     with pytest.raises(WrongFormat, match="only the sums"):
