@@ -319,19 +319,12 @@ def show_console(comparison: ConsoleComparison) -> Group:
     table.add_row("control loop, 99 % ms", f"{comparison.alone_p99_ms:.2f}", f"{comparison.watched_p99_ms:.2f}")
     table.add_row("frames taken per s", "", f"{comparison.taken_per_s:.1f}")
     table.add_row("frames shown per s", "", ", ".join(f"{each:.1f}" for each in comparison.shown_per_s))
-    promised = Table(title="Promised")
-    for column in ("", "limit", "measured", "kept"):
-        promised.add_column(column, justify="right" if column else "left")
-    for one in console_promises(comparison):
-        limit = f"at {'least' if one.at_least else 'most'} {one.limit:g} {one.unit}"
-        measured = "" if one.measured is None else f"{one.measured:.2f} {one.unit}"
-        promised.add_row(one.promise, limit, measured, {True: "yes", False: "NO", None: "not measured"}[one.kept])
     low, high = comparison.grown_interval_mib
     machine = comparison.machine
     return Group(
         table,
         "",
-        promised,
+        *(one.told() for one in console_promises(comparison)),
         "",
         f"Memory: {comparison.grown_mib:+.1f} MiB in {comparison.minutes:g} minutes (95 %: {low:+.1f} to {high:+.1f}).",
         f"Watching: {comparison.watchers}.",

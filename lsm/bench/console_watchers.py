@@ -1,18 +1,17 @@
 """Two who watch a console: pages in Chromium, or clients that count frames and show none."""
 
 import re
-import shutil
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
+
+from lsm.bench.browser import FLAGS, find_chromium, missing
 
 WATCHERS = 2
 SETTLE_S = 1.5
 """After which a page has loaded and shows frames at their rate."""
-FLAGS = ("--no-sandbox", "--disable-gpu")
 COUNT_PAINTED = """() => {
   if (window.painted === undefined) {
     window.painted = 0;
@@ -47,14 +46,14 @@ class Watchers(Protocol):
 class Pages:
     """The console's page in browsers of their own."""
 
-    def __init__(self, chromium: str) -> None:
+    def __init__(self) -> None:
         from playwright.sync_api import sync_playwright
 
         with ExitStack() as undo:
             driver = undo.enter_context(sync_playwright())
             self._pages: list[Any] = []
             for _ in range(WATCHERS):
-                browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+                browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
                 undo.callback(browser.close)
                 self._pages.append(browser.new_page(viewport={"width": 1180, "height": 820}))
             self.told = (
@@ -97,11 +96,9 @@ class Counters:
 
 def watchers(*, browsers: bool) -> Watchers:
     """Pages where that is wanted and Chromium and playwright are installed, else counters, which say why."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browsers and chromium is not None and find_spec("playwright") is not None:
-        return Pages(chromium)
+    if browsers and not missing():
+        return Pages()
     counters = Counters()
     if browsers:
-        missing = "Chromium" if chromium is None else "playwright"
-        counters.told += f", because {missing} is not installed"
+        counters.told += f", because {missing()} is not installed"
     return counters

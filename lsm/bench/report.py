@@ -1,10 +1,8 @@
 """How long the report of a scan of 500 fields takes to open in a browser, and how large it is."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -13,6 +11,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from lsm.bench.browser import FLAGS, find_chromium, missing
 from lsm.bench.diagnose import CORES, Ready, Scanned, scan_ready
 from lsm.bench.machine import Machine, this_machine
 from lsm.bench.promises import Promise
@@ -23,7 +22,6 @@ from lsm.illum import LedBoard
 FIELDS, QUICK_FIELDS = 500, 6
 OPEN_S, SIZE_MB = 3.0, 20.0
 OPENINGS = 5
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FORMS = ("html", "pdf", "json")
 PAINTED = """async () => {
   await Promise.all([...document.images].filter(one => one.loading !== "lazy").map(one => one.decode()));
@@ -102,13 +100,12 @@ def compare_report(
 
 def open_page(page: Path, *, times: int) -> Opened | None:
     """How a page opens in headless Chromium; None where there is none, or no playwright to drive it."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None or find_spec("playwright") is None:
+    if missing():
         return None
     driver: Any = import_module("playwright.sync_api")
     seconds, asked = [], []
     with driver.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        running = started.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         for _ in range(times):
             tab = running.new_context().new_page()
             tab.on("request", lambda request: asked.append(request.url))

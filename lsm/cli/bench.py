@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,14 +77,10 @@ def led(
     Example: lsm bench led --quick
     """
     _check(json_file)
-    with _board(port, baud) as board, _show.progress(quiet=False) as bars:
+    with _board(port, baud) as board, _steps() as on_step:
         if not isinstance(board, LedBoardClient):
             raise InputError(f"The board on {port} runs illuminate.", hint="give one with this project's firmware")
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_led(
-            board, quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name)
-        )
-        bars.update(task, description="done", completed=1, total=1)
+        comparison = compare_led(board, quick=quick, seed=seed, on_step=on_step)
     _report(show_led(comparison), comparison.plain(), json_file)
 
 
@@ -104,12 +102,8 @@ def scope(
     _check(json_file)
     if folder is not None and not folder.is_dir():
         raise InputError(f"There is no folder {folder}.", hint="name one on the disk to be measured")
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_scope(
-            quick=quick, seed=seed, folder=folder, on_step=lambda name: bars.update(task, description=name)
-        )
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_scope(quick=quick, seed=seed, folder=folder, on_step=on_step)
     _report(show_scope(comparison), comparison.plain(), json_file)
 
 
@@ -132,12 +126,8 @@ def record(
     place = folder or Path(tempfile.gettempdir())
     if not place.is_dir():
         raise InputError(f"There is no folder {place}.", hint="name one on the disk to be measured")
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_record(
-            place, quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name)
-        )
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_record(place, quick=quick, seed=seed, on_step=on_step)
     _report(show_record(comparison), comparison.plain(), json_file)
 
 
@@ -150,10 +140,8 @@ def cells(json_file: JsonFile = None, quick: Quick = False) -> None:
     Example: lsm bench cells --quick
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_cells(quick=quick, on_step=lambda name: bars.update(task, description=name))
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_cells(quick=quick, on_step=on_step)
     _report(show_cells(comparison), comparison.plain(), json_file)
 
 
@@ -170,10 +158,8 @@ def agent(
     Example: lsm bench agent --quick
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_agent(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_agent(quick=quick, seed=seed, on_step=on_step)
     _report(show_agent(comparison), comparison.plain(), json_file)
 
 
@@ -194,16 +180,14 @@ def vision(
     Example: lsm bench vision --quick
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
+    with _steps() as on_step:
         comparison = compare_vision(
             quick=quick,
             seed=seed,
             models=model or [],
             data=data,
-            on_step=lambda name: bars.update(task, description=name),
+            on_step=on_step,
         )
-        bars.update(task, description="done", completed=1, total=1)
     _report(show_vision(comparison), comparison.plain(), json_file)
 
 
@@ -220,10 +204,8 @@ def diagnose(
     Example: lsm bench diagnose --quick
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_diagnose(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_diagnose(quick=quick, seed=seed, on_step=on_step)
     _report(show_diagnose(comparison), comparison.plain(), json_file)
 
 
@@ -240,10 +222,8 @@ def report(
     Example: lsm bench report --quick
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
-        comparison = compare_report(quick=quick, seed=seed, on_step=lambda name: bars.update(task, description=name))
-        bars.update(task, description="done", completed=1, total=1)
+    with _steps() as on_step:
+        comparison = compare_report(quick=quick, seed=seed, on_step=on_step)
     _report(show_report(comparison), comparison.plain(), json_file)
 
 
@@ -264,23 +244,30 @@ def console(
     Example: lsm bench console --minutes 10 --json console.json
     """
     _check(json_file)
-    with _show.progress(quiet=False) as bars:
-        task = bars.add_task("", total=None, loss="")
+    with _steps() as on_step:
         try:
             comparison = compare_console(
                 minutes=minutes,
                 quick=quick,
                 seed=seed,
                 browsers=browsers,
-                on_step=lambda name: bars.update(task, description=name),
+                on_step=on_step,
             )
         except ModuleNotFoundError as error:
             raise ToolMissing(
                 f"The console needs the package '{error.name}'.",
                 hint="install learned-sensing-microscope[console]",
             ) from error
-        bars.update(task, description="done", completed=1, total=1)
     _report(show_console(comparison), comparison.plain(), json_file)
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str], None]]:
+    """Shows what is measured next, and that all is done."""
+    with _show.progress(quiet=False) as bars:
+        task = bars.add_task("", total=None, loss="")
+        yield lambda name: bars.update(task, description=name)
+        bars.update(task, description="done", completed=1, total=1)
 
 
 def _board(port: str, baud: int | None) -> Any:

@@ -1,14 +1,14 @@
 """`lsm bench report` weighs the report of a scan and opens it in a browser."""
 
 import io
-import shutil
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from lsm.bench import diagnose, report
-from lsm.bench.report import BROWSERS, Opened, ReportComparison, compare_report, show_report
+from lsm.bench.browser import missing
+from lsm.bench.report import Opened, ReportComparison, compare_report, show_report
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_the_report_of_a_scan_under_all_patterns_is_weighed(measured: ReportComp
     assert set(measured.size_mb) == {"html", "pdf", "json"}
 
 
-@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="chromium is missing: apt-get install chromium")
+@pytest.mark.skipif(bool(missing()), reason="chromium is missing: apt-get install chromium")
 def test_it_opens_and_asks_for_nothing_else(measured: ReportComparison):
     assert measured.opened is not None
     assert len(measured.opened.seconds) == 1
