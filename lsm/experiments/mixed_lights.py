@@ -20,8 +20,8 @@ from lsm.agent.results import MaskBinCounts
 from lsm.config import Config
 from lsm.diagnose import VerdictRules
 from lsm.diagnose.scan import Answer, ScanConfig, StoppingRule, SuspicionRule
-from lsm.diagnose.scan.kit import threshold_bin
-from lsm.diagnose.scan.lights import FieldLight, FixedLight, WorthwhileLight
+from lsm.diagnose.scan.kit import field_light, threshold_bin
+from lsm.diagnose.scan.lights import FieldLight
 from lsm.sensing import Bundle
 from lsm.sensing.progress import Reporter
 from lsm.stats import RED_CELLS_PER_UL, ScoreCalibration, clopper_pearson
@@ -62,10 +62,10 @@ class MixedLightsConfig(Config):
 
 @dataclass(frozen=True)
 class Reader:
-    """A model's calibration, its exposures in seconds, and the threshold that the agent's scans have."""
+    """A model's calibration, the exposures of its patterns, and the threshold that the agent's scans have."""
 
     calibration: ScoreCalibration
-    pattern_s: tuple[float, ...]
+    exposures_ms: tuple[float, ...]
     first_bin: int
 
     @classmethod
@@ -73,19 +73,13 @@ class Reader:
         """Of a shipped model, or of a folder's. Raises as Bundle.named does."""
         bundle = Bundle.named(model)
         calibration = ScoreCalibration.from_arrays(bundle.arrays("calibration"))
-        exposures_s = tuple(exposure_ms / 1000 for exposure_ms in bundle.exposures_ms.tolist())
-        return cls(calibration, exposures_s, threshold_bin("agent", calibration))
+        return cls(calibration, tuple(bundle.exposures_ms.tolist()), threshold_bin("agent", calibration))
 
     def light(self, name: LightName) -> FieldLight:
         """As a scan would have it."""
-        further = tuple(range(1, len(self.pattern_s)))
-        if name == "bright field":
-            return FixedLight(name)
-        if name == "learned":
-            return FixedLight(name, further)
-        if name == "agent":
-            return WorthwhileLight(self.calibration, ScanConfig().settle_s + self.pattern_s[0], self.pattern_s)
-        return AfterAFind(self, further)
+        if name == "after a find":
+            return AfterAFind(self, tuple(range(1, len(self.exposures_ms))))
+        return field_light(name, self.calibration, self.exposures_ms, settle_s=ScanConfig().settle_s)
 
 
 @dataclass(frozen=True)

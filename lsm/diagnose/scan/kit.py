@@ -1,5 +1,7 @@
 """From a model, a rig and a configuration to what a scan needs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lsm.agent.codebook import Codebook
@@ -46,7 +48,7 @@ def scan_kit(
         reader=FieldReader(bundle, baseline=bright),
         codebook=codebook,
         calibration=calibration,
-        light=_light(config, codebook, calibration),
+        light=field_light(config.light, calibration, codebook.exposures_ms, settle_s=config.settle_s),
         rule=rule or SuspicionRule(rules, calibration, threshold_bin(config.light, calibration)),
         typical=TypicalFields.of_model(bundle) if FIGURE in bundle.card.figures else None,
         good_fields_min=rules.good_fields_min,
@@ -67,10 +69,13 @@ def threshold_bin(light: Light, calibration: ScoreCalibration) -> int:
     return best_first_bin(calibration, weight / weight.sum(), THRESHOLD_CELLS)
 
 
-def _light(config: ScanConfig, codebook: Codebook, calibration: ScoreCalibration) -> FieldLight:
-    if config.light == "bright field":
+def field_light(
+    light: Light, calibration: ScoreCalibration, exposures_ms: Sequence[float], *, settle_s: float
+) -> FieldLight:
+    """What fields are looked at with. exposures_ms: of the model's patterns. settle_s: of the stage, after a move."""
+    if light == "bright field":
         return FixedLight("bright field scan")
-    if config.light == "learned":
-        return FixedLight("learned pattern scan", tuple(range(1, len(codebook))))
-    exposures_s = tuple(exposure_ms / 1000 for exposure_ms in codebook.exposures_ms)
-    return WorthwhileLight(calibration, config.settle_s + exposures_s[0], exposures_s)
+    if light == "learned":
+        return FixedLight("learned pattern scan", tuple(range(1, len(exposures_ms))))
+    exposures_s = tuple(exposure_ms / 1000 for exposure_ms in exposures_ms)
+    return WorthwhileLight(calibration, settle_s + exposures_s[0], exposures_s)
