@@ -170,13 +170,12 @@ def show_agent(comparison: AgentComparison) -> Group:
         if rate_s is not None:
             table.add_row(name, "", f"{rate_s:,.0f}", "-")
     limit = comparison.limit
-    promises = [_kept(one) for one in comparison.promises()]
     return Group(
         f"{comparison.machine.cpu}, {limit.threads} threads, {comparison.machine.date}, seed {comparison.seed}: "
         f"reads {comparison.read_gb_s:.1f} GB/s, copies {limit.copy_gb_s:.1f} GB/s read and written.",
         table,
         f"The batch reads images at {100 * comparison.share_of_memory:.0f} % of what reading alone reaches.",
-        *promises,
+        *(one.told() for one in comparison.promises()),
     )
 
 
@@ -301,10 +300,3 @@ def _read_gb_s(stack: CellStack, effort: Effort) -> float:
     whole = torch.from_numpy(stack.images.reshape(-1).view(np.int64))
     times = in_turns([Job("read", lambda: whole.sum(), 1)], effort)["read"]
     return whole.nbytes / float(np.median(times)) / 1e9
-
-
-def _kept(promise: Promise) -> str:
-    if promise.measured is None:
-        return f"not measured: {promise.promise}, at least {promise.limit:g} {promise.unit}"
-    word = "kept" if promise.kept else "MISSED"
-    return f"{word}: {promise.promise}: {promise.measured:,.0f} {promise.unit}, promised {promise.limit:,.0f}"
