@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from lsm.cli import _show
-from lsm.cli._scan_light import Lit, channel_light, lights_of_field, scan_captures
+from lsm.cli._scan_light import channel_light
+from lsm.diagnose.acquire import take_captures
+from lsm.diagnose.captures import Lit, lights_of_field, scan_captures
 from lsm.diagnose.provenance import rig_header
 from lsm.diagnose.scan.config import Light, RegionConfig
 from lsm.errors import InputError
@@ -126,12 +128,7 @@ def run_plan(
         task = bars.add_task("captures", total=len(captures), loss="")
         microscope = opened.enter_context(connect(config))
         recorder = opened.enter_context(Recorder(out, rig_header("lsm scan run", config)))
-        dimmed = 0
-        for capture in captures:
-            frame = microscope.observe(capture)
-            recorder.add(frame)
-            dimmed += frame.shown.limited
-            bars.advance(task)
+        dimmed = take_captures(microscope, captures, recorder.add, on_taken=lambda *_: bars.advance(task))
         recorder.finish({"frames": len(captures)})
     notes = [f"{dimmed} captures were dimmed to the LED board's current limit."] if dimmed else []
     _tell(found.plan, out, [*found.notes, *notes], as_json=as_json)

@@ -17,15 +17,17 @@ from starlette.exceptions import HTTPException
 from lsm import __version__
 from lsm.config import Config
 from lsm.console.access import COOKIE, TOO_LARGE, Guard, Lease, NotInControl, same_token
+from lsm.console.acquiring import AcquisitionRequest
 from lsm.console.desk import Desk, ReviewState
 from lsm.console.facts import RigFacts
 from lsm.console.light import LightRequest, pattern_of
+from lsm.console.outline import RunOutline
 from lsm.console.owner import Busy, Owner
 from lsm.console.runs import RunEntry, RunRequest, Runs
 from lsm.console.sockets import add_sockets
 from lsm.console.state import State
 from lsm.diagnose.scan_report.facts import Answer
-from lsm.errors import DeviceError, FileMissing, InputError, LimitExceeded, LsmError
+from lsm.errors import DeviceError, FileMissing, InputError, LimitExceeded, LsmError, ModelMismatch, RecordError
 from lsm.illum import Pattern
 
 T = TypeVar("T")
@@ -38,6 +40,8 @@ STATUS: tuple[tuple[type[LsmError], int], ...] = (
     (FileMissing, 404),
     (LimitExceeded, 422),
     (InputError, 422),
+    (ModelMismatch, 422),
+    (RecordError, 422),
     (DeviceError, 503),
 )
 DESCRIBED = "/api/openapi.json describes all requests"
@@ -346,8 +350,18 @@ def _add_runs(app: FastAPI, console: Console, steering: Any) -> None:
         """Diagnose the slide on the stage; how it goes is told in the state."""
         return RunAnswer(name=runs.start(wanted))
 
+    @app.post("/api/acquisitions", dependencies=[steering], status_code=202)
+    def acquire(wanted: AcquisitionRequest) -> RunAnswer:
+        """Record every field under every light, nothing else; paused, ended and gone on with as a diagnosis is."""
+        return RunAnswer(name=runs.acquire(wanted))
+
+    @app.get("/api/runs/{name}/outline")
+    def outline(name: Name) -> RunOutline:
+        """Slide, light and fields of a run that was ended or interrupted: what it would go on with."""
+        return runs.outline(name)
+
     @app.post("/api/runs/{name}/continue", dependencies=[steering], status_code=202)
-    async def go_on(name: Name) -> RunAnswer:
+    def go_on(name: Name) -> RunAnswer:
         """Go on with a run that was ended or interrupted."""
         runs.go_on(name)
         return RunAnswer(name=name)

@@ -96,6 +96,18 @@ class ConsoleClient:
         """Begin a diagnosis, see RunRequest; returns its name."""
         return str(self.call("POST", "/api/runs", wanted)["name"])
 
+    def acquire(self, **wanted: Any) -> str:
+        """Begin an acquisition, see AcquisitionRequest; returns its name."""
+        return str(self.call("POST", "/api/acquisitions", wanted)["name"])
+
+    def outline(self, name: str) -> dict[str, Any]:
+        """Slide, light and fields of a run that was ended or interrupted: what it would go on with."""
+        return dict(self.call("GET", f"/api/runs/{quote(name, safe='')}/outline"))
+
+    def go_on(self, name: str) -> None:
+        """Go on with a run that was ended or interrupted."""
+        self.call("POST", f"/api/runs/{quote(name, safe='')}/continue")
+
     def run(self, action: str) -> dict[str, Any]:
         """'pause', 'resume' or 'end' the run that is on. Returns the state."""
         return dict(self.call("POST", f"/api/run/{quote(action, safe='')}"))

@@ -1,8 +1,8 @@
-"""Diagnoses that the console starts: on the owner's thread, paused and ended between captures, kept in folders."""
+"""Diagnoses and acquisitions on the owner's thread: paused and ended between captures, kept in folders."""
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,20 +11,22 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import model_validator
 
 from lsm.config import Config, shipped_config
-from lsm.console.owner import UNFORESEEN, Owner
-from lsm.console.pictures import contrast, eight_bits, jpeg
-from lsm.console.state import Run, StateBoard, Step, Told
+from lsm.console.acquiring import AcquisitionRequest, acquisition_of
+from lsm.console.follower import Follower
+from lsm.console.outline import RunOutline, outline_of
+from lsm.console.owner import UNFORESEEN, Busy, Owner
+from lsm.console.state import Run, Told
 from lsm.devices import Frame, Observe
+from lsm.diagnose.acquire import SUMMARY, Acquired, acquire, go_on_acquiring, planned_captures
 from lsm.diagnose.scan.config import FocusWay, Light
 from lsm.diagnose.slide import RECORD, REPORT, DiagnoseConfig, DiagnoseResult, diagnose, resume
-from lsm.errors import FileMissing, Halted, LsmError, RunStopped
+from lsm.errors import FileMissing, Halted, InputError, LsmError, RunStopped
 from lsm.illum import LedBoard
 from lsm.record import open_record
+from lsm.scope import RigConfig
 
-STEPS_KEPT, SETTLED_KEPT = 48, 400
 MOST_FIELDS = 1_000_000
-THUMB_PX = 96
-FILES = ("report.html", "report.pdf", "report.json", "review.html", "review.pdf", "review.json")
+FILES = ("report.html", "report.pdf", "report.json", "review.html", "review.pdf", "review.json", SUMMARY)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -52,11 +54,24 @@ class RunRequest(Config):
 
 
 class RunEntry(Config):
-    """A folder of the console's: a run that has its report, or one that can be gone on with."""
+    """A folder of the console's: a run that has all it was to leave, or one that can be gone on with."""
 
     name: str
     complete: bool
     reviewable: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is told of a run that came to its end. report: whether it has one to read."""
+
+    reason: str
+    verdict: str = ""
+    report: bool = False
+    reviewable: bool = False
+
+
+Work = Callable[["RunMicroscope", Follower], Ended]
 
 
 class RunMicroscope:
@@ -97,41 +112,65 @@ class RunMicroscope:
 class Runs:
     """Starts runs in folders of their own under `folder`, one at a time, and tells of them.
 
-    rig, model, seed: as in DiagnoseConfig.
+    rig: that the owner's microscope is of. named, model, seed: rig, model and seed as in DiagnoseConfig.
     """
 
-    def __init__(self, owner: Owner, folder: Path, *, rig: str, model: str, seed: int) -> None:
+    def __init__(self, owner: Owner, folder: Path, rig: RigConfig, *, named: str, model: str, seed: int) -> None:
         self.folder = folder
-        self._owner, self._state = owner, owner.state
-        self._fixed = {"rig": rig, "model": model, "seed": seed}
+        self._owner, self._state, self._rig = owner, owner.state, rig
+        self._fixed = {"rig": named, "model": model, "seed": seed}
         self._scope: RunMicroscope | None = None
         self._taken_here: set[str] = set()
         self.thumbs: dict[int, bytes] = {}
 
     def start(self, request: RunRequest) -> str:
-        """Begin a run and return its name. Raises Busy, ConfigError."""
+        """Begin a diagnosis and return its name. Raises Busy, ConfigError."""
         config = _config(request, self._fixed)
-        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}{_slug(request.slide)}"
-        folder = self.folder / name
+        name, folder = self._new(request.slide)
 
-        def work(scope: RunMicroscope, on_step: "Follower") -> DiagnoseResult:
+        def work(scope: RunMicroscope, follower: Follower) -> Ended:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            return diagnose(config, folder, on_step=on_step, on_rig=scope)
+            return _diagnosed(diagnose(config, folder, on_step=follower, on_rig=scope))
 
         self._begin(name, request.search, work)
         return name
 
+    def acquire(self, request: AcquisitionRequest) -> str:
+        """Begin an acquisition and return its name. Raises Busy, InputError, LimitExceeded for what is not possible."""
+        config = acquisition_of(request, self._rig, self._owner, model=str(self._fixed["model"]))
+        planned_captures(config, self._rig)
+        name, folder = self._new(request.slide)
+
+        def work(scope: RunMicroscope, follower: Follower) -> Ended:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            return _acquired(folder, acquire(config, self._rig, folder, on_rig=scope, on_taken=follower.took))
+
+        self._begin(name, "acquisition", work)
+        return name
+
+    def outline(self, name: str) -> RunOutline:
+        """What a run would go on with. Raises FileMissing, Busy for the one that is on, ConfigError, RecordError."""
+        folder, run = self.path(name), self._state.now.run
+        if run.name == name and run.status in ("running", "paused", "ending"):
+            raise Busy(f"The run '{name}' is on.", hint="end it first")
+        return outline_of(folder, self._rig)
+
     def go_on(self, name: str) -> None:
-        """Go on with a run that was ended or interrupted. Raises FileMissing, Busy."""
-        folder = self.path(name)
+        """Go on with a run that was ended or interrupted. Raises FileMissing, Busy, InputError."""
+        outline, folder = self.outline(name), self.path(name)
+        if _complete(folder):
+            raise InputError(f"The run '{name}' is complete.", hint="there is nothing to go on with")
         here = name in self._taken_here
 
-        def work(scope: RunMicroscope, on_step: "Follower") -> DiagnoseResult:
+        def work(scope: RunMicroscope, follower: Follower) -> Ended:
             if not here:
                 _charge(self._owner, folder)
-            return resume(folder, rig=str(self._fixed["rig"]), on_step=on_step, on_rig=scope)
+            if outline.kind == "acquisition":
+                return _acquired(folder, go_on_acquiring(folder, self._rig, on_rig=scope, on_taken=follower.took))
+            named = str(self._fixed["rig"])
+            return _diagnosed(resume(folder, rig=named, on_step=follower, on_rig=scope))
 
-        self._begin(name, "gone on with", work)
+        self._begin(name, outline.kind, work, seen=outline)
 
     def pause(self) -> None:
         """Wait before the next capture."""
@@ -156,7 +195,7 @@ class Runs:
             return ()
         found = sorted((path for path in self.folder.iterdir() if (path / RECORD).is_file()), reverse=True)
         return tuple(
-            RunEntry(name=path.name, complete=(path / REPORT).is_file(), reviewable=(path / "report.json").is_file())
+            RunEntry(name=path.name, complete=_complete(path), reviewable=(path / "report.json").is_file())
             for path in found[:200]
             if NAME.fullmatch(path.name)
         )
@@ -180,7 +219,12 @@ class Runs:
             self._state.change("run", status=status)
         return on
 
-    def _begin(self, name: str, kind: str, work: Callable[[RunMicroscope, "Follower"], DiagnoseResult]) -> None:
+    def _new(self, slide: str) -> tuple[str, Path]:
+        """Name and folder of a run that begins now."""
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}{_slug(slide)}"
+        return name, self.folder / name
+
+    def _begin(self, name: str, kind: str, work: Work, *, seen: RunOutline | None = None) -> None:
         follower = Follower(self._state, self.thumbs)
         scope = RunMicroscope(self._owner, follower.saw)
 
@@ -188,7 +232,7 @@ class Runs:
             self._scope = scope
             self.thumbs.clear()
             self._taken_here.add(name)
-            self._state.put("run", Run(name=name, kind=kind, status="running", report=f"/api/runs/{name}/report.html"))
+            self._state.put("run", _begun(name, kind, seen))
             self._state.note(f"Run {name} ({kind}) begins.")
             self._finish(name, lambda: work(scope, follower))
 
@@ -196,9 +240,9 @@ class Runs:
         future = self._owner.submit("Starting a run", run, run=True)
         future.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
 
-    def _finish(self, name: str, work: Callable[[], DiagnoseResult]) -> None:
+    def _finish(self, name: str, work: Callable[[], Ended]) -> None:
         try:
-            result = work()
+            ended = work()
         except (RunStopped, Halted) as error:
             said = Told(message=error.message, hint="it can be gone on with: what it recorded is kept")
             self._state.change("run", status="stopped", said=said, report="")
@@ -211,89 +255,37 @@ class Runs:
             self._state.change("run", status="failed", said=said, report="")
             raise
         else:
-            verdict = result.verdict
             self._state.change(
                 "run",
                 status="done",
-                verdict=verdict.outcome.value,
-                said=Told(message=verdict.reason),
-                reviewable=result.scan is not None,
+                verdict=ended.verdict,
+                said=Told(message=ended.reason),
+                report=f"/api/runs/{name}/{REPORT}" if ended.report else "",
+                reviewable=ended.reviewable,
             )
-            self._state.note(f"Run {name}: {verdict.outcome.value}. {verdict.reason}")
+            self._state.note(f"Run {name}: {ended.verdict + '. ' if ended.verdict else ''}{ended.reason}")
 
 
-class Follower:
-    """Tells of a run as it goes: what it saw, and what was decided on it."""
-
-    def __init__(self, state: StateBoard, thumbs: dict[int, bytes]) -> None:
-        self._state, self._thumbs = state, thumbs
-        self._captures = 0
-
-    def saw(self, frame: Frame) -> None:
-        """A capture of the run."""
-        self._captures += 1
-        number, run = self._captures, self._state.now.run
-        self._thumbs[number] = thumbnail(frame)
-        self._thumbs.pop(number - STEPS_KEPT, None)
-        step = Step(
-            number=number,
-            xy_um=(round(frame.xy_um[0], 1), round(frame.xy_um[1], 1)),
-            light=frame.request.pattern.name,
-            exposure_ms=frame.exposure_ms,
-        )
-        self._state.change("run", captures=number, steps=(*run.steps[1 - STEPS_KEPT :], step))
-
-    def __call__(self, taken: int, most: int, told: dict[str, Any]) -> None:
-        """After a capture of a search or a field of a scan; see lsm.diagnose.slide.OnStep."""
-        run, scan = self._state.now.run, "suspicious" in told
-        values = (told["prevalence"], told["prevalence_low"], told["prevalence_high"])
-        steps = run.steps
-        if steps and steps[-1].prevalence is None:
-            believed = dict(zip(("prevalence", "low", "high"), values, strict=True))
-            steps = (*steps[:-1], steps[-1].model_copy(update={**believed, "reason": _reason(told)}))
-        place = steps[-1].xy_um if steps else None
-        fault = str(told.get("fault", "")) if scan else ""
-        fields = run.fields if place is None or (not scan and (*place, fault) in run.fields) else (
-            *run.fields, (*place, fault)
-        )  # fmt: skip
-        self._state.change(
-            "run",
-            taken=taken,
-            most=most,
-            unit="fields" if scan else "captures",
-            cells=told["cells"],
-            suspicious=told.get("suspicious"),
-            prevalence=values[0],
-            low=values[1],
-            high=values[2],
-            per_ul=(told["per_ul"], told["per_ul_low"], told["per_ul_high"]) if scan else None,
-            settled=_thinned((*run.settled, (taken, *values))),
-            fields=fields,
-            steps=steps,
-        )
+def _begun(name: str, kind: str, seen: RunOutline | None) -> Run:
+    """The state of a run as it begins, with what it recorded before it was interrupted."""
+    if seen is None or seen.kind != "acquisition":
+        return Run(name=name, kind=kind, status="running")
+    fields = tuple((*place, "") for place in seen.seen)
+    return Run(name=name, kind=kind, status="running", taken=seen.recorded, most=seen.captures or 0, fields=fields)
 
 
-def thumbnail(frame: Frame) -> bytes:
-    """A small JPEG of a frame, every n-th pixel of it."""
-    step = max(1, max(frame.image.shape) // THUMB_PX)
-    small = frame.image[::step, ::step]
-    return jpeg(eight_bits(small, contrast(frame.image)), quality=75)
+def _diagnosed(result: DiagnoseResult) -> Ended:
+    verdict = result.verdict
+    return Ended(verdict.reason, verdict.outcome.value, report=True, reviewable=result.scan is not None)
 
 
-def _reason(told: dict[str, Any]) -> str:
-    """Why a capture was taken, in words."""
-    if "suspicious" in told:
-        return f"field {told['field'] + 1}: {told['fault'] or 'good'}"
-    chances = told.get("probabilities") or []
-    name = told.get("action_name", "")
-    if not chances:
-        return str(name)
-    return f"{name}, chosen with {chances[told['action']]:.0%}"
+def _acquired(folder: Path, told: Acquired) -> Ended:
+    dimmed = f" {told.dimmed} were dimmed to the LED board's current limit." if told.dimmed else ""
+    return Ended(f"{told.captures} captures are recorded in {folder / RECORD}.{dimmed}")
 
 
-def _thinned(points: tuple[tuple[int, float, float, float], ...]) -> tuple[tuple[int, float, float, float], ...]:
-    """Every second point but the last, where there are too many to draw."""
-    return points if len(points) <= SETTLED_KEPT else (*points[:-1:2], points[-1])
+def _complete(folder: Path) -> bool:
+    return (folder / REPORT).is_file() or (folder / SUMMARY).is_file()
 
 
 def _config(request: RunRequest, fixed: dict[str, Any]) -> DiagnoseConfig:

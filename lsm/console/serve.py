@@ -56,7 +56,7 @@ def console_for(scope: Interlock, rig: RigConfig, options: ConsoleOptions) -> Co
     low_ms, high_ms = rig.limits.exposure_ms
     state, pictures = StateBoard(), Pictures(saturated_adu=facts.saturated_adu)
     owner = Owner(scope, state, pictures, exposure_ms=min(max(START_MS, low_ms), high_ms))
-    runs = Runs(owner, options.folder, rig=options.rig, model=options.model, seed=options.seed)
+    runs = Runs(owner, options.folder, rig, named=options.rig, model=options.model, seed=options.seed)
     return Console(owner, runs, facts, designed, token=options.token)
 
 

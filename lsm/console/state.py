@@ -72,7 +72,7 @@ class Run(Config):
     """The run that is on, or the last one.
 
     settled: (captures or fields, prevalence, low, high) as they came. fields: x, y and the fault, "" for a good one.
-    unit: what `taken` and `most` count.
+    kind: "scan", "agent" or "bright field", which diagnose, or "acquisition". unit: what `taken` and `most` count.
     """
 
     name: str = ""

@@ -141,10 +141,7 @@ def diagnose(
     LimitExceeded, DeviceError, RecordError; what was recorded before stays and can be resumed. What a run left that
     was killed before its recording began is no obstacle.
     """
-    if folder.exists() and set(folder.iterdir()) - set(unborn(folder / RECORD)):
-        raise InputError(
-            f"The folder {folder} is not empty.", hint="name another with --out, or go on with its run by --resume"
-        )
+    refuse_used(folder)
     job = _job(config, folder)
     with _connected(job, on_rig, simulation) as microscope:
         folder.mkdir(parents=True, exist_ok=True)
@@ -192,6 +189,14 @@ def resume(
                     microscope.charge(frame)
             found = _go_on(microscope, job, recording, on_step)
     return _report(job, found, resumed_after=frames)
+
+
+def refuse_used(folder: Path) -> None:
+    """Raise InputError where a run may not begin: the folder holds more than what a killed beginning left."""
+    if folder.exists() and set(folder.iterdir()) - set(unborn(folder / RECORD)):
+        raise InputError(
+            f"The folder {folder} is not empty.", hint="name another with --out, or go on with its run by --resume"
+        )
 
 
 @contextmanager
