@@ -9,7 +9,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,6 +25,9 @@ IN_CHROMIUM = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
     pytest.mark.timeout(900),
 ]
+AXE = find_spec("axe_core_python")
+AXE_FAULTS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
+needs_axe = pytest.mark.skipif(AXE is None, reason="axe-core-python is missing")
 DARK_WITHIN_S = 0.2
 """What an operator is promised."""
 PATIENT_MS = 300_000
@@ -64,3 +69,17 @@ def start_scan(page: Page, slide: str, *, columns: int) -> None:
     page.fill("#columns", str(columns))
     page.fill("#rows", "1")
     page.click("#start")
+
+
+def press_go_on(page: Page) -> None:
+    """With the last run that has not come to its end, having seen which it is."""
+    page.click("#earlier button >> nth=0")
+    page.click("#go-on")
+
+
+def axe_faults(page: Page) -> Any:
+    """What axe finds wrong with the page as it is now."""
+    assert AXE is not None
+    assert AXE.origin is not None
+    page.evaluate((Path(AXE.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    return page.evaluate(AXE_FAULTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, opened, picture, start_scan
+from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, opened, picture, press_go_on, start_scan
 from console.rigs import Served, rig_config, served, until
 from console.watched import Watched
 from lsm.record import verify_record
@@ -73,7 +73,7 @@ def faults(here: Served) -> DeviceFaults:
 
 def go_on(here: Served, page: Page, fields: int) -> None:
     """The last run, to its end."""
-    page.click("#earlier button")
+    press_go_on(page)
     expect(page.locator("#run-title")).to_contain_text("Done")
     assert here.console.state.now.run.taken == fields
 

@@ -3,19 +3,25 @@
 import re
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, opened, picture, start_scan
+from console.pages import (
+    DARK_WITHIN_S,
+    IN_CHROMIUM,
+    PATIENT_MS,
+    axe_faults,
+    needs_axe,
+    opened,
+    picture,
+    press_go_on,
+    start_scan,
+)
 from console.rigs import Served, rig_config, served, until
 from lsm_sim.board import read_led_frames
 
 pytestmark = IN_CHROMIUM
-
-AXE_FAULTS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +116,14 @@ def test_a_scan_is_paused_resumed_reloaded_ended_and_gone_on_with(here: Served, 
     picture(page, "run")
     page.click("#end")
     expect(page.locator("#run-title")).to_contain_text("Stopped")
-    page.click("#earlier button")
+    page.click("#earlier button >> nth=0")
+    expect(page.locator("#going-on-facts")).to_contain_text("A-17")
+    expect(page.locator("#going-on-facts")).to_contain_text(re.compile("[1-3] of 4 fields.*[1-3] fields to come"))
+    assert page.locator("#plan .field").count() + page.locator("#plan .coming").count() == 4
+    picture(page, "go-on")
+    page.click("#not-now")
+    expect(page.locator("#plan rect")).to_have_count(0)
+    press_go_on(page)
     expect(page.locator("#doing")).to_have_text("Run is on")
     page.reload()
     expect(page.locator("#run-title")).to_contain_text(re.compile("Done.*A-17"))
@@ -147,13 +160,9 @@ def test_one_who_takes_over_leaves_the_first_watching(here: Served, page: Page):
     other.drop_control()
 
 
-@pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is missing")
+@needs_axe
 def test_axe_finds_no_fault_in_any_panel(here: Served, page: Page):
     """Last, when all panels are full."""
-    spec = find_spec("axe_core_python")
-    assert spec is not None
-    assert spec.origin is not None
-    page.evaluate((Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
     for tab in ("agent", "review", "log", "run"):
         page.click(f"#tab-{tab}")
-        assert page.evaluate(AXE_FAULTS) == []
+        assert axe_faults(page) == []

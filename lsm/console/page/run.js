@@ -2,9 +2,10 @@
 
 import { command } from "./api.js";
 import { at, brief, make, percent, svg, whole } from "./dom.js";
+import { showPlan } from "./stage.js";
 
 const SAYS = { none: "No run yet.", running: "Running", paused: "Paused", ending: "Ending after this capture", done: "Done", stopped: "Stopped", failed: "Failed" };
-let status = "none";
+let status = "none", recording = false;
 
 export function startRuns() {
   at("search").addEventListener("change", ofSearch);
@@ -12,35 +13,70 @@ export function startRuns() {
   at("run-form").addEventListener("submit", event => { event.preventDefault(); begin(); });
   at("pause").addEventListener("click", () => command("POST", status === "paused" ? "/api/run/resume" : "/api/run/pause"));
   at("end").addEventListener("click", () => command("POST", "/api/run/end"));
+  at("go-on").addEventListener("click", async () => {
+    await command("POST", `/api/runs/${at("going-on").dataset.name}/continue`);
+    asking(false);
+  });
+  at("not-now").addEventListener("click", () => asking(false));
   earlier();
 }
 
 function ofSearch() {
-  const scan = at("search").value === "scan";
-  document.querySelectorAll(".of-scan").forEach(each => { each.hidden = !scan; });
-  document.querySelectorAll(".of-search").forEach(each => { each.hidden = scan; });
+  const how = at("search").value;
+  document.querySelectorAll("[data-of]").forEach(each => { each.hidden = !each.dataset.of.split(",").includes(how); });
+  for (const id of ["columns", "rows"]) at(id).placeholder = how === "acquire" ? "1" : "all";
 }
 
 const number = id => at(id).value === "" ? null : Number(at(id).value);
 
 async function begin() {
-  const scan = at("search").value === "scan";
-  const wanted = { search: at("search").value, slide: at("slide").value };
-  if (scan) Object.assign(wanted, { columns: number("columns"), rows: number("rows"), light: at("scan-light").value, focus: at("focus-way").value });
+  const how = at("search").value, wanted = { slide: at("slide").value };
+  if (how === "acquire") {
+    Object.assign(wanted, { columns: number("columns") || 1, rows: number("rows") || 1, light: at("record-light").value, start: at("record-start").value });
+    return command("POST", "/api/acquisitions", wanted);
+  }
+  wanted.search = how;
+  if (how === "scan") Object.assign(wanted, { columns: number("columns"), rows: number("rows"), light: at("scan-light").value, focus: at("focus-way").value });
   else wanted.captures = number("captures");
-  await command("POST", "/api/runs", wanted);
+  return command("POST", "/api/runs", wanted);
 }
 
-// Runs that were ended or interrupted can be gone on with.
+// Runs that were ended or interrupted can be gone on with, once the operator has seen with what.
 export async function earlier() {
   const runs = await command("GET", "/api/runs") || [];
   const open = runs.filter(run => !run.complete).slice(0, 3);
   at("earlier").replaceChildren(...open.map(run => {
-    const button = make("button", { type: "button", class: "steer" }, "Go on with " + run.name);
-    button.addEventListener("click", () => command("POST", `/api/runs/${run.name}/continue`));
+    const button = make("button", { type: "button" }, `Go on with ${run.name} …`);
+    button.addEventListener("click", () => ask(run.name));
     return button;
   }));
   return runs;
+}
+
+const KINDS = { scan: "scan", agent: "search by the model's policy", "bright field": "bright-field search", acquisition: "record fields" };
+
+async function ask(name) {
+  const told = await command("GET", `/api/runs/${name}/outline`);
+  if (!told) return;
+  const next = told.coming[0];
+  const of = most => most === null ? "" : ` of ${whole(most)}`;
+  const rows = [
+    ["Slide", `${told.slide || "without a name"}, begun ${told.started.replace("T", " ").slice(0, 16)} UTC`],
+    ["What", `${KINDS[told.kind]}, light: ${told.light}`],
+    ["Recorded", `${whole(told.recorded)}${of(told.captures)} captures, ${whole(told.seen.length)}${of(told.fields)} fields`],
+    ["Next", next ? `x ${next[0].toFixed(0)}, y ${next[1].toFixed(0)} µm; ${whole(told.coming.length)} fields to come` : "as it decides"],
+  ];
+  at("going-on-facts").replaceChildren(...rows.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value))));
+  at("going-on").dataset.name = name;
+  asking(true);
+  showPlan(told);
+  at("go-on").focus();
+}
+
+function asking(on) {
+  at("going-on").hidden = !on;
+  at("settles").hidden = on || recording;
+  if (!on) showPlan(null);
 }
 
 export function showRun(run) {
@@ -52,6 +88,8 @@ export function showRun(run) {
   at("pause").textContent = status === "paused" ? "Resume" : "Pause";
   at("end").disabled = !on || status === "ending";
   at("earlier").hidden = on;
+  recording = run.kind === "acquisition";
+  asking(!on && !at("going-on").hidden);
   at("run-title").textContent = run.name ? `${SAYS[status]}: ${run.name} (${run.kind})` : SAYS.none;
   at("progress").max = run.most || 1;
   at("progress").value = run.taken;
@@ -63,15 +101,12 @@ export function showRun(run) {
 }
 
 function counts(run) {
-  if (run.prevalence === null) {
-    at("counts").replaceChildren();
-    return;
-  }
-  const rows = [
+  const rows = run.prevalence === null ? [] : [
     ["Infected", percent(run.prevalence), ` ${percent(run.low)} to ${percent(run.high)}`],
     ["Red cells", whole(run.cells), run.suspicious === null ? "" : ` ${whole(run.suspicious)} suspicious`],
     [run.unit === "fields" ? "Fields" : "Captures", `${whole(run.taken)} of ${whole(run.most)}`, run.unit === "fields" ? ` ${whole(run.captures)} captures` : ""],
   ];
+  if (run.kind === "acquisition") rows.push(["Captures", `${whole(run.taken)} of ${whole(run.most)}`, ""], ["Fields", whole(run.fields.length), ""]);
   if (run.per_ul) rows.push(["Per µl", whole(run.per_ul[0]), ` ${whole(run.per_ul[1])} to ${whole(run.per_ul[2])}`]);
   at("counts").replaceChildren(...rows.map(([term, value, rest]) => make("div", {}, make("dt", {}, term), make("dd", {}, value, make("small", {}, rest)))));
 }
@@ -82,7 +117,7 @@ function said(run) {
   if (run.said) words.push(run.said.message + (run.said.hint ? " " + run.said.hint : ""));
   at("said").replaceChildren(...words);
   const link = (file, label) => make("a", { href: `/api/runs/${run.name}/${file}`, target: "_blank", rel: "noopener" }, label);
-  at("reports").replaceChildren(...(status === "done" ? [link("report.html", "Report"), ...(run.reviewable ? [" · ", link("report.pdf", "PDF")] : [])] : []));
+  at("reports").replaceChildren(...(status === "done" && run.report ? [link("report.html", "Report"), ...(run.reviewable ? [" · ", link("report.pdf", "PDF")] : [])] : []));
 }
 
 function settling(run) {

@@ -3,7 +3,7 @@
 import { command } from "./api.js";
 import { at, svg } from "./dom.js";
 
-let rig, here = [0, 0], z = 0, marks, wide;
+let rig, here = [0, 0], z = 0, marks, plan, wide;
 
 export function startStage(facts) {
   rig = facts;
@@ -17,7 +17,8 @@ export function startStage(facts) {
   map.append(svg("text", { x: x1, y: y1 + 1.1 * size, "font-size": size, "text-anchor": "end" }, `${x1}, ${y1} µm`));
   rig.obstacles.forEach(each => map.append(svg("rect", { class: "obstacle", x: each.x_um[0], y: each.y_um[0], width: each.x_um[1] - each.x_um[0], height: each.y_um[1] - each.y_um[0] })));
   marks = svg("g");
-  map.append(marks, svg("g", { id: "here" }));
+  plan = svg("g", { id: "plan" });
+  map.append(marks, plan, svg("g", { id: "here" }));
   map.addEventListener("click", event => {
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(map.getScreenCTM().inverse());
     go(point.x, point.y);
@@ -59,4 +60,12 @@ export function showFields(fields) {
     if (fault) mark.append(svg("title", {}, fault));
     return mark;
   }));
+}
+
+// The fields that a run would go on with, and those that it has; nothing without one.
+export function showPlan(outline) {
+  const [width, height] = rig.field_um || [wide / 40, wide / 40];
+  const each = (places, kind) => places.map(([x, y]) => svg("rect", { class: kind, x: x - width / 2, y: y - height / 2, width, height, "stroke-width": wide / 300 }));
+  marks.style.display = outline ? "none" : "";
+  plan.replaceChildren(...(outline ? [...each(outline.seen, "field"), ...each(outline.coming, "coming")] : []));
 }
