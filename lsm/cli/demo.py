@@ -74,8 +74,9 @@ class _Bars:
 
 def _print(result: DemoResult, console: Console) -> None:
     console.print(comparison_table(result.rows))
-    verdict = result.learned.verdict
+    verdict, alone = result.learned.verdict, result.bright.verdict
     console.print(f"Verdict: [bold]{verdict.outcome.value}[/]. {escape(verdict.reason)}", highlight=False)
+    console.print(f"In bright field alone: {alone.outcome.value}. {escape(alone.reason)}", highlight=False)
     console.print(
         f"Density: [bold]{verdict.per_ul:,.0f}/µl[/] ({verdict.per_ul_low:,.0f} to {verdict.per_ul_high:,.0f}); "
         f"{verdict.convention}.",

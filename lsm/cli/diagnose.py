@@ -236,6 +236,7 @@ def _plain(result: DiagnoseResult) -> dict[str, Any]:
         "convention": result.verdict.convention,
         "more_fields": result.verdict.more_fields,
         "interval_holds": result.verdict.interval.value,
+        "interval_open": result.verdict.interval_open,
         "faulty_fields": sum(bool(visit.fault) for visit in run.visits),
         "cells_file": None if result.cells is None else str(result.cells),
     }

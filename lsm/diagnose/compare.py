@@ -29,7 +29,7 @@ class Ranged(Protocol):
 class ComparisonRow:
     """What one policy found on the slide and what it spent; score is there only where the truth is known.
 
-    verdict: in one word; empty where none was asked for.
+    verdict: in one word, reason: in sentences; empty where none was asked for.
     """
 
     policy: str
@@ -41,9 +41,12 @@ class ComparisonRow:
     travel_um: float
     score: RunScore | None = None
     verdict: str = ""
+    reason: str = ""
 
     @classmethod
-    def of(cls, run: SlideRun, score: RunScore | None = None, *, verdict: str = "") -> "ComparisonRow":
+    def of(
+        cls, run: SlideRun, score: RunScore | None = None, *, verdict: str = "", reason: str = ""
+    ) -> "ComparisonRow":
         """The row of a run."""
         return cls(
             run.policy,
@@ -55,6 +58,7 @@ class ComparisonRow:
             run.travel_um,
             score,
             verdict,
+            reason,
         )
 
 

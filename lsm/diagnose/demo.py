@@ -117,7 +117,8 @@ def run_demo(
 
 def _row(result: DiagnoseResult, truth: CellTable) -> ComparisonRow:
     score = score_run(result.run, truth, cells=result.cells)
-    return ComparisonRow.of(result.run, score, verdict=result.verdict.outcome.value)
+    verdict = result.verdict
+    return ComparisonRow.of(result.run, score, verdict=verdict.outcome.value, reason=verdict.reason)
 
 
 def _tidy(folder: Path) -> None:

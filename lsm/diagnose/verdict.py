@@ -61,7 +61,8 @@ class Verdict:
 
     per_ul, per_ul_low, per_ul_high: infected red cells per microlitre at `red_cells_per_ul`.
     more_fields: fields to scan for a decision; None where none are needed or none would suffice.
-    interval: what that of the estimate holds against.
+    interval: what that of the estimate holds against. interval_open: it still holds what a scan's test has excluded, 0
+    of a positive slide, the target of a negative one; the reason then says so.
     """
 
     outcome: Outcome
@@ -74,6 +75,7 @@ class Verdict:
     fields: int
     more_fields: int | None = None
     interval: Interval = Interval.ONE_LOOK
+    interval_open: bool = False
 
     @property
     def cells(self) -> int:
@@ -106,13 +108,26 @@ def pronounced(
     fields: int,
     more_fields: int | None = None,
     interval: Interval = Interval.ONE_LOOK,
+    interval_open: bool = False,
 ) -> Verdict:
     """The verdict with its densities."""
     low, middle, high = (
         density_per_ul(value, red_cells_per_ul=rules.red_cells_per_ul)
         for value in (estimate.low, estimate.prevalence, estimate.high)
     )
-    return Verdict(outcome, reason, estimate, middle, low, high, rules.red_cells_per_ul, fields, more_fields, interval)
+    return Verdict(
+        outcome,
+        reason,
+        estimate,
+        middle,
+        low,
+        high,
+        rules.red_cells_per_ul,
+        fields,
+        more_fields,
+        interval,
+        interval_open,
+    )
 
 
 def from_interval(estimate: PrevalenceEstimate, rules: VerdictRules) -> tuple[Outcome, str]:

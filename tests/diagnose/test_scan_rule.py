@@ -93,6 +93,42 @@ def test_a_fixed_end_has_the_narrower_interval_and_the_same_answer():
     assert after.estimate.low < end.estimate.low < end.estimate.high < after.estimate.high
 
 
+def verdict_on(suspicious: int, cells: int) -> Verdict:
+    counts = np.zeros((MASKS, BINS), dtype=np.int64)
+    counts[BRIGHT, rule().first_bin], counts[BRIGHT, 0] = suspicious, cells - suspicious
+    return judge_said(rule().after(counts, 10), counts, RULES, rule(), fields=10)
+
+
+def fewest_positive(cells: int) -> int:
+    return next(number for number in range(cells) if verdict_on(number, cells).outcome is Outcome.POSITIVE)
+
+
+def test_a_positive_slide_whose_interval_holds_none_says_why_both_are_right():
+    fewest = fewest_positive(2000)
+    verdict = verdict_on(fewest, 2000)
+    assert verdict.estimate.low == 0
+    assert verdict.interval_open
+    assert verdict.reason.endswith(
+        "The interval still holds 0: the test asks only whether there are any parasites, the interval for every "
+        "density at once."
+    )
+    clear = verdict_on(4 * fewest, 2000)
+    assert clear.estimate.low > 0
+    assert not clear.interval_open
+    assert "still holds" not in clear.reason
+
+
+def test_a_negative_slide_whose_interval_holds_the_target_says_so():
+    soon = next(found for cells in range(300, 9000, 50) if (found := verdict_on(0, cells)).outcome is Outcome.NEGATIVE)
+    assert soon.per_ul_high > RULES.target_per_ul
+    assert soon.interval_open
+    assert "The interval still holds 50,000 per microlitre" in soon.reason
+    late = verdict_on(0, 3 * soon.cells)
+    assert late.per_ul_high < RULES.target_per_ul
+    assert not late.interval_open
+    assert "still holds" not in late.reason
+
+
 def test_the_threshold_is_fixed_by_the_calibration_alone():
     for light in ("bright field", "learned", "agent"):
         assert 0 < threshold_bin(light, calibration()) < BINS

@@ -6,6 +6,7 @@ from lsm.agent.results import MaskBinCounts
 from lsm.diagnose.scan.result import Ending, ScanResult
 from lsm.diagnose.scan.rule import Answer, Said, StoppingRule
 from lsm.diagnose.verdict import Outcome, Verdict, VerdictRules, advice, pronounced, slide_fault
+from lsm.stats import PrevalenceEstimate
 
 MOVED = "The slide moved during the scan: cells of before and after cannot be told apart."
 
@@ -32,7 +33,28 @@ def judge_said(said: Said, counts: MaskBinCounts, rules: VerdictRules, rule: Sto
     if outcome is Outcome.INDETERMINATE:
         more = rule.more_fields(counts, fields)
         reason = f"{reason} {advice(more)}{_reach(more, counts, rule)}"
-    return pronounced(outcome, reason, said.estimate, rules, fields=fields, more_fields=more, interval=said.interval)
+    open_end = _open_end(outcome, said.estimate, rule.terms(counts).target_per_ul, rules)
+    return pronounced(
+        outcome,
+        f"{reason} {open_end}".strip(),
+        said.estimate,
+        rules,
+        fields=fields,
+        more_fields=more,
+        interval=said.interval,
+        interval_open=bool(open_end),
+    )
+
+
+def _open_end(outcome: Outcome, estimate: PrevalenceEstimate, target_per_ul: float, rules: VerdictRules) -> str:
+    """Where the interval still holds what the test has excluded: that both are right. Empty where it does not."""
+    if outcome is Outcome.POSITIVE and estimate.low == 0:
+        held, question = "0", "whether there are any parasites"
+    elif outcome is Outcome.NEGATIVE and estimate.high * rules.red_cells_per_ul >= target_per_ul:
+        held, question = f"{target_per_ul:,.0f} per microlitre", "whether there are so many"
+    else:
+        return ""
+    return f"The interval still holds {held}: the test asks only {question}, the interval for every density at once."
 
 
 def _reach(more: int | None, counts: MaskBinCounts, rule: StoppingRule) -> str:

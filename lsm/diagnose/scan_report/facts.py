@@ -57,7 +57,8 @@ class EstimateFacts(Config):
 class VerdictFacts(Config):
     """What is said about the slide and why; densities in infected red cells per microlitre, by `convention`.
 
-    interval: what that of the estimate holds against.
+    interval: what that of the estimate holds against. interval_open: it still holds what the test has excluded, 0 of a
+    positive slide, the target of a negative one; the reason then says so.
     """
 
     outcome: Outcome
@@ -71,6 +72,7 @@ class VerdictFacts(Config):
     fields: Count
     more_fields: Count | None = None
     interval: Interval
+    interval_open: bool = False
 
     @classmethod
     def of(cls, verdict: Verdict) -> "VerdictFacts":
@@ -87,6 +89,7 @@ class VerdictFacts(Config):
             fields=verdict.fields,
             more_fields=verdict.more_fields,
             interval=verdict.interval,
+            interval_open=verdict.interval_open,
         )
 
     @property

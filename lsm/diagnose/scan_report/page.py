@@ -18,7 +18,6 @@ from lsm.diagnose.compare import ComparisonRow, comparison_lines
 from lsm.diagnose.report import shown_levels
 from lsm.diagnose.scan_report.facts import CellFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.figures import faults, page_figures
-from lsm.diagnose.verdict import Outcome
 from lsm.figures import Embedded
 from lsm.illum import LedBoard, Pattern
 from lsm.types import DutyLevels
@@ -112,8 +111,6 @@ def tiles(report: ScanReport) -> dict[str, str]:
 def asked(report: ScanReport) -> str:
     """The target of the verdict, its error rates, and the reader that they rest on."""
     rule, target = report.rule, f"{rounded(report.rule.target_per_ul)} parasites per microlitre"
-    both = report.verdict.outcome is Outcome.POSITIVE and report.verdict.per_ul_low == 0
-    beside = " The interval still reaches 0: the test, which asks nothing else, is the sharper one." if both else ""
     reach = "no density" if rule.least_per_ul is None else f"no less than {rounded(rule.least_per_ul)} per microlitre"
     return (
         f"Asked: fewer than {target}? Whenever the scan ends, at most {100 * rule.alpha:.3g}% of slides without "
@@ -121,7 +118,7 @@ def asked(report: ScanReport) -> str:
         f"Suspicious: the highest {rule.bins - rule.first_bin} of {rule.bins} score bins, with "
         f"{100 * rule.sensitivity:.3g}% of infected cells ({100 * rule.sensitivity_sd:.2g} points standard deviation "
         f"between slides) and {100 * rule.false_positives:.2g}% of others (varying by "
-        f"{100 * rule.false_positives_cv:.0f}%). In any number of cells this reader tells {reach} from none.{beside}"
+        f"{100 * rule.false_positives_cv:.0f}%). In any number of cells this reader tells {reach} from none."
     )
 
 
