@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.figure import Figure
 
 INK = "#1b2530"
@@ -38,6 +39,20 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "lsm",
 }
 
+DARK: dict[Any, Any] = STYLE | {
+    "axes.titlecolor": "#e6edf2",
+    "axes.labelcolor": "#9fb0bc",
+    "axes.edgecolor": "#51626f",
+    "axes.facecolor": "#0b0f12",
+    "axes.prop_cycle": cycler(color=["#4fb3a5", "#ffd86b", "#8fd6ff"]),
+    "xtick.color": "#9fb0bc",
+    "ytick.color": "#9fb0bc",
+    "text.color": "#e6edf2",
+    "figure.facecolor": "#0b0f12",
+    "savefig.facecolor": "#0b0f12",
+}
+"""For screens in dark rooms."""
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -55,15 +70,15 @@ class Embedded:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def house_style(*, dark: bool = False) -> Iterator[None]:
     """Figures made inside have the house's look; nothing outside is changed."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(DARK if dark else STYLE):
         yield
 
 
-def figure_png(figure: Figure) -> bytes:
-    """A figure as PNG; the same figure gives the same bytes."""
-    return _saved(figure, "png", {"Software": None})
+def figure_png(figure: Figure, *, dark: bool = False) -> bytes:
+    """A figure as PNG; the same figure gives the same bytes. dark: it was made in that style."""
+    return _saved(figure, "png", {"Software": None}, dark=dark)
 
 
 def embed_png(figure: Figure, alt: str) -> Embedded:
@@ -76,9 +91,9 @@ def embed_svg(figure: Figure, alt: str) -> Embedded:
     return Embedded.of(_saved(figure, "svg", {"Date": None}), "image/svg+xml", alt, *_size(figure))
 
 
-def _saved(figure: Figure, kind: Literal["png", "svg"], metadata: dict[str, None]) -> bytes:
+def _saved(figure: Figure, kind: Literal["png", "svg"], metadata: dict[str, None], *, dark: bool = False) -> bytes:
     buffer = io.BytesIO()
-    with house_style():
+    with house_style(dark=dark):
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 

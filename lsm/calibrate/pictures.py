@@ -20,13 +20,13 @@ WIDTH_IN, HEIGHT_IN = 7.0, 2.8
 MANY = 8
 
 
-def evidence_png(step: str, evidence: Mapping[str, Any]) -> bytes:
-    """What a step saw, as PNG."""
-    with house_style():
+def evidence_png(step: str, evidence: Mapping[str, Any], *, dark: bool = False) -> bytes:
+    """What a step saw, as PNG. dark: for screens in dark rooms."""
+    with house_style(dark=dark):
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
         left, right = figure.subplots(1, 2)
         _DRAW[step](left, right, evidence)
-        return figure_png(figure)
+        return figure_png(figure, dark=dark)
 
 
 def page(calibration: Calibration, folder: Path) -> str:

@@ -21,6 +21,8 @@ from lsm.wholefile import whole_file, write_whole
 
 Open: TypeAlias = Callable[[Slide], AbstractContextManager[Microscope]]
 FILE, PAGE = "calibration.json", "report.html"
+DEFAULT_OUT = Path("out/calibration")
+"""A rig's folder in it has the rig's name."""
 
 
 @dataclass
@@ -113,6 +115,15 @@ def bench(
         leds=leds,
         tell=tell,
     )
+
+
+def kept_evidence(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a step of the calibration in `folder` saw; None where that is not there."""
+    path = folder / f"{name}.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as held:
+        return {key: held[key] for key in held.files}
 
 
 def _write_evidence(folder: Path, name: str, evidence: Mapping[str, Any]) -> None:

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +15,9 @@ from typer.core import TyperGroup
 from lsm.calibrate.gap import FRAMES, Gap, measure_gap, twin_of_survey, withheld_patterns
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.pictures import told
-from lsm.calibrate.session import PAGE, Session, bench
-from lsm.calibrate.steps import BRIGHT_AIM_E, NAMED, STEPS, Slide, Step
+from lsm.calibrate.session import DEFAULT_OUT, PAGE, Session, bench
+from lsm.calibrate.slides import opener
+from lsm.calibrate.steps import BRIGHT_AIM_E, NAMED, STEPS, Step
 from lsm.calibrate.survey import survey_leds
 from lsm.calibration import Calibration
 from lsm.cli import _show
@@ -25,13 +25,9 @@ from lsm.devices import Microscope, Observe
 from lsm.errors import InputError
 from lsm.illum import dark
 from lsm.optics import ImagingSystem
-from lsm.samples import ProceduralSmear, Smear, SmearConfig
-from lsm.samples.diffuser import Diffuser
-from lsm.scope import RigConfig, connect, find_rig
+from lsm.scope import RigConfig, find_rig
 
-CLEAR = SmearConfig(monolayer_per_mm2=1e-3, platelets_per_red=0.0, precipitate_per_mm2=0.0, white_per_red=0.0)
 WITHHELD = 12
-DEFAULT_OUT = Path("out/calibration")
 
 Rig = Annotated[str, typer.Argument(help="Rig file (TOML), or the name of a shipped one: simulated.")]
 Out = Annotated[Path | None, typer.Option(help=f"Folder of the result and its evidence; default {DEFAULT_OUT}/NAME.")]
@@ -166,27 +162,6 @@ def _gap(
         limits_ms=work.limits_ms,
         aim_e=BRIGHT_AIM_E,
     )
-
-
-def slide_of(slide: Slide, seed: int) -> Smear:
-    """What a simulated stage carries for a step."""
-    if slide == "diffuser":
-        return Diffuser(extent_um=(SmearConfig().width_um, SmearConfig().height_um), seed=seed)
-    return ProceduralSmear(CLEAR if slide == "clear" else SmearConfig(), seed)
-
-
-def opener(config: RigConfig, seed: int) -> Any:
-    """Opens the rig with a slide on its stage; a simulated one is given the slide, a real one has what lies there."""
-
-    @contextmanager
-    def opened(slide: Slide) -> Iterator[Microscope]:
-        simulation: dict[str, Any] = {}
-        if config.simulator is not None:
-            simulation = {"seed": seed, "sample": slide_of(slide, seed)}
-        with connect(config, **simulation) as microscope:
-            yield microscope
-
-    return opened
 
 
 def _tell(session: Session, calibration: Calibration, *, as_json: bool) -> None:

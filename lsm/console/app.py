@@ -18,6 +18,8 @@ from lsm import __version__
 from lsm.config import Config
 from lsm.console.access import COOKIE, TOO_LARGE, Guard, Lease, NotInControl, same_token
 from lsm.console.acquiring import AcquisitionRequest
+from lsm.console.calibrate_routes import add_calibration
+from lsm.console.calibrating import Calibrating
 from lsm.console.desk import Desk, ReviewState
 from lsm.console.facts import RigFacts
 from lsm.console.light import LightRequest, pattern_of
@@ -126,9 +128,17 @@ class Console:
     """Everything that the routes act on. designed: the model's patterns. token: None serves this computer only."""
 
     def __init__(
-        self, owner: Owner, runs: Runs, rig: RigFacts, designed: tuple[Pattern, ...], *, token: str | None = None
+        self,
+        owner: Owner,
+        runs: Runs,
+        calibrating: Calibrating,
+        rig: RigFacts,
+        designed: tuple[Pattern, ...],
+        *,
+        token: str | None = None,
     ) -> None:
         self.owner, self.runs, self.rig, self.designed, self.token = owner, runs, rig, designed, token
+        self.calibrating = calibrating
         self.state, self.pictures = owner.state, owner.pictures
         self.lease = Lease(self.state)
         self.desk = Desk(rig=rig.file)
@@ -161,6 +171,7 @@ def build_app(console: Console) -> FastAPI:
     _add_steering(app, console, steering)
     _add_runs(app, console, steering)
     _add_review(app, console, steering)
+    add_calibration(app, console.calibrating, console.state, steering)
     add_sockets(app, console.state, console.pictures, console.lease)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app

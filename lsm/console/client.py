@@ -112,6 +112,25 @@ class ConsoleClient:
         """'pause', 'resume' or 'end' the run that is on. Returns the state."""
         return dict(self.call("POST", f"/api/run/{quote(action, safe='')}"))
 
+    def open_calibration(self) -> dict[str, Any]:
+        """Open the guided calibration; no run can begin until it is left. Returns the state."""
+        return dict(self.call("POST", "/api/calibration"))
+
+    def measure(self, step: str) -> dict[str, Any]:
+        """Begin to measure a step of the calibration, with what it needs on the stage. Returns the state.
+
+        It has ended when state()["calibration"]["status"] is "open" again; the step then tells its values, or why not.
+        """
+        return dict(self.call("POST", "/api/calibration/measure", {"step": step}))
+
+    def cancel_measurement(self) -> dict[str, Any]:
+        """End what is being measured before its next capture. Returns the state."""
+        return dict(self.call("POST", "/api/calibration/cancel"))
+
+    def leave_calibration(self) -> dict[str, Any]:
+        """Leave the calibration; the rig is connected as before. Returns the state."""
+        return dict(self.call("DELETE", "/api/calibration"))
+
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON answer to any request of the interface; None where there is no content."""
         status, content = self._ask(method, path, body)

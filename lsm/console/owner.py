@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lsm.console.light import lit
 from lsm.console.pictures import Pictures
 from lsm.console.state import StateBoard, Told
-from lsm.devices import Frame, Observe
+from lsm.devices import Frame, Microscope, Observe
 from lsm.errors import DeviceError, Halted, LsmError
 from lsm.illum import Pattern, dark
 from lsm.safety import Interlock
@@ -112,6 +112,13 @@ class Owner:
         self.scope.release()
         self.state.change("machine", fault=None)
         self.state.note("The stop was released.")
+        self._tell()
+
+    def exchange(self, opened: Callable[[], Microscope]) -> None:
+        """Work with the rig as `opened` connects it anew; on the owner's thread. See Interlock.exchange."""
+        self.scope.exchange(opened)
+        if self.pattern.board != self.scope.board.digest:
+            self.set_light(dark(self.scope.board))
         self._tell()
 
     def look(self, xy_um: tuple[float, float] | None = None, z_um: float | None = None) -> Frame:

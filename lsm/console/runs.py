@@ -225,6 +225,8 @@ class Runs:
         return name, self.folder / name
 
     def _begin(self, name: str, kind: str, work: Work, *, seen: RunOutline | None = None) -> None:
+        if self._state.now.calibration.status != "closed":
+            raise Busy("The rig is being calibrated.", hint="leave the calibration first")
         follower = Follower(self._state, self.thumbs)
         scope = RunMicroscope(self._owner, follower.saw)
 

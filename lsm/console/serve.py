@@ -10,7 +10,9 @@ from typing import Any
 
 import uvicorn
 
+from lsm.calibrate.session import DEFAULT_OUT
 from lsm.console.app import Console, build_app
+from lsm.console.calibrating import Calibrating
 from lsm.console.facts import RigFacts
 from lsm.console.owner import Owner
 from lsm.console.pictures import Pictures
@@ -30,7 +32,10 @@ PING_S = 10.0
 
 @dataclass(frozen=True)
 class ConsoleOptions:
-    """rig, model, seed: as in DiagnoseConfig. folder: for runs. token: needed for any host but this computer."""
+    """rig, model, seed: as in DiagnoseConfig. folder: for runs. token: needed for any host but this computer.
+
+    calibrations: the rig's folder of that name is there, as with `lsm calibrate run`.
+    """
 
     rig: str = "simulated"
     model: str = "procedural"
@@ -39,6 +44,7 @@ class ConsoleOptions:
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = None
+    calibrations: Path = DEFAULT_OUT
 
 
 def is_loopback(host: str) -> bool:
@@ -49,15 +55,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def console_for(scope: Interlock, rig: RigConfig, options: ConsoleOptions) -> Console:
-    """The console of a microscope that is connected; it owns it from here on. Raises FileMissing for the model."""
+def console_for(scope: Interlock, rig: RigConfig, options: ConsoleOptions, **simulation: Any) -> Console:
+    """The console of a microscope that is connected; it owns it from here on. Raises FileMissing for the model.
+
+    simulation: with what a simulated rig was connected.
+    """
     designed = designed_patterns(scope, options.model)
     facts = RigFacts.of(rig, scope.board, designed, file=options.rig, model=options.model)
     low_ms, high_ms = rig.limits.exposure_ms
     state, pictures = StateBoard(), Pictures(saturated_adu=facts.saturated_adu)
     owner = Owner(scope, state, pictures, exposure_ms=min(max(START_MS, low_ms), high_ms))
     runs = Runs(owner, options.folder, rig, named=options.rig, model=options.model, seed=options.seed)
-    return Console(owner, runs, facts, designed, token=options.token)
+    folder = options.calibrations / rig.name
+    calibrating = Calibrating(owner, rig, folder, seed=options.seed, simulation=simulation)
+    return Console(owner, runs, calibrating, facts, designed, token=options.token)
 
 
 def designed_patterns(scope: Interlock, model: str) -> tuple[Pattern, ...]:
@@ -79,11 +90,13 @@ def serve(options: ConsoleOptions, *, on_ready: Callable[[str], object] = lambda
     rig = RigConfig.from_file(find_rig(options.rig))
     listening = listen(options.host, options.port)
     try:
-        scope = connect(rig, **({"seed": options.seed} | simulation if rig.simulator is not None else simulation))
+        if rig.simulator is not None:
+            simulation = {"seed": options.seed} | simulation
+        scope = connect(rig, **simulation)
     except LsmError:
         listening.close()
         raise
-    server = server_of(console_for(scope, rig, options))
+    server = server_of(console_for(scope, rig, options, **simulation))
     on_ready(address(options, listening))
     server.run(sockets=[listening])
 

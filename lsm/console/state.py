@@ -97,6 +97,40 @@ class Run(Config):
     reviewable: bool = False
 
 
+class CalibrationStep(Config):
+    """One step of the guided calibration.
+
+    put: what has to be on the stage. values: what is in the file, with its uncertainty; names tell the unit.
+    findings: what is not as the rig file says. said: why it was refused or stopped the last time.
+    picture: counts the pictures of its evidence; 0 while there is none.
+    """
+
+    name: str
+    title: str
+    put: str
+    status: Literal["missing", "measuring", "measured", "refused", "stopped"] = "missing"
+    values: tuple[tuple[str, str], ...] = ()
+    findings: tuple[str, ...] = ()
+    said: Told | None = None
+    picture: int = 0
+
+
+class CalibrationNow(Config):
+    """The guided calibration. step: the one that is looked at or measured. done, of: progress within it, 0 of untold.
+
+    file: where the result is kept from the first step on. file_digest: of what is in it, "" while there is none.
+    """
+
+    status: Literal["closed", "open", "measuring", "ending"] = "closed"
+    step: str = ""
+    steps: tuple[CalibrationStep, ...] = ()
+    captures: int = 0
+    done: int = 0
+    of: int = 0
+    file: str = ""
+    file_digest: str = ""
+
+
 class Control(Config):
     """Who steers; everybody else watches."""
 
@@ -120,11 +154,12 @@ class Log(Config):
     lines: tuple[Line, ...] = ()
 
 
-Section = Machine | LightNow | Run | Control | Log
+Section = Machine | LightNow | Run | CalibrationNow | Control | Log
 SECTIONS: Mapping[str, type[Section]] = {
     "machine": Machine,
     "light": LightNow,
     "run": Run,
+    "calibration": CalibrationNow,
     "control": Control,
     "log": Log,
 }
@@ -136,6 +171,7 @@ class State(Config):
     machine: Machine
     light: LightNow
     run: Run
+    calibration: CalibrationNow
     control: Control
     log: Log
 

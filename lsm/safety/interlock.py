@@ -2,9 +2,9 @@
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from lsm.devices import (
@@ -25,6 +25,19 @@ from lsm.safety.travel import Pace, Place, route
 
 MOVED_UM = 1.0
 """Beyond what was last read, from which on something else has moved an axis; less is drift and noise of encoders."""
+
+
+@dataclass(frozen=True)
+class NotConnected:
+    """In the place of a microscope that could not be connected again."""
+
+    board: LedBoard
+
+    def observe(self, request: Observe) -> Frame:
+        raise DeviceError("The rig is not connected.", hint="connect it again; see the fault before this one")
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class Interlock:
@@ -123,8 +136,14 @@ class Interlock:
         A microscope that cannot halt ends the capture under way. Raises as HaltingMicroscope.halt does.
         """
         self._halted.set()
-        if isinstance(self.microscope, HaltingMicroscope):
-            self.microscope.halt()
+        microscope = self.microscope
+        if isinstance(microscope, HaltingMicroscope):
+            try:
+                microscope.halt()
+            except DeviceError:
+                # one that is being closed is dark already
+                if microscope is self.microscope:
+                    raise
 
     def release(self) -> None:
         """Serve requests again, once the one that was halted has ended; moves and lights nothing."""
@@ -133,6 +152,23 @@ class Interlock:
             if isinstance(self.microscope, HaltingMicroscope):
                 self.microscope.release()
             self._halted.clear()
+
+    def exchange(self, opened: Callable[[], Microscope]) -> None:
+        """Close the guarded microscope and guard the one that `opened` returns, such as the same rig connected anew.
+
+        Limits, the light that was given and a stop stay: one that is pressed meanwhile holds for the other too.
+        Raises Halted while it is stopped, and what `opened` raises; then there is no microscope until the next
+        exchange, and requests raise DeviceError.
+        """
+        with self._one_at_a_time:
+            self._refuse_halted()
+            before, self._at = self.microscope, None
+            self.microscope = NotConnected(before.board)
+            before.close()
+            self.microscope = opened()
+            # who pressed stop before the line above met the one that was not connected
+            if self.halted and isinstance(self.microscope, HaltingMicroscope):
+                self.microscope.halt()
 
     def moved_by_others(self) -> None:
         """Say that something else has moved stage or focus, such as the rig's own autofocus."""

@@ -20,9 +20,9 @@ import numpy as np
 
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.session import Session
+from lsm.calibrate.slides import opener
 from lsm.calibrate.steps import STEPS, TURNED_DEG
 from lsm.calibration import Calibration, Measured
-from lsm.cli._calibrate_run import opener
 from lsm.commit import source_commit
 from lsm.errors import LsmError
 from lsm.scope import RigConfig, find_rig

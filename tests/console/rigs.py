@@ -66,11 +66,12 @@ def served(
     **simulation: Any,
 ) -> Iterator[Served]:
     """A console on a free port, over `scope` or a simulated rig of its own."""
-    options = ConsoleOptions(folder=folder, port=0, token=token)
+    options = ConsoleOptions(folder=folder, port=0, token=token, calibrations=folder / "calibration")
     config = rig or rig_config()
-    scope = scope or connect(config, seed=options.seed, **simulation)
+    simulation = {"seed": options.seed} | simulation
+    scope = scope or connect(config, **simulation)
     listening = listen(options.host, options.port)
-    console = console_for(scope, config, options)
+    console = console_for(scope, config, options, **simulation)
     server = server_of(console)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -39,6 +39,11 @@ def status(here: Served) -> str:
     return here.console.state.now.run.status
 
 
+def begun(here: Served, name: str) -> str:
+    until(lambda: here.console.state.now.run.name == name)
+    return name
+
+
 def folder(here: Served, name: str) -> Path:
     return here.console.runs.path(name)
 
@@ -48,7 +53,7 @@ def test_every_field_is_recorded_under_the_chosen_light(here: Served):
         client.move(xy_um=(600.0, 700.0))
         client.light(leds=[3, 84])
         client.camera(exposure_ms=7.0)
-        name = client.acquire(slide="B 12", columns=2, rows=2)
+        name = begun(here, client.acquire(slide="B 12", columns=2, rows=2))
         until(lambda: status(here) == "done")
         run = client.state()["run"]
     assert name.endswith("-B-12")
@@ -72,7 +77,7 @@ def test_every_field_is_recorded_under_the_chosen_light(here: Served):
 def test_one_that_was_ended_tells_what_it_goes_on_with_and_goes_on(here: Served):
     with here.client() as client:
         client.light(preset="bright field")
-        name = client.acquire(slide="C", columns=3, rows=2, start="middle", light="learned")
+        name = begun(here, client.acquire(slide="C", columns=3, rows=2, start="middle", light="learned"))
         until(lambda: here.console.state.now.run.captures >= 3)
         client.run("pause")
         until(lambda: status(here) == "paused")
@@ -130,7 +135,7 @@ def test_what_is_not_possible_is_refused_before_anything_begins(here: Served):
 def test_a_stop_ends_it_and_what_was_recorded_stays(here: Served):
     with here.client() as client:
         client.light(preset="bright field")
-        name = client.acquire(columns=6, rows=1, start="middle")
+        name = begun(here, client.acquire(columns=6, rows=1, start="middle"))
         until(lambda: here.console.state.now.run.captures >= 2)
         client.stop()
         until(lambda: status(here) == "stopped")

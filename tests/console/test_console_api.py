@@ -137,7 +137,7 @@ def number(message: str | bytes) -> int:
 
 def test_events_tell_first_everything_and_then_what_changed(here: Served):
     with here.client() as client, open_socket(f"ws://127.0.0.1:{here.port}/api/events") as socket:
-        assert set(json.loads(socket.recv(timeout=30))) == {"machine", "light", "run", "control", "log"}
+        assert set(json.loads(socket.recv(timeout=30))) == {"machine", "light", "run", "calibration", "control", "log"}
         client.light(leds=[7])
         seen: dict[str, object] = {}
         while "light" not in seen:

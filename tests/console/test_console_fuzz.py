@@ -61,9 +61,13 @@ def test_nothing_goes_beyond_the_limits_whatever_a_controller_asks_for(here: Ser
     client.take_control(force=True)
     if client.state()["run"]["status"] in ("running", "paused"):
         client.run("end")
+    client.cancel_measurement()
     until(lambda: console.state.now.run.status not in ("running", "paused", "ending"), PATIENT_S)
+    until(lambda: console.state.now.calibration.status in ("open", "closed"), PATIENT_S)
+    until(lambda: console.state.now.machine.doing != "running", PATIENT_S)
     client.stop()
     client.release()
+    client.leave_calibration()
     client.light(preset="bright field")
     client.camera(live=False, exposure_ms=5.0)
     # it still serves

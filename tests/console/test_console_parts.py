@@ -1,11 +1,14 @@
 """Parts of the console without a server: who steers, pictures, lights, and runs that wait."""
 
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lsm.console.access import LEASE_S, Lease, NotInControl
+from lsm.console.calibrating import Calibrating
 from lsm.console.light import LightRequest, lit, pattern_of
 from lsm.console.owner import Busy, Owner
 from lsm.console.pictures import Pictures, contrast, eight_bits, encoded
@@ -15,7 +18,7 @@ from lsm.devices import Frame, Observe, Shown
 from lsm.errors import InputError, RunStopped
 from lsm.illum import bright_field
 from lsm.safety import Interlock
-from lsm.scope import MicroManagerMicroscope
+from lsm.scope import MicroManagerMicroscope, RigConfig
 from scope.fakes import BOARD, FakeCore, FakeLight, make_rig
 
 PATTERN = bright_field(BOARD, na=0.1)
@@ -44,7 +47,7 @@ def test_a_controller_who_is_silent_has_left():
 
 def test_only_sections_that_changed_are_told():
     state, known = StateBoard(), {}
-    assert set(state.since(known)) == {"machine", "light", "run", "control", "log"}
+    assert set(state.since(known)) == {"machine", "light", "run", "calibration", "control", "log"}
     state.change("machine", z_um=1.0)
     state.change("machine", z_um=1.0)
     assert set(state.since(known)) == {"machine"}
@@ -149,3 +152,45 @@ def test_a_run_that_is_to_end_takes_no_further_capture(bench: Bench):
     assert isinstance(run.exception(10.0), RunStopped)
     assert "snap" not in bench.diary
     assert bench.owner.submit("A frame", bench.owner.look).result(10.0).image.shape == (4, 5)
+
+
+def test_a_rig_without_a_calibration_is_calibrated_as_it_is_connected(bench: Bench, tmp_path: Path):
+    calibrating = Calibrating(bench.owner, make_rig(), tmp_path, seed=0, simulation={})
+    bench.owner.start()
+    calibrating.open().result(10.0)
+    refused(bench, calibrating)
+    calibrating.leave().result(10.0)
+    assert "closed" not in bench.diary
+
+
+def test_a_calibrated_rig_is_connected_as_its_file_describes_it_and_at_the_end_as_before(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rig = make_rig().model_copy(update={"calibration": tmp_path / "before.json"})
+    connected: list[Path | None] = []
+
+    def connect(wanted: RigConfig) -> Interlock:
+        connected.append(wanted.calibration)
+        return Interlock(MicroManagerMicroscope(bench.core, FakeLight(bench.diary), wanted), wanted.limits)
+
+    monkeypatch.setattr("lsm.console.calibrating.connect", connect)
+    calibrating = Calibrating(bench.owner, rig, tmp_path, seed=0, simulation={})
+    bench.owner.start()
+    calibrating.open().result(10.0)
+    assert connected == []
+    for _ in range(2):
+        refused(bench, calibrating)
+    # once for all steps: connecting may make stages look for their ends
+    assert connected == [None]
+    calibrating.leave().result(10.0)
+    assert connected == [None, rig.calibration]
+
+
+def refused(bench: Bench, calibrating: Calibrating) -> None:
+    """Measure what cannot be measured before the camera."""
+    calibrating.measure("flat")
+    while bench.owner.state.now.calibration.status != "open":
+        time.sleep(0.01)
+    flat = bench.owner.state.now.calibration.steps[-1]
+    assert flat.said is not None
+    assert "after the camera" in flat.said.message
