@@ -15,15 +15,16 @@ from lsm.calibrate.steps import STEPS
 from lsm.calibration import Calibration, Measured
 from lsm.figures import figure_png, house_style
 
-WIDTH_IN, HEIGHT_IN = 7.0, 2.8
+SIZE_IN, SMALL_IN = (7.0, 2.8), (5.6, 2.0)
+"""On a page of its own, and beside other things on a screen."""
 # values of a list that are told one by one
 MANY = 8
 
 
 def evidence_png(step: str, evidence: Mapping[str, Any], *, dark: bool = False) -> bytes:
-    """What a step saw, as PNG. dark: for screens in dark rooms."""
+    """What a step saw, as PNG. dark: for a part of a screen in a dark room."""
     with house_style(dark=dark):
-        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+        figure = Figure(figsize=SMALL_IN if dark else SIZE_IN, layout="constrained")
         left, right = figure.subplots(1, 2)
         _DRAW[step](left, right, evidence)
         return figure_png(figure, dark=dark)

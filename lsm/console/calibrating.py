@@ -117,7 +117,8 @@ class Calibrating:
         if self._away:
             self._owner.exchange(lambda: connect(self._rig, **self._simulation).microscope)
             self._away = False
-        self._state.put("calibration", CalibrationNow())
+        now = self._state.now.calibration
+        self._state.put("calibration", CalibrationNow(file=now.file, file_digest=now.file_digest))
         self._state.note("The calibration was left.")
 
     def _measure(self, name: str) -> None:

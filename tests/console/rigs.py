@@ -63,10 +63,12 @@ def served(
     token: str | None = None,
     rig: RigConfig | None = None,
     scope: Interlock | None = None,
+    calibrations: Path | None = None,
     **simulation: Any,
 ) -> Iterator[Served]:
     """A console on a free port, over `scope` or a simulated rig of its own."""
-    options = ConsoleOptions(folder=folder, port=0, token=token, calibrations=folder / "calibration")
+    calibrations = calibrations or folder / "calibration"
+    options = ConsoleOptions(folder=folder, port=0, token=token, calibrations=calibrations)
     config = rig or rig_config()
     simulation = {"seed": options.seed} | simulation
     scope = scope or connect(config, **simulation)

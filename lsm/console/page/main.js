@@ -2,6 +2,7 @@
 
 import { call, command, controlKey, dropControl, forgetControl, onRefusal, steering, takeControl } from "./api.js";
 import { showLight, showWhetherLit, startBoard } from "./board.js";
+import { showCalibration, startCalibration } from "./calibrate.js";
 import { at, make, toast } from "./dom.js";
 import { events, frames } from "./link.js";
 import { drawFrame, showMachine, startLive } from "./live.js";
@@ -12,7 +13,7 @@ import { showFields, showPlace, startStage } from "./stage.js";
 const WORDS = { idle: "Idle, dark", live: "Live", busy: "Working", running: "Run is on", paused: "Run is paused", stopped: "STOPPED: dark and still", fault: "Fault" };
 const me = sessionStorage.getItem("lsm-console-name") || "page " + Math.random().toString(36).slice(2, 6);
 sessionStorage.setItem("lsm-console-name", me);
-let machine = null, holder = "";
+let machine = null, holder = "", calibration = null;
 
 onRefusal(error => { toast(error.message); showControl(); });
 
@@ -48,9 +49,18 @@ function showState(news) {
     if (holder !== me) forgetControl();
     showControl();
   }
+  if (news.calibration) {
+    // who comes to a calibration that is open came for it
+    if (!calibration && news.calibration.status !== "closed") at("tab-calibrate").click();
+    calibration = news.calibration;
+    showCalibration(calibration);
+  }
+  if (news.machine) machine = news.machine;
+  if (news.machine || news.calibration) {
+    const measuring = machine.doing === "running" && ["measuring", "ending"].includes(calibration.status);
+    at("doing").textContent = measuring ? "Measuring" : WORDS[machine.doing];
+  }
   if (news.machine) {
-    machine = news.machine;
-    at("doing").textContent = WORDS[machine.doing];
     at("doing").className = "chip " + machine.doing;
     document.body.classList.toggle("halted", machine.halted);
     at("release").hidden = !machine.halted;
@@ -132,6 +142,7 @@ async function start() {
   startBoard(rig);
   startStage(rig);
   startRuns();
+  startCalibration();
   startReview();
   if (!steering()) await takeControl(me).catch(() => {});
   showControl();
