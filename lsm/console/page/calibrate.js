@@ -34,7 +34,7 @@ export function showCalibration(told) {
   steps(busy);
   at("cal-title").textContent = step.title;
   at("cal-put").textContent = step.put;
-  at("cal-measure").textContent = step.status === "missing" ? "Measure" : "Measure again";
+  at("cal-measure").textContent = step.values.length || step.said ? "Measure again" : "Measure";
   at("cal-measure").disabled = busy;
   at("cal-measure").classList.toggle("primary", step.status !== "measured");
   at("cal-cancel").hidden = !busy;
@@ -65,14 +65,14 @@ function progress(busy) {
     at("cal-progress").max = now.of;
     at("cal-progress").value = now.done;
   } else at("cal-progress").removeAttribute("value");
-  at("cal-captures").textContent = busy ? `${now.status === "ending" ? "Ending before the next capture" : "Measuring"}, ${whole(now.captures)} captures` + (now.of ? `, ${whole(now.done)} of ${whole(now.of)} LEDs` : "") : "";
+  at("cal-captures").textContent = busy ? `${now.status === "ending" ? "Ending before the next capture" : "Measuring"}, ${whole(now.captures)} captures` + (now.of ? `, ${whole(now.done)} of ${whole(now.of)} looks at LEDs` : "") : "";
 }
 
 function said(step) {
-  const lines = step.said ? [`${step.said.message} ${step.said.hint ? step.said.hint[0].toUpperCase() + step.said.hint.slice(1) + (step.said.hint.endsWith(".") ? "" : ".") : ""}`] : [];
-  at("cal-said").hidden = !lines.length;
-  at("cal-said").textContent = lines.join(" ");
-  at("cal-findings").replaceChildren(...step.findings.map(line => make("li", {}, "Not as the rig file says: " + line)));
+  const { message = "", hint = "" } = step.said || {};
+  at("cal-said").hidden = !message;
+  at("cal-said").textContent = hint ? `${message} ${hint[0].toUpperCase()}${hint.slice(1)}${hint.endsWith(".") ? "" : "."}` : message;
+  at("cal-findings").textContent = step.findings.length ? `Not as the rig file says: ${step.findings.join("; ")}.` : "";
 }
 
 // Values that are tables of their own are told by what in them is set.
