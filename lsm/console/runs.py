@@ -270,10 +270,12 @@ class Runs:
 
 def _begun(name: str, kind: str, seen: RunOutline | None) -> Run:
     """The state of a run as it begins, with what it recorded before it was interrupted."""
-    if seen is None or seen.kind != "acquisition":
+    if seen is None:
         return Run(name=name, kind=kind, status="running")
     fields = tuple((*place, "") for place in seen.seen)
-    return Run(name=name, kind=kind, status="running", taken=seen.recorded, most=seen.captures or 0, fields=fields)
+    # what a diagnosis has taken it tells itself, when it has come to where it was
+    done = (seen.recorded, seen.captures or 0) if kind == "acquisition" else (0, 0)
+    return Run(name=name, kind=kind, status="running", taken=done[0], most=done[1], fields=fields)
 
 
 def _diagnosed(result: DiagnoseResult) -> Ended:

@@ -28,6 +28,7 @@ IN_CHROMIUM = [
 AXE = find_spec("axe_core_python")
 AXE_FAULTS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
 needs_axe = pytest.mark.skipif(AXE is None, reason="axe-core-python is missing")
+PICTURES = Path(os.environ["LSM_SCREENSHOTS"]).resolve() if os.environ.get("LSM_SCREENSHOTS") else None
 DARK_WITHIN_S = 0.2
 """What an operator is promised."""
 PATIENT_MS = 300_000
@@ -55,11 +56,10 @@ def opened(here: Served) -> Iterator[Page]:
 
 def picture(page: Page, name: str) -> None:
     """Leave console-NAME.png where LSM_SCREENSHOTS says, if it does."""
-    folder = os.environ.get("LSM_SCREENSHOTS")
-    if folder:
+    if PICTURES is not None:
         seen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         few = seen.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(Path(folder) / f"console-{name}.png", optimize=True)
+        few.save(PICTURES / f"console-{name}.png", optimize=True)
 
 
 def start_scan(page: Page, slide: str, *, columns: int) -> None:

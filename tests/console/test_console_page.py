@@ -128,6 +128,8 @@ def test_a_scan_is_paused_resumed_reloaded_ended_and_gone_on_with(here: Served, 
     page.reload()
     expect(page.locator("#run-title")).to_contain_text(re.compile("Done.*A-17"))
     assert here.console.state.now.run.taken == 4
+    # also those that were recorded before it was ended
+    expect(page.locator("#map .field")).to_have_count(4)
     page.click("#tab-agent")
     expect(page.locator("#strip li")).to_have_count(here.console.state.now.run.captures)
     picture(page, "saw")
