@@ -1,5 +1,6 @@
 """Tables and figure of detectors, beside what was published."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,19 +75,26 @@ def _value(interval: Sequence[float]) -> str:
 
 
 def bars(study: Table) -> Figure:
-    """Average precision at IoU 0.5 of every detector with its interval, best at the top."""
+    """Average precision of every detector with its interval, best at the top: of outlines where all have them, else of
+    boxes at IoU 0.5.
+    """
     arms = study["arms"]
-    names = sorted(arms, key=lambda name: float(arms[name]["boxes"]["map_50"][0]))
-    figure = Figure(figsize=(7, 1.1 + 0.36 * len(names)), layout="constrained")
+    outlined = all(arm["masks"] for arm in arms.values())
+    shown = {name: arm["masks"]["map"] if outlined else arm["boxes"]["map_50"] for name, arm in arms.items()}
+    what = "masks (IoU 0.50 to 0.95)" if outlined else "boxes at IoU 0.5"
+    names = sorted(shown, key=lambda name: float(shown[name][0]))
+    title = textwrap.fill(f"{study['source']}, {study['images']} images", width=110)
+    figure = Figure(figsize=(7, 1.1 + 0.36 * len(names) + 0.15 * title.count("\n")), layout="constrained")
     axes = figure.add_subplot()
     for place, name in enumerate(names):
-        middle, *ends = arms[name]["boxes"]["map_50"]
+        middle, *ends = shown[name]
         axes.barh(place, middle, height=0.6, color=ACCENT if name.startswith("grid") else LIGHT)
         axes.plot(ends, [place] * len(ends), color=INK, lw=1.6)
         axes.text(max([middle, *ends]) + 0.012, place, f"{middle:.3f}", va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlim=(0, 1.1), xlabel="average precision of boxes at IoU 0.5 on groups never seen (line: 95 % interval)")
-    axes.set_title(f"{study['source']}, {study['images']} images", fontsize=9, loc="left")
+    axes.set(xlim=(0, 1.1), ylim=(-0.6, len(names) - 0.4))
+    axes.set_xlabel(f"average precision of {what}, groups never seen; line: 95 % interval", fontsize=8)
+    figure.suptitle(title, fontsize=8, x=0.01, ha="left")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return figure
