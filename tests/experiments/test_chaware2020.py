@@ -56,6 +56,15 @@ def test_the_short_form_shows_the_direction(tmp_path: Path):
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
+def test_policies_are_called_the_same_whatever_the_order_of_their_designs():
+    """Jobs travel as JSON with sorted keys."""
+    study = ChawareConfig.from_file(CONFIG).studies["nih"]
+    travelled = StudyConfig.from_table(json.loads(json.dumps(study.model_dump(mode="json"), sort_keys=True)), source="")
+    as_told, as_run = ({name: rest for name, *rest in each.trained()} for each in (study, travelled))
+    assert list(as_told) != list(as_run)
+    assert as_told == as_run
+
+
 def test_names_that_are_not_there_are_refused():
     whole = ChawareConfig.from_file(CONFIG)
     assert set(whole.studies) == {"nih", "phantoms", "fourier_mnist", "replayed"}

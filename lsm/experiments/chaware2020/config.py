@@ -75,8 +75,8 @@ class StudyConfig(Config):
     budget: electrons of all captures that a cell may get, shared equally. aside: share of the patients not tested on
     whose cells calibrate the reader, train policies and choose patterns and thresholds; the rest trains reader and
     learned lights. left_out: standard lights that the book lacks. learned: lights that are learned on the reader's
-    cells. prices: one trained policy for each, by every design. designs: by name; the first one's claims are the
-    study's, the others are what else was tried. warm_updates: of imitation.
+    cells. prices: one trained policy for each, by every design. designs: by name, which tables add where there are
+    several. warm_updates: of imitation.
     thresholds: nats of evidence at which tests stop. gains: nats a capture at which greedy information stops, and
     gains_per_s nats a second, where a price is by seconds. The least threshold and the largest gains stop after one
     capture, so that these curves begin where every policy must.
@@ -115,9 +115,9 @@ class StudyConfig(Config):
 
     def trained(self) -> list[tuple[str, Design, Prices]]:
         """Every policy that is trained: what tables call it, how it comes about, what for."""
-        first = next(iter(self.designs))
+        several = len(self.designs) > 1
         return [
-            (prices.name if name == first else f"{prices.name}, {name}", design, prices)
+            (f"{prices.name}, {name}" if several else prices.name, design, prices)
             for name, design in self.designs.items()
             for prices in design.prices or self.prices
         ]
