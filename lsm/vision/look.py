@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from pydantic import NonNegativeFloat
+from scipy import ndimage
 
 from lsm.config import Config
 from lsm.errors import ModelMismatch
@@ -25,8 +26,13 @@ FEWEST_FIELDS = 12
 STAINS = 3.0
 """Standard deviations of absorbance to either side that a design's slides span."""
 
-_BACKGROUND, _DARKEST = 95.0, 0.1
+LONGEST_CELL_UM = 20.0
+"""No blood cell is longer on a film; a monocyte may be nearly so."""
+
+_BACKGROUND = 95.0
 _SMALLEST = 1e-3
+_ABSORBANCE_STEP = 0.01
+_TOUCHING = np.ones((3, 3))
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class FieldLook:
     absorbance at their centre against the empty field (the image's 95th percentile).
     sharpness: logarithm of the mean squared difference of pixels two apart (Brenner et al., JHC 24, 100 (1976)),
     relative to the empty field squared and to the coverage. certainty: median score of the finder's red cells.
-    darkest: natural absorbance of the 0.1 % darkest pixels.
+    body: natural absorbance that touching pixels along more than LONGEST_CELL_UM all exceed: of a rim of air, of dust,
+    or, where there is none, of cells that overlap. A white cell is darker and too short.
     """
 
     red_cells: int
@@ -45,10 +52,10 @@ class FieldLook:
     absorbance: float
     sharpness: float
     certainty: float
-    darkest: float
+    body: float
 
 
-def look_at(image: Image, cells: FoundCells, *, offset_adu: float) -> FieldLook:
+def look_at(image: Image, cells: FoundCells, *, offset_adu: float, pixel_um: float) -> FieldLook:
     """The look of a bright-field image in ADU; of a field without red cells absorbance and certainty are 0."""
     signal = image.astype(np.float32) - np.float32(offset_adu)
     empty = max(float(np.percentile(signal, _BACKGROUND)), 1.0)
@@ -64,7 +71,7 @@ def look_at(image: Image, cells: FoundCells, *, offset_adu: float) -> FieldLook:
         absorbance=float(np.median(_absorbance(signal[rows, columns] / empty))) if some else 0.0,
         sharpness=float(np.log(max(float(edges), _SMALLEST) / empty**2 / max(coverage, _SMALLEST))),
         certainty=float(np.median(cells.score[red])) if some else 0.0,
-        darkest=float(_absorbance(np.percentile(signal, [_DARKEST]) / empty)[0]),
+        body=_longest_body(_absorbance(signal / empty), LONGEST_CELL_UM / pixel_um),
     )
 
 
@@ -89,7 +96,7 @@ class OffLook:
     absorbance: float
     sharpness: float
     certainty: float
-    darkest: float
+    body: float
 
 
 class TypicalFields(Config):
@@ -104,7 +111,7 @@ class TypicalFields(Config):
     absorbance_spread: NonNegativeFloat
     sharpness: Line
     certainty: Line
-    darkest: Line
+    body: Line
 
     @classmethod
     def of(cls, looks: Iterable[tuple[int, FieldLook]]) -> "TypicalFields | None":
@@ -122,14 +129,14 @@ class TypicalFields(Config):
             absorbance_spread=float(stain.std(ddof=1)),
             sharpness=_line(design, [look.sharpness for look in seen]),
             certainty=_line(design, [look.certainty for look in seen]),
-            darkest=_line(design, [look.darkest for look in seen]),
+            body=_line(design, [look.body for look in seen]),
         )
 
     def off(self, look: FieldLook) -> OffLook:
         """How unlike the design's fields one is.
 
-        Beyond the design's stains, edges and certainty are compared with the last of them; the darkest spots go on
-        along their line, as absorbances do (Beer-Lambert).
+        Beyond the design's stains, edges and certainty are compared with the last of them; the darkest body goes on
+        along its line, as absorbances do (Beer-Lambert).
         """
         reach = STAINS * self.absorbance_spread
         stain = float(np.clip(look.absorbance, self.absorbance - reach, self.absorbance + reach))
@@ -137,7 +144,7 @@ class TypicalFields(Config):
             absorbance=(look.absorbance - self.absorbance) / max(self.absorbance_spread, 1e-9),
             sharpness=self.sharpness.off(look.sharpness, look.coverage, stain),
             certainty=self.certainty.off(look.certainty, look.coverage, stain),
-            darkest=self.darkest.off(look.darkest, look.coverage, look.absorbance),
+            body=self.body.off(look.body, look.coverage, look.absorbance),
         )
 
     @classmethod
@@ -162,6 +169,20 @@ def _line(design: Float[np.ndarray, "field 3"], values: Sequence[float]) -> Line
     )
 
 
-def _absorbance(transmission: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    natural: Float[np.ndarray, " n"] = -np.log(np.clip(transmission, _SMALLEST, None))
+def _longest_body(absorbance: Float[np.ndarray, "y x"], longest_px: float) -> float:
+    """The highest level above which pixels still touch over more than that length along x or y."""
+
+    def reaches(level: float) -> bool:
+        bodies, _ = ndimage.label(absorbance > level, _TOUCHING)
+        return any(max(part.stop - part.start for part in box) > longest_px for box in ndimage.find_objects(bodies))
+
+    low, high = 0.0, float(absorbance.max())
+    while high - low > _ABSORBANCE_STEP:
+        middle = (low + high) / 2
+        low, high = (middle, high) if reaches(middle) else (low, middle)
+    return low
+
+
+def _absorbance(transmission: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    natural: Float[np.ndarray, "*shape"] = -np.log(np.clip(transmission, _SMALLEST, None))
     return natural

@@ -59,15 +59,15 @@ def run_pipeline(
     with reporter.stage("held-out slides", group.slides * group.fields_per_slide) as stage:
         ours, theirs = tally_slides(config, slides, "test", bundle, stage)
     figures = held_out_figures(ours, theirs, np.random.default_rng([config.seed, 4]))
-    typical = typical_fields(config, slides, bundle)
-    looks = {} if typical is None else {FIGURE: typical.model_dump(mode="json")}
-    return bundle.with_card(figures={"held_out": figures} | looks)
+    return bundle.with_card(figures={"held_out": figures} | _looks(config, slides, bundle))
 
 
 def calibrate_again(
     config: PipelineConfig, bundle: Bundle, *, cells: Path | None = None, progress: Reporter | None = None
 ) -> Bundle:
-    """The bundle with its readers calibrated on the configuration's calibration slides, and nothing else changed.
+    """The bundle with its readers calibrated, and the look of fields taken, on the configuration's calibration slides.
+
+    Nothing else changes.
 
     Raises ModelMismatch where the model was designed for other slides or another rig: whom it has learned on and been
     tested on would be unknown. How many calibration slides there are may differ.
@@ -79,19 +79,30 @@ def calibrate_again(
                 f"'{key}' of this configuration is not that of the model '{bundle.card.name}'.",
                 hint="give the configuration that the model was designed with",
             )
-    calibrated = _calibrated(config, Slides(config, cells=cells), bundle, progress or Silent())
-    return calibrated.with_card(config={**bundle.card.config, "calibration": planned["calibration"]})
+    slides = Slides(config, cells=cells)
+    calibrated = _calibrated(config, slides, bundle, progress or Silent())
+    return calibrated.with_card(
+        config={**bundle.card.config, "calibration": planned["calibration"]},
+        figures={**bundle.card.figures, **_looks(config, slides, bundle)},
+    )
 
 
 def typical_fields(config: DesignConfig, slides: Slides, bundle: Bundle) -> TypicalFields | None:
     """How the calibration slides look in bright field; None for too few fields with cells."""
     reader = FieldReader(bundle, baseline=True)
+    pixel_um = config.rig.system.camera_pixel_um
     bright = bundle.patterns(config.rig.led_board.board())[:1]
     shots = shoot_slides(config, slides, "calibration", bright, bundle.exposures_ms.tolist()[:1])
     return TypicalFields.of(
-        (shot.slide, look_at(shot.frames[0], reader.find(shot.frames[0]), offset_adu=reader.offset_adu))
+        (shot.slide, look_at(image, reader.find(image), offset_adu=reader.offset_adu, pixel_um=pixel_um))
         for shot in shots
+        for image in [shot.frames[0]]
     )
+
+
+def _looks(config: DesignConfig, slides: Slides, bundle: Bundle) -> dict[str, Any]:
+    typical = typical_fields(config, slides, bundle)
+    return {} if typical is None else {FIGURE: typical.model_dump(mode="json")}
 
 
 def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bundle:

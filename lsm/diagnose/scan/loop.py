@@ -198,7 +198,8 @@ class _Scan:
     def _shoot(self, index: int, xy_um: Position, z_um: float | None) -> _Shot:
         frame, number = self._capture("scan", index, BRIGHT, xy_um, z_um)
         reading = self._kit.reader.read({BRIGHT: frame.image})
-        look = look_at(frame.image, reading.cells, offset_adu=self._kit.reader.offset_adu)
+        kit = self._kit
+        look = look_at(frame.image, reading.cells, offset_adu=kit.reader.offset_adu, pixel_um=kit.camera_pixel_um)
         judged = self._judge.judge(look, reading.quality)
         away_um = max(abs(frame.xy_um[0] - xy_um[0]), abs(frame.xy_um[1] - xy_um[1]))
         if not away_um <= self._kit.config.quality.elsewhere_um:

@@ -92,7 +92,7 @@ class FieldJudge:
             Fault.UNDERSTAINED: -off.absorbance,
             Fault.OUT_OF_FOCUS: -off.sharpness,
             Fault.UNRECOGNISED: -off.certainty,
-            Fault.BUBBLE: off.darkest,
+            Fault.BUBBLE: off.body,
         }
         return {fault: 1 - 0.5 * max(0.0, far) / self._limits.unlike for fault, far in bad.items()}
 
