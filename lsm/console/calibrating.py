@@ -41,9 +41,8 @@ class Calibrating:
         self._pictures: dict[str, bytes] = {}
         self._away = False
         self._scope: RunMicroscope | None = None
-        self._session = Session(
-            self._plain, folder, self._opened, leds=LedSearch(seed=seed), tell=self._progress
-        )  # fmt: skip
+        search = LedSearch(seed=seed)
+        self._session = Session(self._plain, folder, self._opened, leds=search, tell=self._progress)
 
     def open(self) -> Future[None]:
         """Begin, or go on with what the folder holds. Raises Busy; the future ConfigError for one of another rig."""
