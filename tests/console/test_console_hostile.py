@@ -1,7 +1,7 @@
 """Slow, vanishing and hostile clients around a run that goes on, over the real firmware and computed fields.
 
-The console has a token, which some of them know. With LSM_FUZZ_REQUESTS=10000 as many requests are made from the
-description.
+The console has a token, which some of them know. What the run took is compared, in the end, with what it takes when
+nobody else is there. With LSM_FUZZ_REQUESTS=10000 as many requests are made from the description.
 """
 
 import base64
@@ -25,6 +25,7 @@ from console.rigs import Served, ask, rig_config, served, until
 from console.watched import Watched
 from lsm.console.sockets import MOST_CLIENTS, TOO_MANY
 from lsm.console.wire import MOST_CONNECTIONS
+from lsm.record import open_record
 from lsm_sim.board import read_led_frames
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(3600), pytest.mark.filterwarnings(OTHERS_DRAW)]
@@ -36,6 +37,7 @@ IMPATIENCE_S = 3.0
 PATIENT_S = 300.0
 """A loaded machine computes fields slowly; only a hang needs so long."""
 FIELDS = {"columns": 10, "rows": 6}
+ENDED = ("stopped", "done")
 ENOUGH_BYTES = 64_000_000
 """Far more than a system keeps for a reader who does not come: 10 MB."""
 
@@ -46,7 +48,21 @@ def watched() -> Watched:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, watched: Watched) -> Iterator[Served]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    """What such a run takes when nobody else is there; before the other, as a process has one Micro-Manager core."""
+    alone = Watched(rig_config())
+    with served(tmp_path_factory.mktemp("alone"), rig=rig_config(), renderer=alone) as quiet, quiet.client() as client:
+        name = client.start_run(search="scan", **FIELDS)
+        until(lambda: quiet.console.state.now.run.status in ENDED, PATIENT_S)
+        frames = frames_of(quiet, name)
+    assert alone.outside == []
+    return frames
+
+
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, watched: Watched, undisturbed: list[tuple[Any, ...]]
+) -> Iterator[Served]:
     # slow moves, so that the run lasts
     rig = rig_config(exposure_takes_time=True, move_ms=1000.0)
     with pytest.MonkeyPatch.context() as patch:
@@ -80,8 +96,13 @@ def begin(here: Served) -> str:
     client.take_control(force=True)
     name = client.start_run(search="scan", **FIELDS)
     client.drop_control()
-    until(lambda: here.console.state.now.run.captures > 0, PATIENT_S)
+    until(lambda: here.console.state.now.run.captures > 0 or ended(here), PATIENT_S)
+    assert not ended(here), here.console.state.now.log.lines
     return name
+
+
+def ended(here: Served) -> bool:
+    return here.console.state.now.run.status not in ("running", "paused")
 
 
 def dial(here: Served, *said: bytes) -> socket.socket:
@@ -184,6 +205,27 @@ def test_wrong_tokens_and_foreign_pages_reach_nothing(here: Served):
     assert not here.scope.halted
 
 
+def test_clients_that_never_read_are_let_go_and_others_see_every_frame(here: Served):
+    deaf = [dial_socket(here, path) for path in ("/api/frames", "/api/events") for _ in range(5)]
+    for raw in deaf:
+        # as if it had seen many frames
+        raw.sendall(said(1, b"n") * 50)
+    with open_socket(f"ws://127.0.0.1:{here.port}/api/frames", additional_headers=KNOWN, max_size=None) as good:
+        numbers = []
+        while len(numbers) < 3:
+            numbers.append(frame_number(good.recv(timeout=PATIENT_S)))
+            good.send("n")
+    assert numbers == sorted(set(numbers))
+    until(lambda: connections(here) == 0, PATIENT_S)
+    assert all(is_let_go(raw) for raw in deaf)
+
+
+def frame_number(message: str | bytes) -> int:
+    assert isinstance(message, bytes)
+    (length,) = struct.unpack_from("<I", message)
+    return int(json.loads(message[4 : 4 + length])["number"])
+
+
 def test_one_who_asks_for_answers_and_takes_none_is_let_go(here: Served):
     raw, pings = dial_socket(here, "/api/events"), said(9, b"p" * 125) * 1000
     sent = 0
@@ -261,6 +303,33 @@ def test_requests_made_from_the_description_without_control_reach_nothing(here: 
     answered = fuzz(here, token=TOKEN, leave_out=("POST /api/stop",), prepare=without_control)
     assert answered[423] > 0
     assert not here.scope.halted
+
+
+def test_the_run_has_taken_what_it_takes_when_nobody_else_is_there(
+    here: Served, watched: Watched, first_run: str, undisturbed: list[tuple[Any, ...]]
+):
+    run = here.console.state
+    until(lambda: run.now.run.name != first_run or run.now.run.status in ENDED, PATIENT_S)
+    disturbed = frames_of(here, first_run)
+    both = min(len(disturbed), len(undisturbed))
+    assert both > 3
+    assert disturbed[:both] == undisturbed[:both]
+    assert watched.outside == []
+    if run.now.run.status in ENDED:
+        begin(here)
+
+
+def frames_of(here: Served, name: str) -> list[tuple[Any, ...]]:
+    """What a run took: pixels, place and light of each frame, and for what; up to the first that was taken twice.
+
+    On a loaded machine the board's watchdog may put a light out; the noise of all later frames is another then.
+    """
+    with open_record(here.console.runs.path(name) / "record.h5") as recording:
+        taken = zip(recording.frames(), recording.decisions(), strict=True)
+        return [
+            (frame.image.tobytes(), frame.xy_um, frame.z_um, frame.shown.levels.tobytes(), decision["action"])
+            for frame, decision in itertools.takewhile(lambda each: each[0].metadata["attempts"] == "1", taken)
+        ]
 
 
 def test_a_stop_gets_through_the_crowd(here: Served, watched: Watched):
