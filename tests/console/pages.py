@@ -6,7 +6,6 @@ LSM_SCREENSHOTS=docs/images pytest tests/console
 
 import io
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -18,11 +17,12 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from console.rigs import Served
+from lsm.bench.browser import FLAGS, find_chromium
 
-CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="chromium is missing: apt-get install chromium")
 IN_CHROMIUM = [
     pytest.mark.firmware,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.timeout(900),
 ]
 AXE = find_spec("axe_core_python")
@@ -43,7 +43,7 @@ def opened(here: Served) -> Iterator[Page]:
     """The page, once it steers. `page.faults` holds the errors of its scripts."""
     expect.set_options(timeout=PATIENT_MS)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         page = browser.new_page(viewport=TABLET)
         page.set_default_timeout(PATIENT_MS)
         page.faults = []  # type: ignore[attr-defined]

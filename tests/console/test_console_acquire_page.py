@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.pages import IN_CHROMIUM, PATIENT_MS, axe_faults, needs_axe, opened, picture, press_go_on
+from console.pages import IN_CHROMIUM, PATIENT_MS, axe_faults, needs_axe, picture, press_go_on
 from console.rigs import Served, rig_config, served, until
 from scope.painted import Painted
 
@@ -19,18 +19,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     # moves take time, so that it can be ended in its middle
     with served(tmp_path_factory.mktemp("runs"), rig=rig_config(move_ms=300.0), renderer=Painted()) as console:
         yield console
-
-
-@pytest.fixture(scope="module")
-def page(here: Served) -> Iterator[Page]:
-    with opened(here) as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def _no_faults(page: Page) -> Iterator[None]:
-    yield
-    assert page.faults == []  # type: ignore[attr-defined]
 
 
 def test_fields_are_recorded_paused_reloaded_ended_and_gone_on_with(here: Served, page: Page):

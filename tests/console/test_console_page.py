@@ -13,7 +13,6 @@ from console.pages import (
     PATIENT_MS,
     axe_faults,
     needs_axe,
-    opened,
     picture,
     press_go_on,
     start_scan,
@@ -28,18 +27,6 @@ pytestmark = IN_CHROMIUM
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("runs"), rig=rig_config(exposure_takes_time=True)) as console:
         yield console
-
-
-@pytest.fixture(scope="module")
-def page(here: Served) -> Iterator[Page]:
-    with opened(here) as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def _no_faults(page: Page) -> Iterator[None]:
-    yield
-    assert page.faults == []  # type: ignore[attr-defined]
 
 
 def frame_number(page: Page) -> int:

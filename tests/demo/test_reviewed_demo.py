@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from lsm.bench.browser import FLAGS, find_chromium
 from lsm.cli import main
 from lsm.diagnose.demo import DemoResult
 from lsm.diagnose.scan_report import ScanReport
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = find_chromium()
 pytestmark = [
     pytest.mark.firmware,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
@@ -21,7 +22,7 @@ pytestmark = [
 
 def answered_by_key(page_file: Path, key: str, cells: int, saved: Path) -> None:
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page()
         page.goto(page_file.as_uri())
         page.locator("#c001").focus()

@@ -14,13 +14,14 @@ import pytest
 from drawn_run import drawn_slide, example_run
 from drawn_scan import RULES, illustrated, scanned
 
+from lsm.bench.browser import FLAGS, find_chromium
 from lsm.diagnose import ComparisonRow, score_run
 from lsm.diagnose.scan_report import ScanReport, render_page, write_pdf
 from lsm.diagnose.scan_report.facts import SCHEMA_FILE, schema, schema_text
 from lsm.errors import WrongFormat
 from lsm.samples import CellTable
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = find_chromium()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_axe_finds_no_fault_in_the_page(page: str, tmp_path: Path):
     checked = tmp_path / "checked.html"
     checked.write_text(page.replace("</body>", f"<script>{axe}</script>{check}"), encoding="utf-8")
     dumped = subprocess.run(
-        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+        [str(CHROMIUM), "--headless", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}",
          "--virtual-time-budget=60000", "--dump-dom", checked.as_uri()],
         check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip

@@ -1,6 +1,5 @@
 """The review in a scan's page, in Debian's chromium: cells answered by keys, kept, saved, and applied."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +8,12 @@ from drawn_run import calibration
 from drawn_scan import RULES, illustrated, rule, scanned
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from lsm.bench.browser import FLAGS, find_chromium
 from lsm.diagnose.scan_report import Answer, ScanReport, write_page
 from lsm.diagnose.scan_report.review import Answers, apply_answers
 from lsm.stats import OperatorAccuracy
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = find_chromium()
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium"),
     pytest.mark.timeout(300),
@@ -42,7 +42,7 @@ def asked() -> list[str]:
 def tab(file: Path, asked: list[str]) -> Iterator[Page]:
     expect.set_options(timeout=PATIENT_MS)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page()
         page.set_default_timeout(PATIENT_MS)
         page.faults = []  # type: ignore[attr-defined]
