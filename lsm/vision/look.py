@@ -149,12 +149,12 @@ class TypicalFields(Config):
 
     @classmethod
     def of_model(cls, bundle: Bundle) -> "TypicalFields":
-        """What the model's card says. Raises ModelMismatch for a card without it."""
+        """What the model's card says. Raises ModelMismatch for a card without it, or with other figures than these."""
         table: Any = bundle.card.figures.get(FIGURE)
-        if not isinstance(table, dict):
+        if not isinstance(table, dict) or set(table) != set(cls.model_fields):
             raise ModelMismatch(
                 f"The card of model '{bundle.card.name}' does not say how the fields of its design look.",
-                hint="design the model anew with this version",
+                hint="calibrate it again: lsm design CONFIG --calibrate MODEL",
             )
         return cls.from_table(table, source=f"the card of model '{bundle.card.name}'")
 

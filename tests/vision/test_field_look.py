@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
+from lsm.errors import ModelMismatch
+from lsm.sensing import Bundle
 from lsm.types import Image
 from lsm.vision.finder import NO_CELLS
-from lsm.vision.look import LONGEST_CELL_UM, look_at
+from lsm.vision.look import FIGURE, LONGEST_CELL_UM, TypicalFields, look_at
 
 PIXEL_UM, SIDE, EMPTY_ADU, OFFSET_ADU = 1.2, 192, 3000.0, 20.0
 
@@ -44,3 +46,13 @@ def test_a_small_dark_spot_in_a_longer_body_does_not_make_the_body_darker():
 
 def test_an_empty_field_has_none():
     assert body(np.zeros((SIDE, SIDE))) == pytest.approx(0.0, abs=WITHIN)
+
+
+def test_a_card_with_other_figures_is_to_be_calibrated_again():
+    model = Bundle.named("procedural")
+    figures = model.card.figures
+    other = dict(figures[FIGURE])  # type: ignore[call-overload]
+    other["darkest"] = other.pop("body")
+    TypicalFields.of_model(model)
+    with pytest.raises(ModelMismatch, match="--calibrate"):
+        TypicalFields.of_model(model.with_card(figures={**figures, FIGURE: other}))
