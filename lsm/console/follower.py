@@ -41,9 +41,10 @@ class Follower:
             steps = (*steps[:-1], steps[-1].model_copy(update={**believed, "reason": _reason(told)}))
         place = steps[-1].xy_um if steps else None
         fault = str(told.get("fault", "")) if scan else ""
-        fields = run.fields if place is None or (not scan and (*place, fault) in run.fields) else (
-            *run.fields, (*place, fault)
-        )  # fmt: skip
+        fields = run.fields
+        # a search looks at a field more than once
+        if place is not None and (scan or (*place, fault) not in fields):
+            fields = (*fields, (*place, fault))
         self._state.change(
             "run",
             taken=taken,
