@@ -7,7 +7,7 @@ from lsm.samples.images import CellImageSmear
 from lsm.samples.procedural import ProceduralSmear
 from lsm.samples.single import single_cells
 from lsm.samples.smear import Smear, SmearConfig
-from lsm.samples.spoiled import Bubble, SpoiledSmear
+from lsm.samples.spoiled import Bubble, Dust, SpoiledSmear
 from lsm.samples.table import CellTable, Kind, Stage
 from lsm.samples.targets import TARGETS, target
 
@@ -17,6 +17,7 @@ __all__ = [
     "CellCrops",
     "CellImageSmear",
     "CellTable",
+    "Dust",
     "Grey",
     "InfectionConfig",
     "Kind",
