@@ -33,20 +33,26 @@ MARGIN_PX = 80
 
 @dataclass(frozen=True)
 class PatternGap:
-    """Of one withheld pattern. rms: of prediction minus measurement, over the mean, camera noise taken off."""
+    """Of one withheld pattern. rms: of prediction minus measurement, over the mean, camera noise taken off.
+
+    with_noise: the same with the noise that is left in the mean of FRAMES lit and as many dark frames.
+    """
 
     name: str
     mean_e: float
     rms: float
+    with_noise: float
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Mean of the patterns' rms errors and its interval of 95 % (Student's t over patterns)."""
+    """Mean of the patterns' rms errors and its interval of 95 % (Student's t over patterns), without and with noise."""
 
     patterns: tuple[PatternGap, ...]
     rms: float
     interval: tuple[float, float]
+    with_noise: float
+    with_noise_interval: tuple[float, float]
 
 
 class SeenSample:
@@ -141,10 +147,9 @@ def measure_gap(
         rate = inside(twin.rate(levels, (0.0, 0.0), defocus_um).numpy().astype(np.float64))
         exposure_ms = float(np.clip(aim_e / max(float(rate.mean()), 1e-9), *limits_ms))
         gaps.append(_one(microscope, rate * exposure_ms, camera, Observe(pattern, exposure_ms), search))
-    errors = np.array([each.rms for each in gaps])
-    half = float(stats.t.ppf(0.975, len(errors) - 1)) * float(errors.std(ddof=1)) / math.sqrt(len(errors))
-    mean = float(errors.mean())
-    return Gap(tuple(gaps), mean, (mean - half, mean + half))
+    rms, interval = _mean_of([each.rms for each in gaps])
+    noisy, noisy_interval = _mean_of([each.with_noise for each in gaps])
+    return Gap(tuple(gaps), rms, interval, noisy, noisy_interval)
 
 
 def middle(images: Float[np.ndarray, "*stack y x"], search: LedSearch) -> Float[np.ndarray, "*stack v u"]:
@@ -158,6 +163,13 @@ def inside(window: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "v u"]:
     return window[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
 
 
+def _mean_of(errors: list[float]) -> tuple[float, tuple[float, float]]:
+    """Mean and its interval of 95 %."""
+    mean = float(np.mean(errors))
+    half = float(stats.t.ppf(0.975, len(errors) - 1)) * float(np.std(errors, ddof=1)) / math.sqrt(len(errors))
+    return mean, (mean - half, mean + half)
+
+
 def _one(
     microscope: Microscope, expected_e: Plane, camera: CameraFacts, request: Observe, search: LedSearch
 ) -> PatternGap:
@@ -165,9 +177,11 @@ def _one(
     unlit, unlit_noise = _taken(microscope, Observe(dark(microscope.board), request.exposure_ms), search)
     gain = camera.gain_e_per_adu.value
     measured = (lit - unlit) * gain
-    squared = float(((expected_e - measured) ** 2).mean()) - (lit_noise + unlit_noise) * gain**2
+    squared, noise = float(((expected_e - measured) ** 2).mean()), (lit_noise + unlit_noise) * gain**2
     mean = float(measured.mean())
-    return PatternGap(request.pattern.name, mean, math.sqrt(max(squared, 0.0)) / mean)
+    return PatternGap(
+        request.pattern.name, mean, math.sqrt(max(squared - noise, 0.0)) / mean, math.sqrt(squared) / mean
+    )
 
 
 def _taken(microscope: Microscope, request: Observe, search: LedSearch) -> tuple[Plane, float]:

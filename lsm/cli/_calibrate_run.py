@@ -2,32 +2,25 @@
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from lsm.calibrate.gap import FRAMES, Gap, measure_gap, twin_of_survey, withheld_patterns
+from lsm.calibrate.gap import FRAMES, Gap
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.pictures import told
-from lsm.calibrate.session import DEFAULT_OUT, PAGE, Session, bench
+from lsm.calibrate.report import WITHHELD, predict_and_compare
+from lsm.calibrate.session import DEFAULT_OUT, PAGE, Session
 from lsm.calibrate.slides import opener
-from lsm.calibrate.steps import BRIGHT_AIM_E, NAMED, STEPS, Step
-from lsm.calibrate.survey import survey_leds
+from lsm.calibrate.steps import NAMED, STEPS, Step
 from lsm.calibration import Calibration
 from lsm.cli import _show
-from lsm.devices import Microscope, Observe
 from lsm.errors import InputError
-from lsm.illum import dark
-from lsm.optics import ImagingSystem
 from lsm.scope import RigConfig, find_rig
-
-WITHHELD = 12
 
 Rig = Annotated[str, typer.Argument(help="Rig file (TOML), or the name of a shipped one: simulated.")]
 Out = Annotated[Path | None, typer.Option(help=f"Folder of the result and its evidence; default {DEFAULT_OUT}/NAME.")]
@@ -113,55 +106,15 @@ def report(
     search = LedSearch(window_px=window_px, seed=seed)
     with _show.progress(quiet=as_json) as bars, opener(config, seed)("cells") as microscope:
         task = bars.add_task("LED by LED", total=None, loss="")
-        gap = _gap(
+        gap = predict_and_compare(
             microscope,
             config,
             found,
             search,
-            np.random.default_rng(seed),
-            patterns,
-            lambda done, of: bars.update(task, completed=done, total=of),
+            n=patterns,
+            tell=lambda done, of: bars.update(task, completed=done, total=of),
         )
     _tell_gap(config, gap, as_json=as_json)
-
-
-def _gap(
-    microscope: Microscope,
-    config: RigConfig,
-    found: Calibration,
-    search: LedSearch,
-    rng: np.random.Generator,
-    count: int,
-    tell: Callable[[int, int], None],
-) -> Gap:
-    if found.camera is None or found.leds is None or found.focus is None:
-        raise InputError("The calibration is not complete.", hint="run lsm calibrate run")
-    work = bench(config, microscope, found, leds=search)
-    board = config.led.board.build()
-    bright_ms = min(0.5 * work.bright_ms() * max(1, int((board.na <= work.na).sum())), work.limits_ms[1])
-    upright = work.upright
-    upright.observe(Observe(dark(upright.board), bright_ms, z_um=found.focus.z_um.value))
-    survey = survey_leds(
-        upright, found.camera, bright_ms=bright_ms, dark_ms=work.limits_ms[1], frames=FRAMES, on_led=tell
-    )
-    system = ImagingSystem(
-        na=work.na,
-        wavelength_um=board.wavelengths_um[work.colour],
-        camera_pixel_um=work.true_pixel_um,
-        sample_pixel_um=work.true_pixel_um / 4,
-    )
-    twin, defocus_um = twin_of_survey(survey, board, system, search)
-    return measure_gap(
-        upright,
-        twin,
-        found.camera,
-        withheld_patterns(board, na=work.na, colour=work.colour, rng=rng, n=count),
-        defocus_um=defocus_um,
-        dead=found.leds.dead,
-        search=search,
-        limits_ms=work.limits_ms,
-        aim_e=BRIGHT_AIM_E,
-    )
 
 
 def _tell(session: Session, calibration: Calibration, *, as_json: bool) -> None:
@@ -191,7 +144,8 @@ def _tell_gap(config: RigConfig, gap: Gap, *, as_json: bool) -> None:
     low, high = gap.interval
     console.print(
         f"The twin predicts withheld patterns of rig '{config.name}' with an rms error of {100 * gap.rms:.2f} % "
-        f"of their mean (95 %: {100 * low:.2f} to {100 * high:.2f} %, over {len(gap.patterns)} patterns).",
+        f"of their mean (95 %: {100 * low:.2f} to {100 * high:.2f} %, over {len(gap.patterns)} patterns); camera noise "
+        f"is taken off. With what noise {FRAMES} frames leave: {100 * gap.with_noise:.2f} %.",
         soft_wrap=True,
         highlight=False,
     )

@@ -1,31 +1,38 @@
 """Calibrates simulated rigs that are not as their files say, and tells how far from the truth it ends.
 
-    python -m lsm_sim.calibration_campaign --rigs 20 --json calibration.json
+    python -m lsm_sim.calibration_campaign --rigs 20 --out campaign --json calibration.json
 
 Every seed is another rig: board, brightness, camera, pixel, stage and focus are drawn anew (`Hidden.drawn`), and the
 calibration sees images alone. Every fourth is mirrored, has its board turned by 90 degrees, or five dead LEDs; one
-more, after them, has a blocked light path. One rig takes minutes of one core; `--steps camera,stage` takes seconds.
+more, after them, has a blocked light path. The twin of a calibrated rig predicts withheld patterns (`--patterns`)
+and is held against the rig. One rig takes one to two minutes of one core; `--steps camera,stage --patterns 0` seconds.
+
+In `--out` every rig has a folder with its calibration, evidence and figures; a campaign that was ended goes on there.
 """
 
 import argparse
+import json
 import math
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from lsm.calibrate.leds import LedSearch
+from lsm.calibrate.report import WITHHELD, predict_and_compare
 from lsm.calibrate.session import Session
 from lsm.calibrate.slides import opener
 from lsm.calibrate.steps import STEPS, TURNED_DEG
 from lsm.calibration import Calibration, Measured
 from lsm.commit import source_commit
-from lsm.errors import LsmError
+from lsm.errors import InputError, LsmError
 from lsm.scope import RigConfig, find_rig
+from lsm.wholefile import write_whole
 from lsm_sim._figures import tell
 from lsm_sim.hidden import Hidden
 
@@ -41,6 +48,7 @@ PROMISED = {
     "position_mm": ("largest", 0.2),
     "brightness": ("largest", 0.02),
 }
+GAP = 0.02
 """Of each value what is looked at (the error, its share of the truth, or the largest of many), and its limit."""
 COVERED = (0.90, 0.99)
 """Between which the share of truths within two stated standard uncertainties is to lie."""
@@ -81,24 +89,60 @@ def with_fault(hidden: Hidden, seed: int, rng: np.random.Generator) -> Hidden:
     return hidden
 
 
-def one_rig(seed: int, steps: Sequence[str], window_px: int, *, blocked: bool = False) -> dict[str, Any]:
-    """What the calibration of one rig came to, against its truth."""
+def one_rig(
+    seed: int, steps: Sequence[str], window_px: int, folder: Path, *, patterns: int = 0, blocked: bool = False
+) -> dict[str, Any]:
+    """What the calibration of one rig came to, against its truth; the calibration and its evidence go to `folder`.
+
+    patterns: random ones that its twin is to predict, with four fixed ones; 0 for none.
+    """
     rig, hidden, truth = random_rig(seed, blocked=blocked)
     began = time.process_time()
-    with tempfile.TemporaryDirectory(prefix="lsm-calibration-") as folder:
-        session = Session(rig, Path(folder), opener(rig, seed), leds=LedSearch(window_px=window_px, seed=seed))
-        stopped = ""
-        try:
-            found = session.run(steps)
-        except LsmError as error:
-            found, stopped = session.so_far(), error.message
+    search = LedSearch(window_px=window_px, seed=seed)
+    session = Session(rig, folder, opener(rig, seed), leds=search)
+    stopped, gap = "", None
+    try:
+        found = session.run(steps)
+        if patterns:
+            gap = _gap(session, found, search, seed, patterns)
+    except LsmError as error:
+        found, stopped = session.so_far(), error.message
     return {
         "seed": seed,
+        "commit": source_commit(),
         "stopped": stopped,
         "findings": list(found.findings),
         "hidden": hidden.model_dump(mode="json", include={"mirror", "rotation_deg", "dead_leds", "blocked"}),
         "cpu_s": round(time.process_time() - began),
         "off": _off(found, rig, hidden, truth),
+        "gap": gap,
+    }
+
+
+def kept(row: Path, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The figures in that file, measured where it is not there. Raises InputError for those of other settings."""
+    if row.is_file():
+        table: dict[str, Any] = json.loads(row.read_text(encoding="utf-8"))
+        if table.pop("settings") != settings:
+            raise InputError(f"{row} was measured with other settings.", hint="name another folder with --out")
+        return table
+    table = measure()
+    write_whole(row, json.dumps({"settings": settings, **table}, indent=1) + "\n")
+    return table
+
+
+def _gap(session: Session, found: Calibration, search: LedSearch, seed: int, patterns: int) -> dict[str, Any]:
+    """What the twin with this calibration says of withheld patterns, against the rig."""
+    calibrated = session.rig.calibrated(session.path)
+    with opener(calibrated, seed)("cells") as microscope:
+        gap = predict_and_compare(microscope, calibrated, found, search, n=patterns)
+    return {
+        "rms": _short(gap.rms),
+        "interval": [_short(end) for end in gap.interval],
+        "with_noise": _short(gap.with_noise),
+        "patterns": {
+            each.name: [_short(each.mean_e), _short(each.rms), _short(each.with_noise)] for each in gap.patterns
+        },
     }
 
 
@@ -180,6 +224,21 @@ def promises(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return table
 
 
+def gaps(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean gap of the rigs' twins with its interval of 95 % (Student's t over rigs), the worst, and how many keep."""
+    found = [row["gap"] for row in rows if row["gap"] is not None]
+    if len(found) < 2:
+        return {}
+    table: dict[str, Any] = {"limit": GAP, "rigs": len(found)}
+    for name in ("rms", "with_noise"):
+        each = np.array([gap[name] for gap in found])
+        half = float(stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1)) / math.sqrt(len(each))
+        ends = [_short(float(each.mean()) - half), _short(float(each.mean()) + half)]
+        table[name] = {"mean": _short(float(each.mean())), "interval": ends, "worst": _short(float(each.max()))}
+        table[name]["kept"] = int((each <= GAP).sum())
+    return table
+
+
 def named(row: dict[str, Any], steps: Sequence[str]) -> dict[str, bool]:
     """Of each fault of the rig that these steps can see whether a finding, or the error that stopped it, says so."""
     hidden, said = row["hidden"], " ".join([*row["findings"], row["stopped"]])
@@ -215,22 +274,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
     parser.add_argument("--steps", default=",".join(step.name for step in STEPS), help="which, by comma")
     parser.add_argument("--window-px", type=int, default=80, help="side of the windows in which LEDs are fitted")
+    parser.add_argument("--patterns", type=int, default=WITHHELD, help="random ones to predict, 0 for no gap")
+    parser.add_argument("--out", type=Path, help="folder in which the campaign goes on; none: kept nowhere")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(arguments)
     steps = options.steps.split(",")
-    rows = []
-    for seed in range(options.first, options.first + options.rigs + 1):
-        blocked = seed == options.first + options.rigs
-        rows.append(one_rig(seed, steps, options.window_px, blocked=blocked))
-        row = rows[-1]
-        row["named"] = named(row, steps)
-        print(f"rig {seed}: {row['cpu_s']} s, {row['findings']} {row['stopped']}", file=sys.stderr)
+    if options.patterns and not {"camera", "focus", "leds"} <= set(steps):
+        parser.error("a gap needs the steps camera, focus and leds: --patterns 0 leaves it out")
+    with tempfile.TemporaryDirectory(prefix="lsm-calibration-") as folder:
+        rows = _rows(options, steps, options.out or Path(folder))
     command = f"python -m lsm_sim.calibration_campaign --rigs {options.rigs} --steps {options.steps}"
     figures = {
-        "command": f"{command} --first {options.first} --window-px {options.window_px}",
-        "commit": source_commit(),
+        "command": f"{command} --first {options.first} --window-px {options.window_px} --patterns {options.patterns}",
+        "commit": sorted({row["commit"] for row in rows}),
         "cpu_s": sum(row["cpu_s"] for row in rows),
         "promises": promises(rows),
+        "gap": gaps(rows),
         "covered_wanted": COVERED,
         "coverage": coverage(rows),
         "faults_not_named": [row["seed"] for row in rows if not all(row["named"].values())],
@@ -238,6 +297,27 @@ def main(arguments: list[str]) -> int:
     }
     tell(figures, options.json)
     return 0
+
+
+def _rows(options: argparse.Namespace, steps: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Of every rig, the last of which is blocked."""
+    rows = []
+    for seed in range(options.first, options.first + options.rigs + 1):
+        blocked = seed == options.first + options.rigs
+        settings = {"steps": steps, "window_px": options.window_px, "patterns": options.patterns, "blocked": blocked}
+        own = folder / (f"rig-{seed}-blocked" if blocked else f"rig-{seed}")
+
+        def measure(seed: int = seed, blocked: bool = blocked, own: Path = own) -> dict[str, Any]:
+            return one_rig(seed, steps, options.window_px, own, patterns=options.patterns, blocked=blocked)
+
+        row = kept(own / "row.json", settings, measure)
+        row["named"] = named(row, steps)
+        rows.append(row)
+        gap = row["gap"] and row["gap"]["rms"]
+        print(
+            f"rig {seed}: {row['cpu_s']} s, gap {gap}, {row['findings']} {row['stopped']}", file=sys.stderr, flush=True
+        )
+    return rows
 
 
 if __name__ == "__main__":
