@@ -85,6 +85,13 @@ EXPERIMENTS = (
         (),
     ),
     Experiment(
+        "quality_limits",
+        "Sound fields that the quality limits of a scan refuse, bubbles and dust that they catch",
+        "quality_limits:run",
+        0.2,
+        (_NIH,),
+    ),
+    Experiment(
         "panel", "A virtual proficiency panel read by three scans, scored by the WHO's rules", "panel:run", 1, ()
     ),
 )
