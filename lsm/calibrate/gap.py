@@ -10,7 +10,7 @@ from scipy import stats
 
 from lsm.calibrate._frames import Plane, as_plane
 from lsm.calibrate.leds import POINTS, LedSearch
-from lsm.calibrate.survey import LedSurvey
+from lsm.calibrate.survey import LedSurvey, brightest
 from lsm.calibration import CameraFacts
 from lsm.devices import Microscope, Observe
 from lsm.illum import LedBoard, Pattern, bright_field, dark, dark_field, half_disc
@@ -137,15 +137,18 @@ def measure_gap(
     dead: tuple[int, ...],
     search: LedSearch,
     limits_ms: tuple[float, float],
-    aim_e: float,
+    full_e: float,
 ) -> Gap:
-    """Each pattern predicted by the twin, then taken on the rig, and compared in electrons."""
+    """Each pattern predicted by the twin, then taken on the rig, and compared in electrons.
+
+    full_e: what the brightest predicted pixels are to hold at most, so that none is cut off.
+    """
     gaps = []
     for pattern in patterns:
         levels = pattern.levels.copy()
         levels[list(dead)] = 0
         rate = inside(twin.rate(levels, (0.0, 0.0), defocus_um).numpy().astype(np.float64))
-        exposure_ms = float(np.clip(aim_e / max(float(rate.mean()), 1e-9), *limits_ms))
+        exposure_ms = float(np.clip(full_e / max(brightest(rate), 1e-9), *limits_ms))
         gaps.append(_one(microscope, rate * exposure_ms, camera, Observe(pattern, exposure_ms), search))
     rms, interval = _mean_of([each.rms for each in gaps])
     noisy, noisy_interval = _mean_of([each.with_noise for each in gaps])

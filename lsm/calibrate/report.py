@@ -43,7 +43,13 @@ def predict_and_compare(
     upright = work.upright
     upright.observe(Observe(dark(upright.board), bright_ms, z_um=found.focus.z_um.value))
     survey = survey_leds(
-        upright, found.camera, bright_ms=bright_ms, dark_ms=work.limits_ms[1], frames=FRAMES, on_led=tell
+        upright,
+        found.camera,
+        bright_ms=bright_ms,
+        dark_ms=work.limits_ms[1],
+        full_e=BRIGHT_AIM_E,
+        frames=FRAMES,
+        on_led=tell,
     )
     system = ImagingSystem(
         na=work.na,
@@ -62,5 +68,5 @@ def predict_and_compare(
         dead=found.leds.dead,
         search=search,
         limits_ms=work.limits_ms,
-        aim_e=BRIGHT_AIM_E,
+        full_e=BRIGHT_AIM_E,
     )

@@ -167,7 +167,7 @@ def _leds(bench: Bench) -> Outcome:
     focus_um = focus.z_um.value
     upright = bench.upright
     upright.observe(Observe(dark(bench.nominal), bright_ms, z_um=focus_um))
-    survey = survey_leds(upright, camera, bright_ms=bright_ms, dark_ms=dark_ms, on_led=bench.tell)
+    survey = survey_leds(upright, camera, bright_ms=bright_ms, dark_ms=dark_ms, full_e=BRIGHT_AIM_E, on_led=bench.tell)
     away_um = AWAY_DEPTHS * depth_of_field_um(bench.na)
     turn = board_turn(
         upright,
@@ -198,6 +198,7 @@ def _leds(bench: Bench) -> Outcome:
         "rate_e_per_ms": survey.rate_e_per_ms,
         "positions_mm": np.array(found.facts.positions_mm),
         "nominal_mm": bench.nominal.positions_mm,
+        "windows_mm": found.positions_mm,
         "brightness": np.array(found.facts.brightness),
         "correlation": found.correlation,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lsm.calibrate._frames import as_plane, shift_between
+from lsm.calibrate._frames import Plane, as_plane, shift_between
 from lsm.calibrate.camera import BLOCKED_HINT
 from lsm.calibrate.stage import ALIKE
 from lsm.calibration import CameraFacts
@@ -26,6 +26,10 @@ DEAD_SHARE, NEIGHBOURS = 0.1, 8
 # LEDs in bright field that tell how a board lies
 FEWEST_BRIGHT = 3
 DARK_FRAMES = 8
+# exposures of which each LED has one, from the bright field's to the longest
+RUNGS = 4
+# share of pixels that the others, single bright ones among them, are not held against
+BRIGHTEST = 0.9999
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,34 +75,47 @@ def survey_leds(
     *,
     bright_ms: float,
     dark_ms: float,
+    full_e: float,
     frames: int = 1,
     on_led: Callable[[int, int], None] = lambda done, of: None,
 ) -> LedSurvey:
-    """One image under each LED: at `bright_ms`, and again at `dark_ms` where that gives little light.
+    """One image under each LED, at the longest of a few exposures at which its brightest pixels keep below `full_e`.
 
-    frames: of which each image is the mean.
+    bright_ms, dark_ms: the shortest and the longest of them. frames: of which each image is the mean.
     Raises CalibrationFailed where no LED gives light, and what the microscope raises.
     """
     board = microscope.board
-    levels = {exposure: _dark_level(microscope, exposure) for exposure in (bright_ms, dark_ms)}
+    ladder = np.geomspace(bright_ms, max(bright_ms, dark_ms), RUNGS).tolist()
+    levels = {exposure_ms: _dark_level(microscope, exposure_ms) for exposure_ms in ladder}
     images, exposures, rates, sigmas = [], np.zeros(board.n_leds), np.zeros(board.n_leds), np.zeros(board.n_leds)
     gain, read_e = camera.gain_e_per_adu.value, camera.read_noise_e.value
+
+    def taken(led: int, exposure_ms: float, count: int) -> Plane:
+        request = Observe(single_led(board, led), exposure_ms)
+        frame = np.mean([as_plane(microscope.observe(request).image) for _ in range(count)], axis=0)
+        electrons: Plane = (frame - levels[exposure_ms]) * gain
+        return electrons
+
     for led in range(board.n_leds):
         on_led(led, board.n_leds)
-        for exposure_ms in (bright_ms, dark_ms):
-            request = Observe(single_led(board, led), exposure_ms)
-            taken = np.mean([as_plane(microscope.observe(request).image) for _ in range(frames)], axis=0)
-            electrons = (taken - levels[exposure_ms]) * gain
-            mean = float(electrons.mean())
-            # enough light that longer exposures could saturate
-            if mean > 10 * read_e:
-                break
+        electrons = taken(led, ladder[0], 1)
+        # dark field has spots many times brighter than its mean, which a longer exposure must not cut off
+        most_e_per_ms = brightest(electrons) / ladder[0]
+        exposure_ms = max((each for each in ladder if each * most_e_per_ms < full_e), default=ladder[0])
+        if exposure_ms > ladder[0] or frames > 1:
+            electrons = taken(led, exposure_ms, frames)
+        mean = float(electrons.mean())
         images.append(electrons.astype(np.float32))
         exposures[led], rates[led] = exposure_ms, mean / exposure_ms
         noise = math.sqrt((max(mean, 0.0) + read_e**2) * (1 / frames + 1 / DARK_FRAMES) / electrons.size)
         # the dark level is as certain as what all pixels' dark frames share
         sigmas[led] = noise / exposure_ms
     return LedSurvey(np.stack(images), exposures, rates, sigmas, _dead(board, rates, sigmas))
+
+
+def brightest(light: Plane) -> float:
+    """The most light of a pixel, but for one in ten thousand."""
+    return float(np.quantile(light, BRIGHTEST))
 
 
 def board_turn(

@@ -60,7 +60,7 @@ def rig(hidden: Hidden, sample: Smear | None = None) -> Twin:
 
 def survey_of(hidden: Hidden) -> tuple[Twin, LedSurvey]:
     twin = rig(hidden)
-    return twin, survey_leds(twin, CAMERA, bright_ms=30.0, dark_ms=400.0)
+    return twin, survey_leds(twin, CAMERA, bright_ms=30.0, dark_ms=400.0, full_e=2500.0)
 
 
 def turn_of(twin: Twin, found: LedSurvey) -> BoardTurn:
