@@ -19,6 +19,7 @@ from lsm.bench.agent_training import QUICK, WHOLE, TrainingRates, training_rates
 from lsm.bench.machine import Limit, Machine, measure_limit, this_machine
 from lsm.bench.promises import Promise
 from lsm.bench.timing import Effort, Job, in_turns
+from lsm.heap import keep_freed
 from lsm.optics import Camera
 from lsm.optics.exposures import expose_rows
 from lsm.sensing.cells import CellStack
@@ -124,6 +125,7 @@ def compare_agent(
     """
     cells, episodes = (CELLS_QUICK, EPISODES_QUICK) if quick else (CELLS, EPISODES)
     effort = Effort(3, 0.02) if quick else Effort(9, 0.5)
+    keep_freed()
     on_step("making cells")
     world = bench_world(cells, seed)
     count = 1 if quick else THREADS

@@ -15,6 +15,7 @@ from lsm.agent.train import TrainPolicyConfig
 from lsm.cli import _show
 from lsm.cli._policy_cells import CellTraining, train_for_cells
 from lsm.errors import InputError
+from lsm.heap import keep_freed
 from lsm.sensing import Bundle
 from lsm.sensing.clock import Clock
 from lsm.sensing.progress import RichReporter
@@ -58,6 +59,7 @@ def train_policy(
 
     Example: lsm train-policy cells --out out/policies/cells
     """
+    keep_freed()
     file = _show.config_file("policy", config)
     if _kind(file) == KIND:
         if model is not None:

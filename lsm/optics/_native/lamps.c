@@ -17,6 +17,9 @@ typedef float VEC __attribute__((vector_size(LANES * sizeof(float)), aligned(4),
 
 /* lamps that are added at a time, so that the sum is loaded and stored less often */
 #define TOGETHER 4
+/* numbers of an image between what is summed and what is asked for of memory: far enough for its latency, and over
+   the ends of pages, where processors stop looking ahead */
+#define AHEAD 1024
 /* captures whose gradients are summed in registers at a time */
 #define AT_ONCE 4
 
@@ -55,8 +58,10 @@ INLINE void add(const lsm_lamps *g, const uint16_t *images, const int64_t *lit, 
         from[k] = images + lit[k] * pixels;
     for (int64_t p = 0; p < whole; p += LANES) {
         VEC wide[TOGETHER];
-        for (int k = 0; k < count; k++)
+        for (int k = 0; k < count; k++) {
             wide[k] = widen(from[k] + p);
+            __builtin_prefetch(from[k] + p + AHEAD);
+        }
         for (int64_t c = 0; c < g->captures; c++) {
             const float *w = weight + c * g->lamps;
             VEC total = *(VEC *)(sum + c * pixels + p);
