@@ -70,4 +70,5 @@ def _seeds(
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in ("kept", "reader")}
+    """Without where its arrays lie and how its learning went, update by update: the table of jobs keeps both."""
+    return {key: value for key, value in row.items() if key not in ("kept", "reader", "told")}
