@@ -119,7 +119,24 @@ def _flat(left: Axes, right: Axes, seen: Mapping[str, Any]) -> None:
     right.set(title="Pixels over their mean")
 
 
-_DRAW = {"camera": _camera, "stage": _stage, "focus": _focus, "light": _light, "leds": _leds, "flat": _flat}
+def _twin(left: Axes, right: Axes, seen: Mapping[str, Any]) -> None:
+    left.plot(100 * np.array(seen["rms"]), "o", label="noise taken off")
+    left.plot(100 * np.array(seen["with_noise"]), "+", label="with noise")
+    left.set(title="Twin minus rig", xlabel="pattern", ylabel="rms, % of the mean", ylim=(0, None))
+    left.legend()
+    right.plot(seen["mean_e"], "o")
+    right.set(title="Light of each pattern", xlabel="pattern", ylabel="mean, e", ylim=(0, None))
+
+
+_DRAW = {
+    "camera": _camera,
+    "stage": _stage,
+    "focus": _focus,
+    "light": _light,
+    "leds": _leds,
+    "flat": _flat,
+    "twin": _twin,
+}
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Calibration of {title}</title>

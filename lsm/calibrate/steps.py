@@ -28,6 +28,8 @@ Tell: TypeAlias = Callable[[int, int], None]
 # a board or camera turned by more is said to be turned, an axis of the pixel off by more to be off
 TURNED_DEG, PIXEL_OFF = 10.0, 0.01
 BRIGHT_AIM_E = 2500.0
+# of that under one LED alone, whose coherent image has spots two and a half times as bright as its mean
+SINGLE_SHARE = 0.4
 # depths of field out of focus, at which an LED's angle moves its image by some pixels
 AWAY_DEPTHS = 2.0
 
@@ -81,6 +83,11 @@ class Bench:
                 wanted_ms = trial_ms * BRIGHT_AIM_E / max(electrons, 1.0)
                 return float(np.clip(wanted_ms, *self.limits_ms))
             trial_ms *= 2
+
+    def single_ms(self, board: LedBoard) -> float:
+        """The exposure at which one LED of the bright field fills the camera well, its spots too."""
+        in_bright_field = max(1, int((board.na <= self.na).sum()))
+        return min(SINGLE_SHARE * self.bright_ms() * in_bright_field, self.limits_ms[1])
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,7 @@ def _leds(bench: Bench) -> Outcome:
     camera, focus = bench.so_far.camera, bench.so_far.focus
     if camera is None or focus is None:
         raise InputError("LEDs are found after camera and focus.", hint="run the steps 'camera' and 'focus' first")
-    bright_ms = bench.bright_ms() * max(1, int((bench.nominal.na <= bench.na).sum())) * 0.5
-    bright_ms, dark_ms = min(bright_ms, bench.limits_ms[1]), bench.limits_ms[1]
+    bright_ms, dark_ms = bench.single_ms(bench.nominal), bench.limits_ms[1]
     focus_um = focus.z_um.value
     upright = bench.upright
     upright.observe(Observe(dark(bench.nominal), bright_ms, z_um=focus_um))

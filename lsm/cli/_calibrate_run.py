@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from lsm.calibrate.gap import FRAMES, Gap
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.pictures import told
-from lsm.calibrate.report import WITHHELD, predict_and_compare
-from lsm.calibrate.session import DEFAULT_OUT, PAGE, Session
+from lsm.calibrate.report import WITHHELD, keep_gap, predict_and_compare
+from lsm.calibrate.session import DEFAULT_OUT, FILE, PAGE, Session
 from lsm.calibrate.slides import opener
 from lsm.calibrate.steps import NAMED, STEPS, Step
 from lsm.calibration import Calibration
@@ -94,17 +94,19 @@ def report(
     """Predict patterns with the calibrated twin, take them on the rig, and state the gap between both.
 
     The sample is recovered from one image per LED; the patterns are not
-    among them. Cells in view and in focus.
+    among them. Cells in view and in focus. What comes out is kept beside
+    the calibration, as twin.json.
 
     Example: lsm calibrate report simulated --patterns 4
     """
     described = RigConfig.from_file(find_rig(rig)).uncalibrated()
-    path = (out or DEFAULT_OUT / described.name) / "calibration.json"
+    folder = out or DEFAULT_OUT / described.name
+    path = folder / FILE
     config, found = described.calibrated(path), Calibration.read(path)
     if found.camera is None or found.leds is None or found.focus is None:
         raise InputError(f"{path} lacks the camera, the focus or the LEDs.", hint="run those steps: lsm calibrate run")
     search = LedSearch(window_px=window_px, seed=seed)
-    with _show.progress(quiet=as_json) as bars, opener(config, seed)("cells") as microscope:
+    with _show.progress(quiet=as_json) as bars, opener(described, seed)("cells") as microscope:
         task = bars.add_task("LED by LED", total=None, loss="")
         gap = predict_and_compare(
             microscope,
@@ -114,6 +116,7 @@ def report(
             n=patterns,
             tell=lambda done, of: bars.update(task, completed=done, total=of),
         )
+    keep_gap(folder, found, gap)
     _tell_gap(config, gap, as_json=as_json)
 
 

@@ -281,8 +281,9 @@ def _add_looking(app: FastAPI, console: Console) -> None:
         return console.rig
 
     @app.get("/api/state")
-    async def state() -> State:
-        """Everything as it is now."""
+    async def state(x_lsm_control: Annotated[str, Header(max_length=100)] = "") -> State:
+        """Everything as it is now; who steers stays there by asking for it."""
+        console.lease.heard(x_lsm_control)
         return console.state.now
 
     @app.get("/api/frame.jpg", response_class=Response)

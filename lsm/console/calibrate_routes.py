@@ -11,11 +11,11 @@ from lsm.config import Config
 from lsm.console.calibrating import Calibrating
 from lsm.console.state import State, StateBoard
 
-StepName = Literal["camera", "stage", "focus", "light", "leds", "flat"]
+StepName = Literal["camera", "stage", "focus", "light", "leds", "flat", "twin"]
 
 
 class StepRequest(Config):
-    """step: of lsm.calibrate.steps."""
+    """step: of lsm.calibrate.steps, or "twin": predict patterns and compare, as `lsm calibrate report`."""
 
     step: StepName
 

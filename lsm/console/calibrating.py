@@ -8,9 +8,10 @@ from typing import Any
 
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.pictures import evidence_png, told
+from lsm.calibrate.report import keep_gap, kept_gap, predict_and_compare, told_gap
 from lsm.calibrate.session import FILE, PAGE, Session, kept_evidence
 from lsm.calibrate.slides import with_slide
-from lsm.calibrate.steps import NAMED, STEPS, Slide
+from lsm.calibrate.steps import CELLS, STEPS, Slide
 from lsm.calibration import Calibration
 from lsm.console.owner import UNFORESEEN, Busy, Owner
 from lsm.console.runs import RunMicroscope
@@ -22,6 +23,9 @@ from lsm.scope import RigConfig, connect
 FILES = (FILE, PAGE)
 REFUSED = (CalibrationFailed, InputError, LimitExceeded)
 STAYS = "The file keeps what it had."
+TWIN = CalibrationStep(name="twin", title="Twin against rig: patterns that no fit has seen", put=CELLS)
+"""The last step is `lsm calibrate report`; it adds nothing to the calibration."""
+TITLES = {step.name: step.title for step in (*STEPS, TWIN)}
 
 
 class Calibrating:
@@ -41,8 +45,8 @@ class Calibrating:
         self._pictures: dict[str, bytes] = {}
         self._away = False
         self._scope: RunMicroscope | None = None
-        search = LedSearch(seed=seed)
-        self._session = Session(self._plain, folder, self._opened, leds=search, tell=self._progress)
+        self._search = LedSearch(seed=seed)
+        self._session = Session(self._plain, folder, self._opened, leds=self._search, tell=self._progress)
 
     def open(self) -> Future[None]:
         """Begin, or go on with what the folder holds. Raises Busy; the future ConfigError for one of another rig."""
@@ -60,7 +64,7 @@ class Calibrating:
         scope = self._scope = RunMicroscope(self._owner, self._saw)
         self._state.change("calibration", status="measuring", step=name, captures=0, done=0, of=0)
         try:
-            future = self._owner.submit(f"Measuring '{NAMED[name].title}'", lambda: self._measure(name), run=True)
+            future = self._owner.submit(f"Measuring '{TITLES[name]}'", lambda: self._measure(name), run=True)
         except Busy:
             self._closed(scope)
             raise
@@ -103,7 +107,8 @@ class Calibrating:
             return
         calibration = self._session.so_far()
         steps = tuple(
-            self._filled(CalibrationStep(name=step.name, title=step.title, put=step.put), calibration) for step in STEPS
+            self._filled(CalibrationStep(name=step.name, title=step.title, put=step.put), calibration)
+            for step in (*STEPS, TWIN)
         )
         first = next((step.name for step in steps if step.status == "missing"), steps[0].name)
         self._state.put("calibration", CalibrationNow(status="open", step=first, steps=steps))
@@ -122,9 +127,9 @@ class Calibrating:
 
     def _measure(self, name: str) -> None:
         self._change(name, status="measuring", said=None)
-        title, scope = NAMED[name].title, self._scope
+        title, scope = TITLES[name], self._scope
         try:
-            calibration = self._session.run([name], again=True)
+            calibration = self._compared() if name == TWIN.name else self._session.run([name], again=True)
         except (RunStopped, Halted) as error:
             self._ended(name, "stopped", Told(message=error.message, hint=STAYS))
         except REFUSED as error:
@@ -140,10 +145,26 @@ class Calibrating:
         else:
             step = next(each for each in self._state.now.calibration.steps if each.name == name)
             self._put(self._filled(step, calibration))
+            self._forget_old_gap(calibration)
             self._tell_file(calibration)
             self._state.note(f"{title}: measured.")
         finally:
             self._closed(scope)
+
+    def _compared(self) -> Calibration:
+        """The calibration, when its twin has predicted patterns and the rig has shown them."""
+        found = self._session.so_far()
+        rig = self._plain.calibrated(self._session.path) if self._session.path.is_file() else self._plain
+        with self._opened("cells") as microscope:
+            gap = predict_and_compare(microscope, rig, found, self._search, tell=self._progress)
+        keep_gap(self._session.folder, found, gap)
+        return found
+
+    def _forget_old_gap(self, calibration: Calibration) -> None:
+        """What the twin of an earlier calibration was off says nothing of this one."""
+        now = next(each for each in self._state.now.calibration.steps if each.name == TWIN.name)
+        if now.status == "measured" and kept_gap(self._session.folder, calibration) is None:
+            self._put(TWIN)
 
     @contextmanager
     def _opened(self, slide: Slide) -> Iterator[Microscope]:
@@ -158,6 +179,8 @@ class Calibrating:
 
     def _filled(self, step: CalibrationStep, calibration: Calibration) -> CalibrationStep:
         """The step with what the file says of it, and its picture."""
+        if step.name == TWIN.name:
+            return self._with_gap(step, calibration)
         facts = getattr(calibration, step.name)
         if facts is None:
             return step
@@ -174,6 +197,15 @@ class Calibrating:
                 "picture": step.picture + (evidence is not None),
             }
         )
+
+    def _with_gap(self, step: CalibrationStep, calibration: Calibration) -> CalibrationStep:
+        gap = kept_gap(self._session.folder, calibration)
+        if gap is None:
+            return step
+        seen = {name: [getattr(each, name) for each in gap.patterns] for name in ("rms", "with_noise", "mean_e")}
+        self._pictures[step.name] = evidence_png(step.name, seen, dark=True)
+        told_now = {"status": "measured", "values": tuple(told_gap(gap)), "said": None, "picture": step.picture + 1}
+        return step.model_copy(update=told_now)
 
     def _tell_file(self, calibration: Calibration) -> None:
         written = self._session.path.is_file()

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from calibrate.test_twin_against_rig import GAP
 from console.rigs import Served, ask, rig_config, served, until
 from lsm.calibrate.leds import LedSearch
+from lsm.calibrate.report import keep_gap
 from lsm.calibrate.session import Session
 from lsm.calibrate.slides import opener
 from lsm.calibration import Calibration
+from lsm.console.access import LEASE_S
 from lsm.console.client import ConsoleRefused
 from lsm.errors import Halted
 
@@ -103,6 +106,41 @@ def test_a_step_that_lacks_another_is_refused_with_the_reason_and_leaves_the_fil
         assert "after camera and focus" in leds["said"]["message"]
         assert "run the steps" in leds["said"]["hint"]
         assert after["file_digest"] == told["file_digest"]
+
+
+def test_the_twin_is_compared_last_and_refused_before_it_has_what_it_needs(here: Served):
+    with here.client() as client:
+        assert [each["name"] for each in client.open_calibration()["calibration"]["steps"]][-1] == "twin"
+        client.measure("twin")
+        measured(here)
+        twin = client.state()["calibration"]["steps"][-1]
+        assert twin["status"] == "refused"
+        assert "needs camera, focus and LEDs" in twin["said"]["message"]
+
+
+def test_a_gap_is_shown_with_the_calibration_it_is_of_and_forgotten_with_it(here: Served, folder: Path):
+    place = folder / "calibration" / "simulated"
+    keep_gap(place, Calibration.read(place / "calibration.json"), GAP)
+    with here.client() as client:
+        twin = client.open_calibration()["calibration"]["steps"][-1]
+        assert twin["status"] == "measured"
+        assert dict(twin["values"])["patterns"] == "2"
+        assert ask(here, "GET", "/api/calibration/evidence/twin.png")[1].startswith(b"\x89PNG")
+        # measured again on another second: another calibration
+        client.measure("camera")
+        measured(here)
+        assert step(here, "camera").status == "measured"
+        assert step(here, "twin").status == "missing"
+
+
+def test_who_asks_for_the_state_still_steers_after_a_long_step(here: Served):
+    with here.client() as client:
+        here.console.lease._heard_s -= LEASE_S - 1.0
+        client.state()
+        # two seconds later the lease would have run out
+        here.console.lease._heard_s -= 2.0
+        here.console.lease.expire()
+        client.open_calibration()
 
 
 def test_a_stop_is_dark_holds_and_leaves_the_file(here: Served):

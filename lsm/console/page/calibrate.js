@@ -3,7 +3,7 @@
 import { command } from "./api.js";
 import { at, make, whole } from "./dom.js";
 
-const NAMES = { camera: "Camera", stage: "Stage", focus: "Focus", light: "Light", leds: "LEDs", flat: "Empty field" };
+const NAMES = { camera: "Camera", stage: "Stage", focus: "Focus", light: "Light", leds: "LEDs", flat: "Empty field", twin: "Twin" };
 const SAYS = { missing: "not yet", measuring: "measuring", measured: "measured", refused: "refused", stopped: "stopped" };
 let now = null;
 
