@@ -36,7 +36,8 @@ def draw_bodies(fields: Mapping[str, Fields], limit: float) -> Figure:
         axes.set_title(model, fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("darkest long body, standard deviations above the usual")
-    panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=len(labels))
     return figure
 
 
