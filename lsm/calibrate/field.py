@@ -129,7 +129,7 @@ def _mean_frames(microscope: Microscope, pattern: Pattern, exposure_ms: float) -
     return stack.mean(axis=0), float(stack.var(axis=0, ddof=1).mean()) / FRAMES
 
 
-def _parts(plane: Plane) -> list[list[Plane]]:
+def _parts(plane: Plane) -> list[list[Float[np.ndarray, "_ _"]]]:
     return [np.array_split(row, NINTHS, axis=1) for row in np.array_split(plane, NINTHS, axis=0)]
 
 

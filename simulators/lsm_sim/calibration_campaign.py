@@ -296,6 +296,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", default=",".join(step.name for step in STEPS), help="which, by comma")
     parser.add_argument("--window-px", type=int, default=80, help="side of the windows in which LEDs are fitted")
     parser.add_argument("--patterns", type=int, default=WITHHELD, help="random ones to predict, 0 for no gap")
+    parser.add_argument("--side", type=int, help="rows and columns of a smaller board, for trials")
     parser.add_argument("--out", type=Path, help="folder in which the campaign goes on; none: kept nowhere")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(arguments)
@@ -325,11 +326,13 @@ def _rows(options: argparse.Namespace, steps: list[str], folder: Path) -> list[d
     rows = []
     for seed in range(options.first, options.first + options.rigs + 1):
         blocked = seed == options.first + options.rigs
-        settings = {"steps": steps, "window_px": options.window_px, "patterns": options.patterns, "blocked": blocked}
+        names = ("window_px", "patterns", "side")
+        settings = {"steps": steps, "blocked": blocked} | {name: getattr(options, name) for name in names}
         own = folder / (f"rig-{seed}-blocked" if blocked else f"rig-{seed}")
 
         def measure(seed: int = seed, blocked: bool = blocked, own: Path = own) -> dict[str, Any]:
-            return one_rig(seed, steps, options.window_px, own, patterns=options.patterns, blocked=blocked)
+            kind = {"patterns": options.patterns, "blocked": blocked, "side": options.side}
+            return one_rig(seed, steps, options.window_px, own, **kind)
 
         row = kept(own / "row.json", settings, measure)
         row["named"] = named(row, steps)
