@@ -20,7 +20,7 @@ from lsm.agent.results import MaskBinCounts
 from lsm.config import Config
 from lsm.diagnose import VerdictRules
 from lsm.diagnose.scan import Answer, ScanConfig, StoppingRule, SuspicionRule
-from lsm.diagnose.scan.kit import field_light, threshold_bin
+from lsm.diagnose.scan.kit import field_light, scan_calibration, threshold_bin
 from lsm.diagnose.scan.lights import FieldLight
 from lsm.sensing import Bundle
 from lsm.sensing.progress import Reporter
@@ -72,7 +72,7 @@ class Reader:
     def of(cls, model: str) -> "Reader":
         """Of a shipped model, or of a folder's. Raises as Bundle.named does."""
         bundle = Bundle.named(model)
-        calibration = ScoreCalibration.from_arrays(bundle.arrays("calibration"))
+        calibration = scan_calibration(bundle, "agent")
         return cls(calibration, tuple(bundle.exposures_ms.tolist()), threshold_bin("agent", calibration))
 
     def light(self, name: LightName) -> FieldLight:

@@ -64,7 +64,8 @@ class Bundle:
 
     `codebook.duty_levels` uint8 [capture, led] and `codebook.exposures_ms` float32 [capture] are always
     there; networks and calibration live under the prefixes `classifier.`, `baseline.`, `finder.`,
-    `reader.`, `calibration.`, `baseline_calibration.` and `policy.`.
+    `reader.`, `calibration.`, `baseline_calibration.`, `scan.`, `scan_calibration.`, `scan_baseline_calibration.` and
+    `policy.`.
     """
 
     card: BundleCard

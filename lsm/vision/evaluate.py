@@ -125,6 +125,20 @@ class Tally:
         score, label, slide = (np.concatenate(column) for column in zip(*self._cells[mask], strict=True))
         return score, label, slide
 
+    def counts(
+        self, inner_edges: Float[np.ndarray, " edge"], slides: int
+    ) -> tuple[Int[np.ndarray, "slide mask bin"], Int[np.ndarray, "slide mask bin"]]:
+        """Infected and uninfected cells of the first so many slides in other score bins than those of the tally."""
+        infected = np.zeros((slides, self.infected.shape[1], len(inner_edges) + 1), dtype=np.int64)
+        uninfected = np.zeros_like(infected)
+        for mask in self.masks():
+            score, label, slide = self.scores(mask)
+            bins = np.searchsorted(inner_edges, score, side="right")
+            for counted, which in ((infected, label), (uninfected, ~label)):
+                which = which & (slide < slides)
+                np.add.at(counted[:, mask], (slide[which], bins[which]), 1)
+        return infected, uninfected
+
     def auc(self, mask: int, rng: np.random.Generator) -> AucEstimate:
         """Area under the curve of found red cells; the interval resamples slides, 0..1 where a class is missing."""
         score, label, slide = self.scores(mask)

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from annotated_types import Gt, Lt
+from annotated_types import Ge, Gt, Lt
 from pydantic import Field
 from torch import Tensor, nn
 
 from lsm.commit import source_commit
+from lsm.config import Config
 from lsm.errors import ModelMismatch
 from lsm.sensing.bundle import Bundle, BundleCard
 from lsm.sensing.config import DesignConfig
@@ -21,7 +22,7 @@ from lsm.vision.evaluate import Tally, shoot_slides, tally_slides
 from lsm.vision.finder import CellFinder, FinderConfig
 from lsm.vision.finder_training import FinderTrainingConfig, codebook_rates, train_finder
 from lsm.vision.look import FIGURE, TypicalFields, look_at
-from lsm.vision.reader import FieldReader
+from lsm.vision.reader import SCAN, FieldReader
 
 _SOURCES = {
     "procedural": "procedural smears (lsm.samples.ProceduralSmear), computed optics",
@@ -30,15 +31,31 @@ _SOURCES = {
 }
 
 
+class ScanCalibrationConfig(Config):
+    """What a scan's thresholds rest on.
+
+    slides: of the calibration split, the first of which are those of `calibration`. score_edges: inner borders of the
+    score bins; above 0.98 the odds grow by two thirds from one to the next, since the threshold that serves a scan best
+    lies where hardly any uninfected cell falls.
+    """
+
+    slides: Annotated[int, Ge(1)] = 96
+    score_edges: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (
+        *(0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98),
+        *(0.986, 0.9914, 0.9948, 0.9968, 0.9981, 0.9988, 0.9993, 0.99957, 0.99974, 0.99984),
+    )
+
+
 class PipelineConfig(DesignConfig):
     """A design and everything that reads its images.
 
-    score_edges: inner borders of the score bins, finest where few uninfected cells fall.
+    score_edges: inner borders of the score bins that a policy sees, finest where few uninfected cells fall.
     """
 
     finder: FinderConfig = Field(default_factory=FinderConfig)
     finder_training: FinderTrainingConfig = Field(default_factory=FinderTrainingConfig)
     score_edges: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98)
+    scan: ScanCalibrationConfig = Field(default_factory=ScanCalibrationConfig)
 
 
 def run_pipeline(
@@ -82,7 +99,7 @@ def calibrate_again(
     slides = Slides(config, cells=cells)
     calibrated = _calibrated(config, slides, bundle, progress or Silent())
     return calibrated.with_card(
-        config={**bundle.card.config, "calibration": planned["calibration"]},
+        config={**bundle.card.config, **{key: planned[key] for key in ("calibration", "scan")}},
         figures={**bundle.card.figures, **_looks(config, slides, bundle)},
     )
 
@@ -166,12 +183,18 @@ def _finder(config: PipelineConfig, design: Design, reporter: Reporter) -> CellF
 
 
 def _calibrated(config: PipelineConfig, slides: Slides, bundle: Bundle, reporter: Reporter) -> Bundle:
-    group = config.calibration
+    few = config.calibration.slides
+    group = config.calibration.model_copy(update={"slides": max(few, config.scan.slides)})
     with reporter.stage("calibration slides", group.slides * group.fields_per_slide) as stage:
-        tallies = tally_slides(config, slides, "calibration", bundle, stage)
+        tallies = tally_slides(config.model_copy(update={"calibration": group}), slides, "calibration", bundle, stage)
+    edges = torch.tensor(config.scan.score_edges)
+    bundle = bundle.with_part(SCAN, {"score_edges": edges})
     for prefix, tally in zip(("calibration", "baseline_calibration"), tallies, strict=True):
-        arrays = ScoreCalibration.from_slides(tally.infected, tally.uninfected).to_arrays()
-        bundle = bundle.with_part(prefix, {key: torch.from_numpy(value).float() for key, value in arrays.items()})
+        common = ScoreCalibration.from_slides(tally.infected[:few], tally.uninfected[:few])
+        finer = ScoreCalibration.from_slides(*tally.counts(edges.double().numpy(), config.scan.slides))
+        for name, one in ((prefix, common), (f"{SCAN}_{prefix}", finer)):
+            arrays = {key: torch.from_numpy(value).float() for key, value in one.to_arrays().items()}
+            bundle = bundle.with_part(name, arrays)
     return bundle
 
 

@@ -16,6 +16,8 @@ from lsm.types import Image
 from lsm.vision.finder import NO_CELLS, CellFinder, FinderConfig, FoundCells
 
 RED_CELL = 0
+SCAN = "scan"
+"""Prefix of the parts of a bundle that a scan alone uses."""
 
 _DARK = 0.05
 """A capture with less than this part of its usual signal shows nothing: no cells in dark field, or no light."""
@@ -71,13 +73,15 @@ class FieldReader:
     """Reads fields with the networks of a bundle.
 
     baseline: use the classifier trained on bright field alone; it reads pattern 0 only, as mask 1.
+    scan: score bins of a scan, in place of those that a policy sees.
     Raises ModelMismatch when the bundle lacks a part or its sizes do not fit.
     """
 
-    def __init__(self, bundle: Bundle, *, baseline: bool = False) -> None:
+    def __init__(self, bundle: Bundle, *, baseline: bool = False, scan: bool = False) -> None:
         self.n_patterns = 1 if baseline else bundle.n_patterns
         self._scale = _Scale.of(bundle)
-        self._inner_edges = bundle.tensors["reader.score_edges"].double().numpy()
+        edges = bundle.select(SCAN)["score_edges"] if scan else bundle.tensors["reader.score_edges"]
+        self._inner_edges = edges.double().numpy()
         self._finder = CellFinder(FinderConfig.from_table(_table(bundle, "finder")))
         self._classifier = CellClassifier(self.n_patterns, ClassifierConfig.from_table(_table(bundle, "classifier")))
         _fill(self._finder, bundle, "finder")

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from twin_scan import RULES, kit_of, smear_config, twin
+from twin_scan import RULES, kit_of, model, rig, smear_config, twin
 
 from lsm.devices import Frame
 from lsm.diagnose import Outcome
 from lsm.diagnose.scan import Ending, ScanConfig, ScanResult, read_cells, scan_slide
+from lsm.diagnose.scan.kit import scan_kit
 from lsm.diagnose.scan.verdict import judge_scan
 from lsm.diagnose.verdict import Interval
+from lsm.errors import ModelMismatch
 from lsm.samples import ProceduralSmear
+from lsm.sensing import Bundle
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_all_counted_cells_are_in_the_file(tmp_path: Any):
     assert len(fields) == 2
     assert sum(map(len, fields)) == result.run.red_cells
     bins = np.bincount(
-        np.searchsorted([0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98], np.concatenate(fields)["score"])
+        np.searchsorted(model().tensors["scan.score_edges"].numpy(), np.concatenate(fields)["score"])
     )
     assert bins.tolist() == result.run.counts.sum(axis=0)[: len(bins)].tolist()
 
@@ -102,3 +105,12 @@ def test_the_same_frames_lead_to_the_same_findings(scanned: ScanResult):
     assert again.run.estimate == scanned.run.estimate
     assert np.array_equal(again.run.counts, scanned.run.counts)
     assert Counter(again.run.cells) == Counter(scanned.run.cells)
+
+
+@pytest.mark.parametrize("light", ["bright field", "learned"])
+def test_a_model_that_is_calibrated_for_policies_alone_is_refused_with_the_command_that_mends_it(light: Any):
+    older = {name: tensor for name, tensor in model().tensors.items() if not name.startswith("scan")}
+    bundle = Bundle.of(model().card, older)
+    with pytest.raises(ModelMismatch, match="not calibrated for scans") as refused:
+        scan_kit(bundle, rig(), ScanConfig(light=light), RULES)
+    assert "lsm design CONFIG --calibrate MODEL" in refused.value.hint

@@ -34,6 +34,20 @@ def test_the_bundle_has_every_part_that_reading_needs(tiny: Bundle):
         assert calibration.infected.shape == (masks, reader.n_bins)
 
 
+def test_a_scan_has_bins_of_its_own_over_more_slides_that_begin_with_the_policys(tiny: Bundle):
+    coarse, fine = (FieldReader(tiny, scan=scan) for scan in (False, True))
+    assert (coarse.n_bins, fine.n_bins) == (10, 20)
+    for part in ("calibration", "baseline_calibration"):
+        few, many = (ScoreCalibration.from_arrays(tiny.arrays(name)).slides for name in (part, f"scan_{part}"))
+        assert few is not None
+        assert many is not None
+        assert (len(few.infected), len(many.infected)) == (2, 3)
+        # the edges of the policy's bins are among the scan's, the others lie above 0.98
+        for ours, theirs in ((few.infected, many.infected[:2]), (few.uninfected, many.uninfected[:2])):
+            np.testing.assert_array_equal(ours[..., :9], theirs[..., :9])
+            np.testing.assert_array_equal(ours[..., 9], theirs[..., 9:].sum(-1))
+
+
 def test_the_bundle_belongs_to_its_rig(tiny: Bundle):
     config = PipelineConfig.from_file(CONFIGS / "tiny.toml")
     tiny.require(

@@ -12,11 +12,13 @@ from lsm.diagnose.scan.plan import plan_scan
 from lsm.diagnose.scan.rule import StoppingRule, SuspicionRule
 from lsm.diagnose.verdict import VerdictRules
 from lsm.diagnose.ways import refuse_other_optics
+from lsm.errors import ModelMismatch
 from lsm.scope import RigConfig
 from lsm.sensing import Bundle
 from lsm.stats import ScoreCalibration, best_first_bin
 from lsm.vision import FieldReader
 from lsm.vision.look import FIGURE, TypicalFields
+from lsm.vision.reader import SCAN
 
 THRESHOLD_CELLS = 100_000
 """For which the threshold of suspicion is best: those of some 500 fields."""
@@ -41,11 +43,11 @@ def scan_kit(
     refuse_other_optics(bundle, rig)
     bright = config.light == "bright field"
     codebook = Codebook.from_bundle(bundle, rig.led.board.build())
-    calibration = ScoreCalibration.from_arrays(bundle.arrays("baseline_calibration" if bright else "calibration"))
+    calibration = scan_calibration(bundle, config.light)
     return ScanKit(
         config=config,
         plan=plan_scan(config.region, rig),
-        reader=FieldReader(bundle, baseline=bright),
+        reader=FieldReader(bundle, baseline=bright, scan=True),
         codebook=codebook,
         calibration=calibration,
         light=field_light(config.light, calibration, codebook.exposures_ms, settle_s=config.settle_s),
@@ -57,6 +59,20 @@ def scan_kit(
         z_range_um=rig.limits.free_z_um,
         z_um=z_um,
     )
+
+
+def scan_calibration(bundle: Bundle, light: Light) -> ScoreCalibration:
+    """Scores of the calibration slides in the bins of a scan.
+
+    Raises ModelMismatch for a model that was calibrated for policies alone.
+    """
+    part = f"{SCAN}_baseline_calibration" if light == "bright field" else f"{SCAN}_calibration"
+    if not any(name.startswith(f"{part}.") for name in bundle.tensors):
+        raise ModelMismatch(
+            f"Model '{bundle.card.name}' is not calibrated for scans.",
+            hint="calibrate it again: lsm design CONFIG --calibrate MODEL",
+        )
+    return ScoreCalibration.from_arrays(bundle.arrays(part))
 
 
 def threshold_bin(light: Light, calibration: ScoreCalibration) -> int:
