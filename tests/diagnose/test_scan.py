@@ -63,9 +63,7 @@ def test_all_counted_cells_are_in_the_file(tmp_path: Any):
     fields = list(read_cells(tmp_path / "cells.bin"))
     assert len(fields) == 2
     assert sum(map(len, fields)) == result.run.red_cells
-    bins = np.bincount(
-        np.searchsorted(model().tensors["scan.score_edges"].numpy(), np.concatenate(fields)["score"])
-    )
+    bins = np.bincount(np.searchsorted(model().tensors["scan.score_edges"].numpy(), np.concatenate(fields)["score"]))
     assert bins.tolist() == result.run.counts.sum(axis=0)[: len(bins)].tolist()
 
 
