@@ -138,7 +138,13 @@ class BatchAdaptiveEnv:
             self.state = _put(self.state, places, fresh.state)
             self.truncated = self.truncated & ~which
             self.infected = self.world.source.infected[self.row]
-            self.view = self._seen()
+            seen = view_of(fresh.state, self.rules)
+            self.view = View(
+                self.view.facts.index_put((places,), seen.facts),
+                self.view.allowed.index_put((places,), seen.allowed),
+                self.state.frame,
+                self.view.belief.index_put((places,), seen.belief),
+            )
         return self.view
 
     @torch.no_grad()
