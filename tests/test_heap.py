@@ -39,8 +39,8 @@ def test_freed_memory_is_used_again_without_a_page_being_cleared():
     assert faults_of("usual") > ROUNDS * NUMBERS * 8 // 4096
 
 
-def test_torch_threads_sleep_while_they_wait_unless_told_otherwise():
-    program = "import os, lsm; print(os.environ['OMP_WAIT_POLICY'])"
-    for told, found in (({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")):
+def test_torch_threads_soon_sleep_while_they_wait_unless_told_otherwise():
+    program = "import os, lsm; print(os.environ.get('GOMP_SPINCOUNT'))"
+    for told, found in (({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")):
         done = subprocess.run([sys.executable, "-c", program], env=told, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == found

@@ -32,6 +32,10 @@ def test_gymnasium_finds_no_fault():
     check_env(env.unwrapped)
 
 
+def test_gymnasium_finds_no_fault_with_a_laboratory_of_ones_own(invented: Laboratory):
+    check_env(gym.make(SLIDE_SEARCH, laboratory=invented, render_mode="rgb_array").unwrapped)
+
+
 def test_stable_baselines3_finds_no_fault():
     checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="stable-baselines3 is not installed")
     checker.check_env(SlideSearchEnv(render_mode="rgb_array"), warn=True, skip_render_check=False)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,10 @@ class AdaptiveWorld:
                 f"{len(self.irradiance)}.",
                 hint="make lights with the lamps of the stack",
             )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AdaptiveWorld":
+        """Itself: nothing in it changes, its images can be gigabytes, and Gymnasium copies what makes environments."""
+        return self
 
     @cached_property
     def rules(self) -> AdaptiveRules:

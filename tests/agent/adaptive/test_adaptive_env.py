@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from lsm.agent import register_envs
 from lsm.agent.adaptive import BatchAdaptiveEnv
 from lsm.agent.adaptive.env import AdaptiveIlluminationEnv
+from lsm.agent.adaptive.invented import invented_world
 from lsm.agent.adaptive.outside import observations
 from lsm.agent.adaptive.vector import AdaptiveIlluminationVectorEnv
 from lsm.agent.register import ADAPTIVE_ILLUMINATION
@@ -37,6 +38,11 @@ def some_action(env: AdaptiveIlluminationEnv, rng: np.random.Generator) -> Any:
 @BOTH
 def test_gymnasium_finds_no_fault(free: bool):
     check_env(make(free_weights=free))
+
+
+def test_gymnasium_finds_no_fault_with_a_world_of_ones_own_that_is_rendered():
+    # its checks copy what an environment was made with, and make another
+    check_env(make(world=invented_world(), render_mode="rgb_array"))
 
 
 @BOTH
