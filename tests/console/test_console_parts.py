@@ -191,6 +191,6 @@ def refused(bench: Bench, calibrating: Calibrating) -> None:
     calibrating.measure("flat")
     while bench.owner.state.now.calibration.status != "open":
         time.sleep(0.01)
-    flat = bench.owner.state.now.calibration.steps[-1]
+    flat = next(each for each in bench.owner.state.now.calibration.steps if each.name == "flat")
     assert flat.said is not None
     assert "after the camera" in flat.said.message
