@@ -96,6 +96,8 @@ def begin(here: Served) -> str:
     client.take_control(force=True)
     name = client.start_run(search="scan", **FIELDS)
     client.drop_control()
+    # until it begins the state tells of the run before
+    until(lambda: here.console.state.now.run.name == name, PATIENT_S)
     until(lambda: here.console.state.now.run.captures > 0 or ended(here), PATIENT_S)
     assert not ended(here), here.console.state.now.log.lines
     return name
