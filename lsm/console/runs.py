@@ -34,7 +34,8 @@ class RunRequest(Config):
     """What to do with the slide on the stage.
 
     search: "scan" goes over the slide, "agent" is the model's policy, "bright field" what it has to beat.
-    captures: budget of a search. columns, rows, fields, light, focus: of a scan, as in `lsm diagnose`.
+    captures: budget of a search. columns, rows, fields, light, focus: of a scan, as in `lsm diagnose`. decide: end
+    a scan as soon as it has a verdict; otherwise it goes over the whole region, for the density.
     """
 
     search: Literal["scan", "agent", "bright field"] = "scan"
@@ -45,6 +46,7 @@ class RunRequest(Config):
     fields: Annotated[int, Ge(1), Le(MOST_FIELDS)] | None = None
     light: Light | None = None
     focus: FocusWay | None = None
+    decide: bool = True
 
     @model_validator(mode="after")
     def _a_plan_that_fits_into_memory(self) -> "RunRequest":
@@ -302,6 +304,7 @@ def _config(request: RunRequest, fixed: dict[str, Any]) -> DiagnoseConfig:
     table = base.model_dump()
     region = {"columns": request.columns, "rows": request.rows, "fields": request.fields}
     table["scan"]["region"] |= {key: value for key, value in region.items() if value is not None}
+    table["scan"]["decide"] = request.decide
     table["scan"]["light"] = request.light or table["scan"]["light"]
     table["scan"]["focus"]["way"] = request.focus or table["scan"]["focus"]["way"]
     return DiagnoseConfig.from_table(table, source="the run asked for")

@@ -37,9 +37,9 @@ def shoot_slides(
     config: DesignConfig, slides: Slides, split: Split, patterns: tuple[Pattern, ...], exposures_ms: list[float]
 ) -> Iterator[TestField]:
     """Frames of random fields of the scan grid on every slide of the split, as the twin's camera takes them."""
-    group = getattr(config, split)
     board, system = config.rig.led_board.board(), config.rig.system
     pitch_um = system.camera_px * system.camera_pixel_um
+    group = getattr(config, split)
     for number in range(group.slides):
         smear, rng = slides.smear(split, number), slides.rng(split, number, 2)
         renderer = FieldRenderer(smear, board, config.rig)
@@ -85,17 +85,12 @@ class Tally:
     on a slide without truth it would be counted all the same.
     """
 
-    def __init__(self, n_patterns: int, n_bins: int, n_slides: int) -> None:
-        shape = (n_slides, 2**n_patterns, n_bins)
-        self.infected: Int[np.ndarray, "slide mask bin"] = np.zeros(shape, dtype=np.int64)
-        self.uninfected: Int[np.ndarray, "slide mask bin"] = np.zeros(shape, dtype=np.int64)
+    def __init__(self, n_patterns: int) -> None:
         self._cells: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
         self._found = np.zeros((2**n_patterns, 3), dtype=np.int64)
         self._true = np.zeros((2**n_patterns, 2), dtype=np.int64)
 
-    def add(
-        self, slide: int, reading: FieldReading, cells: FieldCells, inner_edges: np.ndarray, pixel_um: float
-    ) -> None:
+    def add(self, slide: int, reading: FieldReading, cells: FieldCells, pixel_um: float) -> None:
         """Count one reading."""
         real = cells.where(cells.kind < N_KINDS)
         partner = match(reading.cells, real, reach_px=REACH_UM / pixel_um)
@@ -105,9 +100,6 @@ class Tally:
         infected = hit.copy()
         infected[hit] = real.infected[partner[hit]]
         score = reading.p_infected[red]
-        bins = np.searchsorted(inner_edges, score, side="right")
-        np.add.at(self.infected[slide, reading.mask], bins[infected[red]], 1)
-        np.add.at(self.uninfected[slide, reading.mask], bins[~infected[red]], 1)
         rows = (score, infected[red], np.full(len(score), slide))
         self._cells.setdefault(reading.mask, []).append(rows)
         self._found[reading.mask] += [red.sum(), hit.sum(), infected.sum()]
@@ -128,8 +120,8 @@ class Tally:
     def counts(
         self, inner_edges: Float[np.ndarray, " edge"], slides: int
     ) -> tuple[Int[np.ndarray, "slide mask bin"], Int[np.ndarray, "slide mask bin"]]:
-        """Infected and uninfected cells of the first so many slides in other score bins than those of the tally."""
-        infected = np.zeros((slides, self.infected.shape[1], len(inner_edges) + 1), dtype=np.int64)
+        """Infected and uninfected cells of the first so many slides; a score on an edge falls into the bin above it."""
+        infected = np.zeros((slides, len(self._found), len(inner_edges) + 1), dtype=np.int64)
         uninfected = np.zeros_like(infected)
         for mask in self.masks():
             score, label, slide = self.scores(mask)
@@ -162,16 +154,13 @@ def tally_slides(
     config: DesignConfig, slides: Slides, split: Split, bundle: Bundle, stage: Stage
 ) -> tuple[Tally, Tally]:
     """Readings of the whole split: by the learned codebook under every mask, and by the bright-field baseline."""
-    group = getattr(config, split)
     learned, bright = FieldReader(bundle), FieldReader(bundle, baseline=True)
-    edges = bundle.tensors["reader.score_edges"].double().numpy()
     pixel_um = config.rig.system.camera_pixel_um
-    ours = Tally(bundle.n_patterns, learned.n_bins, group.slides)
-    theirs = Tally(1, bright.n_bins, group.slides)
+    ours, theirs = Tally(bundle.n_patterns), Tally(1)
     patterns = bundle.patterns(config.rig.led_board.board())
     for field in shoot_slides(config, slides, split, patterns, bundle.exposures_ms.tolist()):
         for reading in learned.read_subsets(field.frames).values():
-            ours.add(field.slide, reading, field.cells, edges, pixel_um)
-        theirs.add(field.slide, bright.read({0: field.frames[0]}), field.cells, edges, pixel_um)
+            ours.add(field.slide, reading, field.cells, pixel_um)
+        theirs.add(field.slide, bright.read({0: field.frames[0]}), field.cells, pixel_um)
         stage.advance()
     return ours, theirs

@@ -75,7 +75,7 @@ def run_pipeline(
     group = config.test
     with reporter.stage("held-out slides", group.slides * group.fields_per_slide) as stage:
         ours, theirs = tally_slides(config, slides, "test", bundle, stage)
-    figures = held_out_figures(ours, theirs, np.random.default_rng([config.seed, 4]))
+    figures = held_out_figures(ours, theirs, group.slides, np.random.default_rng([config.seed, 4]))
     return bundle.with_card(figures={"held_out": figures} | _looks(config, slides, bundle))
 
 
@@ -156,7 +156,7 @@ def assemble(config: PipelineConfig, design: Design, finder: CellFinder) -> Bund
     return Bundle.of(card, tensors)
 
 
-def held_out_figures(ours: Tally, theirs: Tally, rng: np.random.Generator) -> dict[str, Any]:
+def held_out_figures(ours: Tally, theirs: Tally, slides: int, rng: np.random.Generator) -> dict[str, Any]:
     """AUC with a 95 % interval over slides and finder figures, by mask (bit k is pattern k), and the baseline's."""
 
     def row(tally: Tally, mask: int) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def held_out_figures(ours: Tally, theirs: Tally, rng: np.random.Generator) -> di
         return figures | {name: round(value, 4) for name, value in tally.finder(mask).items()}
 
     masks: dict[str, Any] = {str(mask): row(ours, mask) for mask in ours.masks()}
-    return {"masks": masks, "baseline": row(theirs, 1), "slides": len(ours.infected)}
+    return {"masks": masks, "baseline": row(theirs, 1), "slides": slides}
 
 
 def _finder(config: PipelineConfig, design: Design, reporter: Reporter) -> CellFinder:
@@ -187,14 +187,14 @@ def _calibrated(config: PipelineConfig, slides: Slides, bundle: Bundle, reporter
     group = config.calibration.model_copy(update={"slides": max(few, config.scan.slides)})
     with reporter.stage("calibration slides", group.slides * group.fields_per_slide) as stage:
         tallies = tally_slides(config.model_copy(update={"calibration": group}), slides, "calibration", bundle, stage)
-    edges = torch.tensor(config.scan.score_edges)
-    bundle = bundle.with_part(SCAN, {"score_edges": edges})
+    bundle = bundle.with_part(SCAN, {"score_edges": torch.tensor(config.scan.score_edges)})
     for prefix, tally in zip(("calibration", "baseline_calibration"), tallies, strict=True):
-        common = ScoreCalibration.from_slides(tally.infected[:few], tally.uninfected[:few])
-        finer = ScoreCalibration.from_slides(*tally.counts(edges.double().numpy(), config.scan.slides))
-        for name, one in ((prefix, common), (f"{SCAN}_{prefix}", finer)):
-            arrays = {key: torch.from_numpy(value).float() for key, value in one.to_arrays().items()}
-            bundle = bundle.with_part(name, arrays)
+        for part, edges, count in (
+            (prefix, bundle.tensors["reader.score_edges"], few),
+            (f"{SCAN}_{prefix}", bundle.tensors[f"{SCAN}.score_edges"], config.scan.slides),
+        ):
+            arrays = ScoreCalibration.from_slides(*tally.counts(edges.double().numpy(), count)).to_arrays()
+            bundle = bundle.with_part(part, {key: torch.from_numpy(value).float() for key, value in arrays.items()})
     return bundle
 
 

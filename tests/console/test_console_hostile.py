@@ -36,8 +36,8 @@ IMPATIENCE_S = 3.0
 """Instead of 20 s, so that the tests need not wait so long."""
 PATIENT_S = 300.0
 """A loaded machine computes fields slowly; only a hang needs so long."""
-# of an acquisition, which no verdict ends
-FIELDS = {"columns": 10, "rows": 6, "start": "middle", "light": "bright field"}
+# no verdict ends it
+FIELDS = {"columns": 10, "rows": 6, "decide": False}
 ENDED = ("stopped", "done")
 ENOUGH_BYTES = 64_000_000
 """Far more than a system keeps for a reader who does not come: 10 MB."""
@@ -53,7 +53,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...
     """What such a run takes when nobody else is there; before the other, as a process has one Micro-Manager core."""
     alone = Watched(rig_config())
     with served(tmp_path_factory.mktemp("alone"), rig=rig_config(), renderer=alone) as quiet, quiet.client() as client:
-        name = client.acquire(**FIELDS)
+        name = client.start_run(search="scan", **FIELDS)
         until(lambda: quiet.console.state.now.run.status in ENDED, PATIENT_S)
         frames = frames_of(quiet, name)
     assert alone.outside == []
@@ -95,7 +95,7 @@ def _goes_on(here: Served, first_run: str) -> Iterator[None]:
 def begin(here: Served) -> str:
     client = here.client(token=TOKEN)
     client.take_control(force=True)
-    name = client.acquire(**FIELDS)
+    name = client.start_run(search="scan", **FIELDS)
     client.drop_control()
     # until it begins the state tells of the run before
     until(lambda: here.console.state.now.run.name == name, PATIENT_S)
@@ -323,13 +323,16 @@ def test_the_run_has_taken_what_it_takes_when_nobody_else_is_there(
 
 
 def frames_of(here: Served, name: str) -> list[tuple[Any, ...]]:
-    """What a run took: pixels, place and light of each frame, up to the first that was taken twice.
+    """What a run took: pixels, place and light of each frame, and for what; up to the first that was taken twice.
 
     On a loaded machine the board's watchdog may put a light out; the noise of all later frames is another then.
     """
     with open_record(here.console.runs.path(name) / "record.h5") as recording:
-        once = itertools.takewhile(lambda frame: frame.metadata["attempts"] == "1", recording.frames())
-        return [(one.image.tobytes(), one.xy_um, one.z_um, one.shown.levels.tobytes()) for one in once]
+        taken = zip(recording.frames(), recording.decisions(), strict=True)
+        return [
+            (frame.image.tobytes(), frame.xy_um, frame.z_um, frame.shown.levels.tobytes(), decision["action"])
+            for frame, decision in itertools.takewhile(lambda each: each[0].metadata["attempts"] == "1", taken)
+        ]
 
 
 def test_a_stop_gets_through_the_crowd(here: Served, watched: Watched):

@@ -40,45 +40,46 @@ def test_nothing_matches_nothing():
 
 
 def test_a_red_cell_found_where_there_is_none_counts_as_uninfected():
-    tally = Tally(1, 2, 1)
+    tally = Tally(1)
     cells = true((0, 0), (10, 0), infected=(True, False))
-    tally.add(0, reading(found((0, 0), (10, 0), (30, 0)), [0.9, 0.2, 0.8]), cells, np.array([0.5]), 1.2)
-    assert tally.infected[0, 1].tolist() == [0, 1]
-    assert tally.uninfected[0, 1].tolist() == [1, 1]
+    tally.add(0, reading(found((0, 0), (10, 0), (30, 0)), [0.9, 0.2, 0.8]), cells, 1.2)
+    infected, uninfected = tally.counts(np.array([0.5]), 1)
+    assert infected[0, 1].tolist() == [0, 1]
+    assert uninfected[0, 1].tolist() == [1, 1]
     assert tally.finder(1) == pytest.approx(
         {"precision": 2 / 3, "recall": 1.0, "recall_infected": 1.0, "recall_uninfected": 1.0}
     )
 
 
 def test_a_missed_infected_cell_lowers_only_their_recall():
-    tally = Tally(1, 2, 1)
+    tally = Tally(1)
     cells = true((0, 0), (10, 0), infected=(True, False))
-    tally.add(0, reading(found((10, 0)), [0.2]), cells, np.array([0.5]), 1.2)
+    tally.add(0, reading(found((10, 0)), [0.2]), cells, 1.2)
     assert tally.finder(1)["recall_infected"] == 0.0
     assert tally.finder(1)["recall_uninfected"] == 1.0
 
 
 def test_a_platelet_taken_for_a_red_cell_is_a_false_one():
-    tally = Tally(1, 2, 1)
-    tally.add(0, reading(found((0, 0)), [0.9]), true((0, 0), kind=2), np.array([0.5]), 1.2)
+    tally = Tally(1)
+    tally.add(0, reading(found((0, 0)), [0.9]), true((0, 0), kind=2), 1.2)
     assert tally.finder(1)["precision"] == 0.0
-    assert tally.uninfected[0, 1].tolist() == [0, 1]
+    assert tally.counts(np.array([0.5]), 1)[1][0, 1].tolist() == [0, 1]
 
 
 def test_the_area_under_the_curve_comes_with_an_interval_over_slides():
-    tally, rng = Tally(1, 2, 6), np.random.default_rng(0)
+    tally, rng = Tally(1), np.random.default_rng(0)
     places = [(12.0 * k, 0.0) for k in range(10)]
     ill = tuple(k < 5 for k in range(10))
     for slide in range(6):
         scores = np.clip(np.where(ill, 0.6, 0.4) + 0.15 * rng.standard_normal(10), 0, 1)
-        tally.add(slide, reading(found(*places), scores.tolist()), true(*places, infected=ill), np.array([0.5]), 1.2)
+        tally.add(slide, reading(found(*places), scores.tolist()), true(*places, infected=ill), 1.2)
     area = tally.auc(1, rng)
     assert area.groups == 6
     assert 0.6 < area.low <= area.auc <= area.high <= 1.0
 
 
 def test_without_an_infected_cell_nothing_is_claimed():
-    tally = Tally(1, 2, 1)
-    tally.add(0, reading(found((0, 0)), [0.9]), true((0, 0)), np.array([0.5]), 1.2)
+    tally = Tally(1)
+    tally.add(0, reading(found((0, 0)), [0.9]), true((0, 0)), 1.2)
     area = tally.auc(1, np.random.default_rng(0))
     assert (area.low, area.high) == (0.0, 1.0)

@@ -98,7 +98,8 @@ def _image(axes: Axes, image: np.ndarray | None, title: str) -> None:
     axes.set_yticks([])
     if image is not None:
         axes.imshow(image, cmap="gray", origin="lower", interpolation="nearest")
-        axes.set_xlabel(f"{image.min():.3g} to {image.max():.3g}" + (" ADU" if image.dtype.kind == "i" else ""))
+        low, high = image.min(), image.max()
+        axes.set_xlabel(f"{low:d} to {high:d} ADU" if image.dtype.kind == "i" else f"{low:.3g} to {high:.3g}")
     else:
         axes.set_facecolor(DARK_COLOUR)
 
