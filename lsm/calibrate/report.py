@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lsm.calibrate.gap import FRAMES, Gap, PatternGap, measure_gap, twin_of_survey, withheld_patterns
+from lsm.calibrate.gap import FRAMES, SURVEY_FRAMES, Gap, PatternGap, measure_gap, twin_of_survey, withheld_patterns
 from lsm.calibrate.leds import LedSearch
 from lsm.calibrate.session import bench
 from lsm.calibrate.steps import BRIGHT_AIM_E
@@ -55,7 +55,7 @@ def predict_and_compare(
         bright_ms=bright_ms,
         dark_ms=work.limits_ms[1],
         full_e=BRIGHT_AIM_E,
-        frames=FRAMES,
+        frames=SURVEY_FRAMES,
         on_led=tell,
     )
     system = ImagingSystem(
