@@ -39,7 +39,7 @@ OFFSET_PRIOR = 1e-4
 # relative standard uncertainty of the distance that no scatter shows: light from outside the window and the fitted
 # aperture let all directions grow together. Root mean square of five simulated rigs (seeds 0 to 4 of
 # lsm_sim.calibration_campaign), all of them told too near
-TOGETHER = 1.5e-3
+TOGETHER = 1e-3
 # standard uncertainty of the whole board's place along each axis that no scatter shows: every window begins where the
 # first has the board. Root mean square of the same five rigs
 ASIDE_MM = 0.008
