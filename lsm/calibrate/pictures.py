@@ -98,7 +98,8 @@ def _leds(left: Axes, right: Axes, seen: Mapping[str, Any]) -> None:
     left.plot(*seen["nominal_mm"][:, :2].T, "+", label="described")
     left.plot(*seen["positions_mm"][:, :2].T, ".", label="found")
     left.set(title="LEDs", xlabel="x, mm", ylabel="y, mm", aspect="equal")
-    left.legend()
+    # beside the board: LEDs fill it
+    left.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     right.semilogy(np.sort(seen["rate_e_per_ms"])[::-1].clip(min=1e-6), ".")
     right.set(title="Light under each LED", xlabel="LED by brightness", ylabel="e/ms")
 
