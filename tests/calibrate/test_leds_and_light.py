@@ -101,7 +101,7 @@ def test_a_diffuser_tells_the_light_of_each_led():
     share = np.array(found.facts.irradiance)[alive] / hidden.board(NOMINAL).relative_irradiance[alive]
     error = share / np.median(share) - 1
     sigma = np.array(found.facts.sigma)[alive]
-    # speckle of 115 um: 1,900 grains, 2.3 % at each of five places
+    # speckle of 115 um: 1,900 grains, 2.3 % at each of nine places
     assert float(np.sqrt((error**2).mean())) < 0.02
     # 48 values of one standard deviation scatter by a tenth
     assert 0.6 < float(np.sqrt(((error / sigma) ** 2).mean())) < 1.5
