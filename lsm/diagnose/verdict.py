@@ -46,7 +46,7 @@ class VerdictRules(Config):
 
     positive_above: Annotated[float, Ge(0), Le(1)] = 0.001
     negative_below: Annotated[float, Gt(0), Le(1)] = 0.01
-    target_per_ul: Annotated[float, Gt(0), Lt(1e6)] = 50_000.0
+    target_per_ul: Annotated[float, Gt(0), Lt(1e6)] = 20_000.0
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.025
     beta: Annotated[float, Gt(0), Lt(1)] = 0.05
     cells_min: Annotated[int, Ge(1)] = 300

@@ -154,6 +154,6 @@ def test_target_error_rates_and_interval_are_told(report: ScanReport, page: str)
     assert (rule.target_per_ul, rule.alpha, rule.beta) == (RULES.target_per_ul, RULES.alpha, RULES.beta)
     assert rule.suspicious == sum(sum(mask.cells[rule.first_bin :]) for mask in report.scores)
     words = re.sub(r"\s+", " ", html.unescape(page))
-    assert "fewer than 50,000 parasites per microlitre" in words
+    assert "fewer than 20,000 parasites per microlitre" in words
     assert "at most 2.5% of slides without parasites are called positive and at most 5%" in words
     assert f"The interval holds {report.verdict.interval.value}." in words

@@ -122,7 +122,7 @@ def test_a_negative_slide_whose_interval_holds_the_target_says_so():
     soon = next(found for cells in range(300, 9000, 50) if (found := verdict_on(0, cells)).outcome is Outcome.NEGATIVE)
     assert soon.per_ul_high > RULES.target_per_ul
     assert soon.interval_open
-    assert "The interval still holds 50,000 per microlitre" in soon.reason
+    assert "The interval still holds 20,000 per microlitre" in soon.reason
     late = verdict_on(0, 3 * soon.cells)
     assert late.per_ul_high < RULES.target_per_ul
     assert not late.interval_open
