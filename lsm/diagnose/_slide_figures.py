@@ -148,19 +148,20 @@ def decision_strip(run: SlideRun) -> Embedded:
 def score_histogram(run: SlideRun) -> Embedded:
     """Red cells per score bin over all sets of captures, the evidence behind the estimate."""
     cells = run.counts.sum(axis=0)
-    edges = np.linspace(0, 1, len(cells) + 1)
+    number = range(1, len(cells) + 1)
     with house_style():
         figure = Figure(figsize=(4.4, 2.5), layout="constrained")
         axes = figure.subplots()
-        axes.bar(edges[:-1], cells, width=0.94 / len(cells), align="edge", color=AGENT)
-        for edge, count in zip(edges[:-1], cells, strict=True):
+        axes.bar(number, cells, width=0.94, color=AGENT)
+        for place, count in zip(number, cells, strict=True):
             if count:
-                axes.text(edge + 0.47 / len(cells), count * 1.1, f"{count}", ha="center", va="bottom", fontsize=8)
+                axes.text(place, count * 1.1, f"{count}", ha="center", va="bottom", fontsize=8)
         axes.set_yscale("symlog", linthresh=1)
-        axes.set(xlabel="score (probability of infection at 50% prevalence)", ylabel="red cells", xlim=(0, 1))
+        axes.set_xticks(number)
+        axes.set(xlabel="score bin (the last: most like infected cells)", ylabel="red cells")
         axes.set_ylim(0, max(10.0, 4.0 * float(cells.max(initial=0))))
-    listed = ", ".join(f"{edge:.1f}: {count}" for edge, count in zip(edges[:-1], cells, strict=True))
-    return embed_svg(figure, f"Red cells per score bin, by the bin's lower end: {listed}.")
+    listed = ", ".join(f"{place}: {count}" for place, count in zip(number, cells, strict=True))
+    return embed_svg(figure, f"Red cells per score bin, from the least to the most like infected cells: {listed}.")
 
 
 _PROBABILITY = ListedColormap(np.linspace((0.957, 0.968, 0.975), (0.04, 0.36, 0.30), 64), "probability")

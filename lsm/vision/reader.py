@@ -73,7 +73,8 @@ class FieldReader:
     """Reads fields with the networks of a bundle.
 
     baseline: use the classifier trained on bright field alone; it reads pattern 0 only, as mask 1.
-    scan: score bins of a scan, in place of those that a policy sees.
+    scan: score bins of a scan, in place of those that a policy sees. score_edges: between the bins, rising; a score on
+    one is in the bin above it.
     Raises ModelMismatch when the bundle lacks a part or its sizes do not fit.
     """
 
@@ -81,7 +82,7 @@ class FieldReader:
         self.n_patterns = 1 if baseline else bundle.n_patterns
         self._scale = _Scale.of(bundle)
         edges = bundle.select(SCAN)["score_edges"] if scan else bundle.tensors["reader.score_edges"]
-        self._inner_edges = edges.double().numpy()
+        self.score_edges: Float[np.ndarray, " edge"] = edges.double().numpy()
         self._finder = CellFinder(FinderConfig.from_table(_table(bundle, "finder")))
         self._classifier = CellClassifier(self.n_patterns, ClassifierConfig.from_table(_table(bundle, "classifier")))
         _fill(self._finder, bundle, "finder")
@@ -90,7 +91,7 @@ class FieldReader:
     @property
     def n_bins(self) -> int:
         """Score bins of a reading's counts."""
-        return len(self._inner_edges) + 1
+        return len(self.score_edges) + 1
 
     @property
     def offset_adu(self) -> float:
@@ -99,7 +100,7 @@ class FieldReader:
 
     def bins(self, p_infected: Float[np.ndarray, " cell"]) -> Int[np.ndarray, " cell"]:
         """Score bin of each red cell."""
-        return np.searchsorted(self._inner_edges, p_infected, side="right")
+        return np.searchsorted(self.score_edges, p_infected, side="right")
 
     def find(self, image: Image, *, pattern: int = 0) -> FoundCells:
         """The cells in one image, without their odds. Raises WrongFormat for an unknown pattern."""

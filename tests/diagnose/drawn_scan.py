@@ -130,6 +130,7 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
             )
             for light in LIGHTS
         ),
+        score_edges=tuple(np.linspace(0, 1, BINS + 1)[1:-1].tolist()),
         scores=score_facts(counts, calibration()),
         false_positives=false_positives(counts, odds),
         queue=queue,

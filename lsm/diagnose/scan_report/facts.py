@@ -19,7 +19,7 @@ from lsm.diagnose.verdict import Interval, Outcome, Verdict
 from lsm.errors import FileMissing, WrongFormat
 from lsm.stats import PrevalenceEstimate
 
-VERSION = "lsm-scan-report/2"
+VERSION = "lsm-scan-report/3"
 RESEARCH_ONLY = "Research use only, not a diagnosis."
 SCHEMA_FILE = Path(__file__).parent / "report.schema.json"
 
@@ -265,9 +265,11 @@ class ReviewFacts(Config):
 
 
 class ScanReport(Config):
-    """report.json. provenance: groups of facts by title. limits: what the report cannot say."""
+    """report.json. score_edges: between the score bins, rising; a score on one is in the bin above it. provenance:
+    groups of facts by title. limits: what the report cannot say.
+    """
 
-    version: Literal["lsm-scan-report/2"] = "lsm-scan-report/2"
+    version: Literal["lsm-scan-report/3"] = "lsm-scan-report/3"
     notice: Literal["Research use only, not a diagnosis."] = "Research use only, not a diagnosis."
     slide: str
     verdict: VerdictFacts
@@ -284,6 +286,7 @@ class ScanReport(Config):
     na: NotNegative
     fields: tuple[FieldFacts, ...]
     lights: tuple[LightFacts, ...]
+    score_edges: tuple[Share, ...]
     scores: tuple[MaskFacts, ...]
     false_positives: FalsePositiveFacts
     queue: tuple[CellFacts, ...]

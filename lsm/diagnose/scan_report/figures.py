@@ -11,6 +11,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from lsm.diagnose._slide_figures import DENSITY_COLOURS
 from lsm.diagnose._style import AGENT, OTHER
@@ -65,6 +66,7 @@ def settling(axes: Axes, report: ScanReport) -> None:
     )  # fmt: skip
     one_cell = scale / max(1, report.verdict.cells)
     axes.set_yscale("symlog", linthresh=one_cell, linscale=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="fields", ylabel="infected red cells per µL", xlim=(0.5, max(2, len(number)) + 0.5))
     axes.set_ylim(0, max(float(high.max(initial=0.0)) * 1.2, 10 * one_cell))
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
@@ -73,16 +75,17 @@ def settling(axes: Axes, report: ScanReport) -> None:
 def histogram(axes: Axes, report: ScanReport) -> None:
     """Cells per score bin over all sets of lights, beside what uninfected cells alone would give."""
     cells, expected, low, high = _binned(report)
-    edges = np.linspace(0, 1, len(cells) + 1)
-    width = 1 / len(cells)
-    axes.bar(edges[:-1] + 0.03 * width, cells, width=0.94 * width, align="edge", color=AGENT, label="this slide")
-    middle = edges[:-1] + width / 2
+    middle = np.arange(len(cells)) + 0.5
+    axes.bar(middle, cells, width=0.94, color=AGENT, label="this slide")
     axes.errorbar(
         middle, expected, yerr=(np.maximum(expected - low, 0), np.maximum(high - expected, 0)), fmt="o", color=OTHER,
         markersize=3.5, capsize=3, linewidth=1.1, label="expected, were no cell infected (95% of slides)",
     )  # fmt: skip
     axes.set_yscale("symlog", linthresh=1)
-    axes.set(xlabel="score (probability of infection at 50% prevalence)", ylabel="red cells", xlim=(0, 1))
+    axes.set_xticks(
+        range(len(cells) + 1), ["0", *(f"{edge:.4g}" for edge in report.score_edges), "1"], rotation=90, fontsize=7
+    )
+    axes.set(xlabel="score (probability of infection at 50% prevalence)", ylabel="red cells", xlim=(0, len(cells)))
     axes.set_ylim(0, max(10.0, 6.0 * float(max(cells.max(initial=0), high.max(initial=0)))))
     axes.legend(loc="upper right", fontsize=7.5)
 
@@ -101,10 +104,9 @@ def page_figures(report: ScanReport) -> dict[str, Embedded]:
     good = sum(not field.fault for field in report.fields)
     most = max((field.expected_infected for field in report.fields), default=0.0)
     cells, expected, _, _ = _binned(report)
-    edges = np.linspace(0, 1, len(cells) + 1)
     listed = ", ".join(
-        f"{edge:.1f}: {count:.0f} and {by_chance:.1f}"
-        for edge, count, by_chance in zip(edges[:-1], cells, expected, strict=True)
+        f"{edge:.4g}: {count:.0f} and {by_chance:.1f}"
+        for edge, count, by_chance in zip((0.0, *report.score_edges), cells, expected, strict=True)
     )
     return {
         "density_map": embedded(
@@ -139,7 +141,7 @@ def page_figures(report: ScanReport) -> dict[str, Embedded]:
 def _binned(report: ScanReport) -> tuple[Float[np.ndarray, " bin"], ...]:
     names = ("cells", "expected_uninfected", "low", "high")
     if not report.scores:
-        return tuple(np.zeros(10) for _ in names)
+        return tuple(np.zeros(len(report.score_edges) + 1) for _ in names)
     return tuple(
         np.array([getattr(mask, name) for mask in report.scores], dtype=np.float64).sum(axis=0) for name in names
     )

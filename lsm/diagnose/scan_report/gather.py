@@ -54,6 +54,7 @@ def scan_report(
         na=kit.na,
         fields=_fields(result),
         lights=_lights(result, kit, frames),
+        score_edges=tuple(kit.reader.score_edges.tolist()),
         scores=score_facts(run.counts, kit.calibration),
         false_positives=false_positives(run.counts, odds),
         queue=queue,

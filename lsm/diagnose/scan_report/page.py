@@ -115,7 +115,7 @@ def asked(report: ScanReport) -> str:
     return (
         f"Asked: fewer than {target}? Whenever the scan ends, at most {100 * rule.alpha:.3g}% of slides without "
         f"parasites are called positive and at most {100 * rule.beta:.3g}% of slides with the target density negative. "
-        f"Suspicious: the highest {rule.bins - rule.first_bin} of {rule.bins} score bins, with "
+        f"Suspicious: a score of {report.score_edges[rule.first_bin - 1]:.4g} or more, with "
         f"{100 * rule.sensitivity:.3g}% of infected cells ({100 * rule.sensitivity_sd:.2g} points standard deviation "
         f"between slides) and {100 * rule.false_positives:.2g}% of others (varying by "
         f"{100 * rule.false_positives_cv:.0f}%). In any number of cells this reader tells {reach} from none."
