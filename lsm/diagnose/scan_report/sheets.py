@@ -130,7 +130,7 @@ def _cell_page(figure: Figure, content: Illustrated) -> None:
         said = "" if report.review is None else f", {report.review.answers.get(cell.id, 'no answer')}"
         figure.text(
             x, y + 0.024, f"{place + 1}: {percent(cell.probability)}, weight {cell.weight:.2f}{said}\n"
-            f"score {cell.score:.2f}, field {cell.field + 1}", fontsize=6.2, va="top", linespacing=1.3,
+            f"score {cell.score:.4g}, field {cell.field + 1}", fontsize=6.2, va="top", linespacing=1.3,
         )  # fmt: skip
     names = ", ".join(report.lights[light].name for light in lights)
     _paragraph(figure, f"Each cell from left to right under: {names}. {len(report.queue)} cells are kept.", 0.03)
