@@ -47,6 +47,7 @@ class _Open:
     folder: Path
     scan: ReviewedScan
     pictures: dict[tuple[str, int], bytes]
+    written_ns: int
 
     @property
     def report(self) -> ScanReport:
@@ -98,7 +99,10 @@ class Desk:
             return self._state(self._opened(name, folder))
 
     def _opened(self, name: str, folder: Path) -> _Open:
-        if self._open is None or self._open.name != name:
+        report = folder / "report.json"
+        # a run that was gone on with has another report
+        written_ns = report.stat().st_mtime_ns if report.is_file() else 0
+        if self._open is None or (self._open.name, self._open.written_ns) != (name, written_ns):
             with open_record(folder / RECORD) as recording:
                 scan = scan_to_review(folder, recording, rig=self._rig)
                 pictures = {
@@ -107,7 +111,7 @@ class Desk:
                     for light, crop in enumerate(crops)
                     if crop is not None
                 }
-            self._open = _Open(name, folder, scan, pictures)
+            self._open = _Open(name, folder, scan, pictures, written_ns)
         return self._open
 
     def _answers(self, scan: _Open) -> dict[str, Answer]:

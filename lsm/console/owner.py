@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lsm.console.light import lit
@@ -31,6 +32,14 @@ class Busy(LsmError):
     """The microscope has something else to do."""
 
 
+@dataclass(frozen=True)
+class _Job:
+    what: str
+    work: Callable[[], Any]
+    future: "Future[Any]"
+    run: bool
+
+
 class Owner:
     """Owns the microscope until `close`, which closes it.
 
@@ -42,7 +51,7 @@ class Owner:
         self.pattern: Pattern = dark(scope.board)
         self.exposure_ms = exposure_ms
         self.last: Frame | None = None
-        self._jobs: deque[tuple[str, Callable[[], Any], Future[Any]]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._change = threading.Condition()
         self._live = self._closing = self._running = self._paused = False
         self._thread = threading.Thread(target=self._work, name="lsm console owner", daemon=True)
@@ -78,7 +87,7 @@ class Owner:
             if len(self._jobs) >= MOST_WAITING:
                 raise Busy("The microscope is busy with earlier commands.", hint="try again when they are done")
             self._running = self._running or run
-            self._jobs.append((what, work, future))
+            self._jobs.append(_Job(what, work, future, run))
             self._change.notify_all()
         return future
 
@@ -176,8 +185,8 @@ class Owner:
         self._tell()
         while not self._closing:
             self._serve_one(inside=False)
-        for _, _, future in self._jobs:
-            future.cancel()
+        for job in self._jobs:
+            job.future.cancel()
 
     def _serve_one(self, *, inside: bool) -> None:
         """The next command, else a live frame, else wait for either. inside: a run that is paused."""
@@ -188,26 +197,30 @@ class Owner:
                 )
             job = self._jobs.popleft() if self._jobs else None
         if job is not None:
-            self._do(*job, inside=inside)
+            self._do(job, inside=inside)
         elif self._live and not self._closing:
             self._live_frame()
 
-    def _do(self, what: str, work: Callable[[], Any], future: "Future[Any]", *, inside: bool) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
+    def _do(self, job: "_Job", *, inside: bool) -> None:
+        try:
+            if job.future.set_running_or_notify_cancel():
+                self._done(job, inside=inside)
+        finally:
+            if job.run:
+                with self._change:
+                    self._running = self._paused = False
+            self._tell()
+
+    def _done(self, job: "_Job", *, inside: bool) -> None:
         if inside or not self._running:
             self.state.change("machine", doing="busy")
         try:
-            result = work()
+            result = job.work()
         except (LsmError, *UNFORESEEN) as error:
-            self._failed(what, error)
-            future.set_exception(error)
+            self._failed(job.what, error)
+            job.future.set_exception(error)
         else:
-            future.set_result(result)
-        finally:
-            if not inside:
-                self._running = self._paused = False
-            self._tell()
+            job.future.set_result(result)
 
     def _live_frame(self) -> None:
         started_s = time.monotonic()

@@ -216,10 +216,7 @@ class Runs:
         return path
 
     def _running(self, status: str) -> bool:
-        on = self._state.now.run.status in ("running", "paused")
-        if on:
-            self._state.change("run", status=status)
-        return on
+        return self._state.change_if("run", lambda run: run.status in ("running", "paused"), status=status)
 
     def _new(self, slide: str) -> tuple[str, Path]:
         """Name and folder of a run that begins now."""

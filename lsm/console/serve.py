@@ -19,7 +19,7 @@ from lsm.console.pictures import Pictures
 from lsm.console.runs import Runs
 from lsm.console.state import StateBoard
 from lsm.console.wire import Http, Socket
-from lsm.errors import ConfigError, LsmError
+from lsm.errors import ConfigError, ModelMismatch
 from lsm.illum import Pattern
 from lsm.safety import Interlock
 from lsm.scope import RigConfig, connect, find_rig
@@ -76,7 +76,7 @@ def designed_patterns(scope: Interlock, model: str) -> tuple[Pattern, ...]:
     bundle = Bundle.named(model)
     try:
         return tuple(bundle.patterns(scope.board))
-    except LsmError:
+    except ModelMismatch:
         return ()
 
 
@@ -84,21 +84,16 @@ def serve(options: ConsoleOptions, *, on_ready: Callable[[str], object] = lambda
     """Serve until interrupted; the rig is closed then, and dark.
 
     on_ready: told the address, with the token where there is one. simulation: passed to a simulated rig.
-    Raises ConfigError for an address that cannot be listened on, and what connect raises.
+    Raises ConfigError for an address that cannot be listened on, FileMissing for the model, and what connect raises.
     """
     options = with_token(options)
     rig = RigConfig.from_file(find_rig(options.rig))
-    listening = listen(options.host, options.port)
-    try:
-        if rig.simulator is not None:
-            simulation = {"seed": options.seed} | simulation
-        scope = connect(rig, **simulation)
-    except LsmError:
-        listening.close()
-        raise
-    server = server_of(console_for(scope, rig, options, **simulation))
-    on_ready(address(options, listening))
-    server.run(sockets=[listening])
+    if rig.simulator is not None:
+        simulation = {"seed": options.seed} | simulation
+    with listen(options.host, options.port) as listening, connect(rig, **simulation) as scope:
+        server = server_of(console_for(scope, rig, options, **simulation))
+        on_ready(address(options, listening))
+        server.run(sockets=[listening])
 
 
 def with_token(options: ConsoleOptions) -> ConsoleOptions:

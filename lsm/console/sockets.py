@@ -16,7 +16,7 @@ from lsm.console.state import StateBoard
 
 IN_FLIGHT = 2
 SEND_S = 20.0
-"""A client that takes nothing for so long is let go."""
+"""A client that takes or answers nothing for so long is let go; a page comes back by itself."""
 LEAST_S = 0.05
 """Between two messages of events."""
 MOST_CLIENTS = 32
@@ -82,7 +82,7 @@ async def _send_frames(socket: WebSocket, pictures: Pictures, answered: asyncio.
         newest = await asyncio.to_thread(pictures.newest)
         while True:
             if newest is not None and newest is not sent:
-                await answered.acquire()
+                await asyncio.wait_for(answered.acquire(), SEND_S)
                 sent = newest = _later(newest, pictures.current)
                 await asyncio.wait_for(socket.send_bytes(newest.message), SEND_S)
             await ear.wait()

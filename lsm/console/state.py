@@ -1,7 +1,7 @@
 """What the console knows, as values: a page that is loaded at any time shows the same as one that was always there."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -194,6 +194,14 @@ class StateBoard:
             self._now[section] = changed
             self._versions[section] += 1
         self.bell.ring()
+
+    def change_if(self, section: str, holds: Callable[[Any], bool], **values: Any) -> bool:
+        """The same where that holds of the section as it is; returns whether it did."""
+        with self._lock:
+            if not holds(self._now[section]):
+                return False
+            self.change(section, **values)
+        return True
 
     def put(self, section: str, value: Section) -> None:
         """Replace a whole section."""

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lsm.console import serve as serving
 from lsm.console.access import LEASE_S, Lease, NotInControl
 from lsm.console.calibrating import Calibrating
 from lsm.console.light import LightRequest, lit, pattern_of
 from lsm.console.owner import Busy, Owner
 from lsm.console.pictures import Pictures, contrast, eight_bits, encoded
-from lsm.console.runs import RunMicroscope
+from lsm.console.runs import RunMicroscope, Runs
+from lsm.console.serve import ConsoleOptions
 from lsm.console.state import StateBoard
 from lsm.devices import Frame, Observe, Shown
-from lsm.errors import InputError, RunStopped
+from lsm.errors import FileMissing, InputError, RunStopped
 from lsm.illum import bright_field
 from lsm.safety import Interlock
 from lsm.scope import MicroManagerMicroscope, RigConfig
@@ -143,6 +145,39 @@ def test_a_paused_run_lets_others_move_and_comes_back(bench: Bench):
     run.result(10.0)
     assert [frame.z_um for frame in bench.frames] == [1.0, 1.0, 1.0]
     assert bench.frames[1].request.z_um is None
+
+
+def test_a_run_that_waited_for_a_command_can_be_paused(bench: Bench):
+    gate = threading.Event()
+    bench.owner.start()
+    slow = bench.owner.submit("A slow move", lambda: gate.wait(10.0))
+    run = bench.owner.submit("A run", bench.run, run=True)
+    gate.set()
+    slow.result(10.0)
+    bench.owner.pause(True)
+    with pytest.raises(Busy, match="A run is on"):
+        bench.owner.submit("Another run", bench.run, run=True)
+    # served although the run has not ended: it is paused
+    bench.owner.submit("A move", lambda: bench.owner.look(None, 4.0)).result(10.0)
+    assert not run.done()
+    bench.owner.pause(False)
+    run.result(10.0)
+    bench.owner.submit("Another run", bench.run, run=True).result(10.0)
+
+
+def test_a_run_that_has_ended_stays_ended(bench: Bench, tmp_path: Path):
+    runs = Runs(bench.owner, tmp_path, make_rig(), named="bench", model="procedural", seed=0)
+    bench.owner.state.change("run", status="done")
+    runs.pause()
+    runs.unpause()
+    assert bench.owner.state.now.run.status == "done"
+
+
+def test_a_rig_is_closed_where_its_console_cannot_be_had(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serving, "connect", lambda rig, **simulation: bench.owner.scope)
+    with pytest.raises(FileMissing, match="nowhere"):
+        serving.serve(ConsoleOptions(model="out/nowhere", port=0))
+    assert bench.diary == ["closed"]
 
 
 def test_a_run_that_is_to_end_takes_no_further_capture(bench: Bench):
