@@ -171,13 +171,14 @@ class SuspicionRule:
         elif decision is Decision.POSITIVE:
             answer = Answer.POSITIVE
             reason = (
-                f"{told}: more than without parasites, where at most {_percent(rules.alpha)} of slides are called so."
+                f"{told}: more than without parasites, where at most {_percent(rules.alpha)} of slides are called so "
+                "if they differ as those of the calibration do."
             )
         elif decision is Decision.NEGATIVE:
             answer = Answer.NEGATIVE
             reason = (
                 f"Fewer than {target}, rarer ones are not excluded: {told}; at most {_percent(rules.beta)} of slides "
-                "with that many are called so."
+                "with that many are called so if they differ as those of the calibration do."
             )
         else:
             answer, reason = Answer.GO_ON, f"{told}: that fits no parasites as well as {target}."

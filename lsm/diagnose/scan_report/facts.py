@@ -310,7 +310,7 @@ class ScanReport(Config):
         except ValidationError as error:
             raise WrongFormat(
                 f"{path} is no report of the form {VERSION}: {error.errors()[0]['msg']}.",
-                hint="give a report that this program wrote, unchanged",
+                hint="give a report that this version wrote, unchanged; a scan made before it has to be made again",
             ) from error
 
 

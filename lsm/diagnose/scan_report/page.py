@@ -114,7 +114,8 @@ def asked(report: ScanReport) -> str:
     reach = "no density" if rule.least_per_ul is None else f"no less than {rounded(rule.least_per_ul)} per microlitre"
     return (
         f"Asked: fewer than {target}? Whenever the scan ends, at most {100 * rule.alpha:.3g}% of slides without "
-        f"parasites are called positive and at most {100 * rule.beta:.3g}% of slides with the target density negative. "
+        f"parasites are called positive and at most {100 * rule.beta:.3g}% of slides with the target density negative, "
+        "if slides differ as those of the calibration do. "
         f"Suspicious: a score of {report.score_edges[rule.first_bin - 1]:.4g} or more, with "
         f"{100 * rule.sensitivity:.3g}% of infected cells ({100 * rule.sensitivity_sd:.2g} points standard deviation "
         f"between slides) and {100 * rule.false_positives:.2g}% of others (varying by "
