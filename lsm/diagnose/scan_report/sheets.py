@@ -80,8 +80,8 @@ def _verdict_page(figure: Figure, content: Illustrated) -> None:
     _paragraph(
         figure,
         f"False positives of the calibration slides: {percent(false.per_cell)} of uninfected cells look more like "
-        f"infected ones ({percent(false.low)} to {percent(false.high)} on 95% of slides to come). Here {false.suspicious:,} did, "
-        f"{false.expected:,.0f} are expected without infection.",
+        f"infected ones ({percent(false.low)} to {percent(false.high)} on 95% of slides to come). Here "
+        f"{false.suspicious:,} did, {false.expected:,.0f} are expected without infection.",
         0.072,
     )
 
