@@ -52,8 +52,8 @@ def core(server: ZmqCore) -> Iterator[JavaCore]:
     opened.close()
 
 
-def java_rig(port: int, **changes: object) -> RigConfig:
-    table = {"backend": "java", "java": {"port": port, "timeout_s": 0.6}, "timeouts_s": QUICK}
+def java_rig(port: int, timeout_s: float = 10.0, **changes: object) -> RigConfig:
+    table = {"backend": "java", "java": {"port": port, "timeout_s": timeout_s}, "timeouts_s": QUICK}
     return make_rig(**(table | {"camera": {"pixel_um": 4.8, "shape_px": [512, 512]}} | changes))
 
 
@@ -226,7 +226,7 @@ def test_a_server_that_is_silent_while_connecting_is_given_up(demo: CMMCore, sil
         server.hang_in.add(silent)
         began = time.monotonic()
         with pytest.raises(DeviceError, match=f"port {server.port}"):
-            connect(java_rig(server.port), illuminator=FakeLight([]))
+            connect(java_rig(server.port, timeout_s=0.6), illuminator=FakeLight([]))
         assert time.monotonic() - began < 2.5
         server.release()
         connect(java_rig(server.port), illuminator=FakeLight([])).close()
