@@ -17,7 +17,8 @@ from drawn_scan import RULES, illustrated, scanned
 from lsm.bench.browser import FLAGS, find_chromium
 from lsm.diagnose import ComparisonRow, score_run
 from lsm.diagnose.scan_report import ScanReport, render_page, write_pdf
-from lsm.diagnose.scan_report.facts import SCHEMA_FILE, schema, schema_text
+from lsm.diagnose.scan_report.facts import SCHEMA_FILE, TurningFacts, schema, schema_text
+from lsm.diagnose.scan_report.page import turned
 from lsm.errors import WrongFormat
 from lsm.samples import CellTable
 
@@ -157,3 +158,15 @@ def test_target_error_rates_and_interval_are_told(report: ScanReport, page: str)
     assert "fewer than 20,000 parasites per microlitre" in words
     assert "at most 2.5% of slides without parasites are called positive and at most 5%" in words
     assert f"The interval holds {report.verdict.interval.value}." in words
+
+
+def test_what_a_review_could_do_is_told_with_its_conditions(report: ScanReport):
+    assert report.turning
+    for turn in report.turning:
+        assert f"rightly called {turn.answer.value}, the slide would be {turn.outcome.value}." in turned(report)
+    assert "the first cell rightly" in turned(report.model_copy(update={"turning": (one_cell(report),)}))
+    assert "would not change the verdict" in turned(report.model_copy(update={"turning": ()}))
+
+
+def one_cell(report: ScanReport) -> TurningFacts:
+    return report.turning[0].model_copy(update={"cells": 1})

@@ -18,6 +18,7 @@ from lsm.diagnose.compare import ComparisonRow, comparison_lines
 from lsm.diagnose.report import shown_levels
 from lsm.diagnose.scan_report.facts import CellFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.figures import faults, page_figures
+from lsm.diagnose.verdict import Outcome
 from lsm.figures import Embedded
 from lsm.illum import LedBoard, Pattern
 from lsm.types import DutyLevels
@@ -123,6 +124,17 @@ def asked(report: ScanReport) -> str:
     )
 
 
+def turned(report: ScanReport) -> str:
+    """What a review could do to the verdict, were all answers alike and right."""
+    if not report.turning and report.verdict.outcome is not Outcome.UNUSABLE:
+        return "The same answer to all of these cells would not change the verdict."
+    return " ".join(
+        f"Were the first {f'{turn.cells} cells' if turn.cells > 1 else 'cell'} rightly called {turn.answer.value}, "
+        f"the slide would be {turn.outcome.value}."
+        for turn in report.turning
+    )
+
+
 def choices(report: ScanReport) -> list[tuple[str, int, int]]:
     """(lights, fields, cells counted) for each set of lights that fields were looked at with."""
     fields: Counter[tuple[int, ...]] = Counter()
@@ -200,6 +212,7 @@ def _context(content: Illustrated) -> dict[str, Any]:
         "comparison": content.comparison,
         "lines": comparison_lines(content.comparison) if content.comparison else (),
         "asked": asked(report),
+        "turned": turned(report),
         "choices": choices(report),
         "choices_caption": choices_caption(report),
         "provenance": {**report.provenance, "Board": board_facts(content.board, report.na)},

@@ -14,7 +14,7 @@ from lsm.diagnose._style import bare
 from lsm.diagnose.compare import interval, percent
 from lsm.diagnose.scan_report.facts import RESEARCH_ONLY, ScanReport
 from lsm.diagnose.scan_report.figures import Draw, density_map, faults, histogram, quality_map, settling
-from lsm.diagnose.scan_report.page import Illustrated, Pixels, asked, choices, choices_caption, said_rows, tiles
+from lsm.diagnose.scan_report.page import Illustrated, Pixels, asked, choices, choices_caption, said_rows, tiles, turned
 from lsm.diagnose.verdict import Outcome
 from lsm.figures import INK, MUTED, house_style
 
@@ -112,12 +112,8 @@ def _field_page(figure: Figure, content: Illustrated) -> None:
 def _cell_page(figure: Figure, content: Illustrated) -> None:
     report = content.report
     _heading(figure, "The cells that decided, the strongest evidence first", TOP)
-    turning = " ".join(
-        f"Were the first {turn.cells} called {turn.answer}, the slide would be {turn.outcome.value}."
-        for turn in report.turning
-    )
     _paragraph(figure, f"Percentage: probability of infection at this slide's estimate; weight: what 'not infected' "
-               f"adds to the log odds against the target density. {turning}", 0.938)  # fmt: skip
+               f"adds to the log odds against the target density. {turned(report)}", 0.938)  # fmt: skip
     lights = [index for index, light in enumerate(report.lights) if light.captures]
     columns = 6 if len(lights) <= 1 else 4 if len(lights) <= 2 else 3
     width, height = (RIGHT - LEFT) / columns, 0.86 / -(-CELLS // columns)
