@@ -106,7 +106,7 @@ def scanned(fields: int = 500, prevalence: float = 0.03) -> tuple[ScanReport, np
     report = ScanReport(
         slide="drawn & odd slide <0>",
         verdict=VerdictFacts.of(verdict),
-        rule=RuleFacts.of(terms, bins=BINS, suspicious=said.suspicious),
+        rule=RuleFacts.of(terms, suspicious=said.suspicious),
         ending="all fields of the plan were scanned",
         way="agent",
         planned=fields,

@@ -103,7 +103,7 @@ class RuleFacts(Config):
 
     target_per_ul: parasites per microlitre; a negative slide has fewer. alpha: share of slides without parasites that
     are called positive at most; beta: of slides of the target density that are called negative; whenever the scan ends.
-    first_bin, bins: cells of the score bins from first_bin on are suspicious. suspicious: so many here.
+    first_bin: cells of the score bins from it on are suspicious. suspicious: so many here.
     sensitivity, false_positives: shares of infected and of other cells that are suspicious, over slides, with the
     standard deviation between slides and with the coefficient of variation. least_per_ul: the lowest target that this
     reader tells from none in any number of cells, None where there is none.
@@ -113,7 +113,6 @@ class RuleFacts(Config):
     alpha: Share
     beta: Share
     first_bin: Count
-    bins: Count
     suspicious: Count
     sensitivity: Share
     sensitivity_sd: NotNegative
@@ -122,7 +121,7 @@ class RuleFacts(Config):
     least_per_ul: NotNegative | None
 
     @classmethod
-    def of(cls, terms: Terms, *, bins: int, suspicious: int) -> "RuleFacts":
+    def of(cls, terms: Terms, *, suspicious: int) -> "RuleFacts":
         """The same values."""
         errors, least = terms.errors, terms.least_per_ul
         return cls(
@@ -130,7 +129,6 @@ class RuleFacts(Config):
             alpha=terms.alpha,
             beta=terms.beta,
             first_bin=terms.first_bin,
-            bins=bins,
             suspicious=suspicious,
             sensitivity=errors.sensitivity.mean,
             sensitivity_sd=errors.sensitivity.sd,

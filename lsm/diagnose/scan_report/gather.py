@@ -41,7 +41,7 @@ def scan_report(
     return ScanReport(
         slide=slide,
         verdict=VerdictFacts.of(verdict),
-        rule=RuleFacts.of(terms, bins=run.counts.shape[1], suspicious=result.said.suspicious),
+        rule=RuleFacts.of(terms, suspicious=result.said.suspicious),
         ending=result.ending.value,
         way=run.policy,
         planned=result.planned,
