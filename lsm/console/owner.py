@@ -204,14 +204,14 @@ class Owner:
     def _do(self, job: "_Job", *, inside: bool) -> None:
         try:
             if job.future.set_running_or_notify_cancel():
-                self._done(job, inside=inside)
+                self._attempt(job, inside=inside)
         finally:
             if job.run:
                 with self._change:
                     self._running = self._paused = False
             self._tell()
 
-    def _done(self, job: "_Job", *, inside: bool) -> None:
+    def _attempt(self, job: "_Job", *, inside: bool) -> None:
         if inside or not self._running:
             self.state.change("machine", doing="busy")
         try:

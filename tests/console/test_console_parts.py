@@ -148,13 +148,20 @@ def test_a_paused_run_lets_others_move_and_comes_back(bench: Bench):
 
 
 def test_a_run_that_waited_for_a_command_can_be_paused(bench: Bench):
-    gate = threading.Event()
+    gate, paused = threading.Event(), threading.Event()
+
+    def wait_in_the_first() -> None:
+        del bench.core.during["snap"]
+        paused.wait(10.0)
+
+    bench.core.during["snap"] = wait_in_the_first
     bench.owner.start()
     slow = bench.owner.submit("A slow move", lambda: gate.wait(10.0))
     run = bench.owner.submit("A run", bench.run, run=True)
     gate.set()
     slow.result(10.0)
     bench.owner.pause(True)
+    paused.set()
     with pytest.raises(Busy, match="A run is on"):
         bench.owner.submit("Another run", bench.run, run=True)
     # served although the run has not ended: it is paused
