@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 from lsm.bench.browser import FLAGS, find_chromium, missing
 
 WATCHERS = 2
+SHOWN_PX = 440
+"""What the page of this size gives the image; counters ask for it."""
 SETTLE_S = 1.5
 """After which a page has loaded and shows frames at their rate."""
 COUNT_PAINTED = """() => {
@@ -85,7 +87,7 @@ class Counters:
     told = f"{WATCHERS} WebSocket clients that count frames and decode and show none"
 
     def watch(self, url: str, seconds: float) -> tuple[float, ...]:
-        address = re.sub(r"^http", "ws", url).rstrip("/") + "/api/frames"
+        address = re.sub(r"^http", "ws", url).rstrip("/") + f"/api/frames?side_px={SHOWN_PX}"
         command = [sys.executable, "-m", "lsm.console.counter", address, str(seconds)]
         programs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WATCHERS)]
         return tuple(int(program.communicate()[0]) / seconds for program in programs)

@@ -47,7 +47,3 @@ class Bell:
         finally:
             with self._lock:
                 self._ears.discard(ear)
-
-    @property
-    def listeners(self) -> int:
-        return len(self._ears)

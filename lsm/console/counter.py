@@ -1,6 +1,6 @@
 """A client that takes frames as fast as they come, decodes none of them, and counts.
 
-    python -m lsm.console.counter ws://127.0.0.1:8765/api/frames 10
+    python -m lsm.console.counter "ws://127.0.0.1:8765/api/frames?side_px=440" 10
 
 prints how many came in so many seconds.
 """

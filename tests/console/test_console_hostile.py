@@ -247,7 +247,7 @@ def test_clients_that_vanish_leave_nothing_behind(here: Served):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()
     until(lambda: here.console.state.now.control.watching == 0 and connections(here) == 0, PATIENT_S)
-    assert here.console.pictures.bell.listeners == 0
+    assert here.console.pictures.viewers == 0
 
 
 def test_more_clients_than_are_served_are_turned_away(here: Served):

@@ -5,7 +5,7 @@ const address = path => (location.protocol === "https:" ? "wss:" : "ws:") + "//"
 function connected(path, { kind, hear, state }) {
   let wait = 500, socket;
   const open = () => {
-    socket = new WebSocket(address(path));
+    socket = new WebSocket(address(path()));
     if (kind) socket.binaryType = kind;
     socket.onopen = () => { wait = 500; state(true); };
     socket.onmessage = event => hear(event.data, socket);
@@ -17,14 +17,15 @@ function connected(path, { kind, hear, state }) {
 
 // Sections of the state as they change; `hello` says every few seconds who is still there.
 export function events(hear, state, hello) {
-  const link = connected("/api/events", { hear: text => hear(JSON.parse(text)), state });
+  const link = connected(() => "/api/events", { hear: text => hear(JSON.parse(text)), state });
   setInterval(() => link.say(hello()), 5000);
 }
 
-// Frames: header and JPEG; the next is asked for when this one is drawn.
-export function frames(draw) {
+// Frames: header and JPEG; the next is asked for when this one is drawn. `side` says with how many pixels of the screen
+// they are shown. What is returned tells the console that it has changed.
+export function frames(draw, side) {
   const text = new TextDecoder();
-  connected("/api/frames", {
+  const link = connected(() => "/api/frames?side_px=" + side(), {
     kind: "arraybuffer",
     state: () => {},
     hear: async (data, socket) => {
@@ -35,4 +36,5 @@ export function frames(draw) {
       if (socket.readyState === WebSocket.OPEN) socket.send("n");
     },
   });
+  return () => link.say(String(side()));
 }

@@ -4,10 +4,20 @@ import { command } from "./api.js";
 import { at, brief, percent } from "./dom.js";
 
 const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
-let last = null, drawn = 0, since = performance.now(), rate = 0;
+let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {};
 
-export function startLive(rig) {
-  new ResizeObserver(() => { if (last) scaleBar(...last); }).observe(at("image"));
+// The longer side of the image as it is shown, in pixels of the screen.
+export function shownSide() {
+  const box = at("image").getBoundingClientRect();
+  const [rows, columns] = last ? last[0] : [1, 1];
+  const shown = Math.min(box.width / columns, box.height / rows) * Math.max(rows, columns);
+  return Math.min(99999, Math.max(1, Math.round(shown * devicePixelRatio)));
+}
+
+// `resized` is called whenever another size is shown.
+export function startLive(rig, resized) {
+  tellSide = resized;
+  new ResizeObserver(() => { if (last) scaleBar(...last); sized(); }).observe(at("image"));
   at("live-toggle").addEventListener("click", () =>
     command("PUT", "/api/camera", { live: at("live-toggle").getAttribute("aria-pressed") !== "true" }));
   at("snap").addEventListener("click", () => command("POST", "/api/snap"));
@@ -16,6 +26,12 @@ export function startLive(rig) {
   at("exposure").addEventListener("change", () => command("PUT", "/api/camera", { exposure_ms: Number(at("exposure").value) }));
   at("contrast").addEventListener("change", () =>
     command("PUT", "/api/contrast", { window_adu: at("contrast").value === "auto" ? null : [0, rig.saturated_adu] }));
+}
+
+function sized() {
+  if (shownSide() === side) return;
+  side = shownSide();
+  tellSide();
 }
 
 export function showMachine(machine) {
@@ -33,12 +49,14 @@ export function drawFrame(picture, facts, rig) {
   canvas.getContext("2d").drawImage(picture, 0, 0);
   picture.close();
   at("no-image").hidden = true;
+  at("full-size").hidden = false;
   canvas.dataset.number = facts.number;
   canvas.setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
   count();
   at("frame-facts").textContent = `${facts.light} · ${brief(facts.exposure_ms)} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
   last = [facts.shape_px, rig.um_per_px];
   scaleBar(...last);
+  sized();
   histogram(facts);
   const over = facts.saturated;
   at("saturation").textContent = over ? percent(over, over < 0.001 ? 3 : 1) + " saturated" : "none saturated";

@@ -5,7 +5,7 @@ import { showLight, showWhetherLit, startBoard } from "./board.js";
 import { showCalibration, startCalibration } from "./calibrate.js";
 import { at, make, toast } from "./dom.js";
 import { events, frames } from "./link.js";
-import { drawFrame, showMachine, startLive } from "./live.js";
+import { drawFrame, showMachine, shownSide, startLive } from "./live.js";
 import { listReviews, startReview } from "./review.js";
 import { earlier, showRun, startRuns } from "./run.js";
 import { showFields, showPlace, startStage } from "./stage.js";
@@ -138,7 +138,6 @@ async function start() {
   const rig = await rigFacts();
   at("rig-name").textContent = rig.name + (rig.simulated && rig.name !== "simulated" ? ", simulated" : " rig");
   document.title = `lsm console: ${rig.name}`;
-  startLive(rig);
   startBoard(rig);
   startStage(rig);
   startRuns();
@@ -148,7 +147,7 @@ async function start() {
   showControl();
   const connection = there => { if (!there) { at("doing").textContent = "No connection"; at("doing").className = "chip gone"; } };
   events(showState, connection, controlKey);
-  frames((picture, facts) => drawFrame(picture, facts, rig));
+  startLive(rig, frames((picture, facts) => drawFrame(picture, facts, rig), shownSide));
 }
 
 start();
