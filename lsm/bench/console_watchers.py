@@ -17,17 +17,16 @@ SETTLE_S = 1.5
 COUNT_PAINTED = """() => {
   if (window.painted === undefined) {
     window.painted = 0;
-    let last;
-    const look = () => {
-      const shown = document.getElementById("image")?.dataset.number;
-      if (shown !== undefined && shown !== last) { last = shown; window.painted += 1; }
-      requestAnimationFrame(look);
-    };
-    look();
+    let waiting = false;
+    const refreshed = () => { waiting = false; window.painted += 1; };
+    new MutationObserver(() => {
+      if (!waiting) requestAnimationFrame(refreshed);
+      waiting = true;
+    }).observe(document.getElementById("image"), { attributeFilter: ["data-number"] });
   }
   return window.painted;
 }"""
-"""Counts the screen's refreshes that showed another frame than the one before."""
+"""Counts the screen's refreshes that showed another frame than the one before; asks for none that would not be."""
 
 
 @runtime_checkable

@@ -139,7 +139,6 @@ class Owner:
     def publish(self, frame: Frame) -> None:
         """Show a frame, where it was taken and under which light."""
         self.last = frame
-        self.pictures.put(frame)
         self.state.change(
             "light",
             shown_name=frame.request.pattern.name,
@@ -149,6 +148,7 @@ class Owner:
         )
         self.state.change("machine", xy_um=frame.xy_um, z_um=frame.z_um, fault=None)
         self._tell()
+        self.pictures.put(frame)
 
     def set_light(self, pattern: Pattern) -> None:
         """The light of the next frames."""

@@ -62,7 +62,7 @@ def contrast(image: Image) -> Window:
     return float(low), float(max(high, low + 16))
 
 
-def reduced(image: Image, by: int) -> Float32[np.ndarray, "y x"]:
+def reduced(image: Image, by: int) -> Float32[np.ndarray, "v u"]:
     """Means over by x by pixels; what is left over at the last rows and columns is not in them."""
     if by == 1:
         return image.astype(np.float32)
@@ -71,7 +71,7 @@ def reduced(image: Image, by: int) -> Float32[np.ndarray, "y x"]:
     sums = bands[:, 0].astype(np.uint32)
     for row in range(1, by):
         sums += bands[:, row]
-    means = sums[:, ::by].astype(np.float32)
+    means: Float32[np.ndarray, "v u"] = sums[:, ::by].astype(np.float32)
     for column in range(1, by):
         means += sums[:, column::by]
     means /= by * by
@@ -188,21 +188,27 @@ class Pictures:
                 self._viewers.discard(viewer)
 
     def resize(self, viewer: Viewer, side_px: int) -> None:
-        """He shows another size from now on; where the last picture is too small for it, it is made once more."""
+        """He shows another size from now on; where there is no picture for it, the last frame's is made once more."""
         viewer.side_px = side_px
-        last, made = self._last, self._made
-        if last is not None and made is not None and made.by > factor(last[1].image.shape, side_px):
+        if self._last is not None and not self._fits(self._made, side_px):
             self.again()
+
+    def _fits(self, made: Encoded | None, side_px: int | None) -> bool:
+        """Whether that is the newest frame, large enough."""
+        last = self._last
+        return (
+            made is not None
+            and last is not None
+            and made.number == last[0]
+            and made.by <= factor(last[1].image.shape, side_px)
+        )
 
     def newest(self, side_px: int | None = None) -> Encoded | None:
         """The newest frame, large enough for that; encoded here where nobody has yet. None before the first."""
-        last, made = self._last, self._made
-        if last is None:
-            return None
-        by = factor(last[1].image.shape, side_px)
-        if made is not None and made.number == last[0] and made.by <= by:
+        made, last = self._made, self._last
+        if last is None or self._fits(made, side_px):
             return made
-        return self._encoded(last, by)
+        return self._encoded(last, factor(last[1].image.shape, side_px))
 
     def again(self) -> None:
         """Encode the last frame once more, under another window or larger."""

@@ -21,7 +21,7 @@ from lsm.console.state import StateBoard
 IN_FLIGHT = 2
 SEND_S = 20.0
 """A client that takes or answers nothing for so long is let go; a page comes back by itself."""
-LEAST_S = 0.05
+LEAST_S = 0.1
 """Between two messages of events."""
 MOST_CLIENTS = 32
 MOST_DIGITS = 5

@@ -1,11 +1,15 @@
 """The console's interface over the real firmware: one owner, one controller, a stop that waits for nobody."""
 
+import io
 import json
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_socket
 
@@ -126,13 +130,40 @@ def test_frames_are_pulled_and_the_newest_wins(here: Served):
         assert number(socket.recv(timeout=30)) > taken[-1] + 4
 
 
+def test_frames_are_as_small_as_they_are_shown(here: Served):
+    address = f"ws://127.0.0.1:{here.port}/api/frames?side_px="
+    with here.client() as client:
+        client.light(preset="bright field")
+        client.snap()
+        with open_socket(address + "64") as socket:
+            small = socket.recv(timeout=30)
+            rows, columns = parts(small)[0]["shape_px"]
+            assert max(size_of(small)) <= max(rows, columns) / 2
+            # a larger window on a rig at rest: the same frame comes once more; what is no size is an answer
+            socket.send("99999")
+            large = socket.recv(timeout=30)
+            assert number(large) == number(small)
+            assert size_of(large) == (columns, rows)
+        for strange in ("0", "", "-7", "1e3", "9" * 400, "\N{DEVANAGARI DIGIT ONE}"):
+            with open_socket(address + quote(strange)) as socket:
+                assert number(socket.recv(timeout=30)) == number(small)
+        assert Image.open(io.BytesIO(client.frame_jpeg())).size == (columns, rows)
+
+
 def number(message: str | bytes) -> int:
+    return int(parts(message)[0]["number"])
+
+
+def size_of(message: str | bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(parts(message)[1])).size
+
+
+def parts(message: str | bytes) -> tuple[dict[str, Any], bytes]:
     assert isinstance(message, bytes)
     (length,) = struct.unpack_from("<I", message)
     facts = json.loads(message[4 : 4 + length])
-    assert message[4 + length :][:2] == b"\xff\xd8"
     assert sum(facts["histogram"]) > 0
-    return int(facts["number"])
+    return facts, message[4 + length :]
 
 
 def test_events_tell_first_everything_and_then_what_changed(here: Served):

@@ -1,16 +1,19 @@
 """The page in Debian's chromium over the simulated rig: an operator's afternoon, step by step."""
 
+import io
 import re
 import time
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from console.pages import (
     DARK_WITHIN_S,
     IN_CHROMIUM,
     PATIENT_MS,
+    TABLET,
     axe_faults,
     needs_axe,
     picture,
@@ -42,6 +45,14 @@ def test_the_page_opens_dark_and_frames_move(here: Served, page: Page):
     expect(page.locator("#scale span")).to_have_text(re.compile(r"\d+ µm"))
     expect(page.locator("#shown-text")).to_contain_text("bright field, 9 LEDs read back")
     picture(page, "live")
+    # in a small window come small pictures; the camera's are a click away
+    whole = page.evaluate("document.getElementById('image').width")
+    page.set_viewport_size({"width": 900, "height": 180})
+    until(lambda: page.evaluate("document.getElementById('image').width") <= whole / 2, PATIENT_MS / 1000)
+    page.set_viewport_size(TABLET)
+    until(lambda: page.evaluate("document.getElementById('image').width") == whole, PATIENT_MS / 1000)
+    answer = page.request.get(here.url + page.get_attribute("#full-size", "href"))
+    assert Image.open(io.BytesIO(answer.body())).width == whole
 
 
 def test_a_click_on_an_led_changes_the_firmware_s_frame(here: Served, page: Page):

@@ -1,18 +1,22 @@
 """Parts of the console without a server: who steers, pictures, lights, and runs that wait."""
 
+import asyncio
+import io
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PictureFile
 
 from lsm.console import serve as serving
 from lsm.console.access import LEASE_S, Lease, NotInControl
+from lsm.console.bell import Ear
 from lsm.console.calibrating import Calibrating
 from lsm.console.light import LightRequest, lit, pattern_of
 from lsm.console.owner import Busy, Owner
-from lsm.console.pictures import Pictures, contrast, eight_bits, encoded
+from lsm.console.pictures import Pictures, Viewer, contrast, eight_bits, encoded, factor, reduced
 from lsm.console.runs import RunMicroscope, Runs
 from lsm.console.serve import ConsoleOptions
 from lsm.console.state import StateBoard
@@ -70,6 +74,62 @@ def test_pictures_span_the_window_and_say_what_is_saturated():
     made = encoded(frame(), 3, None, 5000.0)
     assert made.facts["saturated"] == pytest.approx(120 / RAMP.size)
     assert sum(made.facts["histogram"]) == (RAMP <= 5000).sum()
+
+
+@pytest.mark.parametrize("by", [1, 2, 3, 7])
+def test_a_reduced_picture_is_the_mean_of_the_pixels(by: int):
+    image = np.random.default_rng(by).integers(0, 65536, (38, 51)).astype(np.uint16)
+    image[:8, :8] = 65535
+    rows, columns = 38 // by, 51 // by
+    blocks = image[: rows * by, : columns * by].astype(np.float64).reshape(rows, by, columns, by)
+    # float32 of numbers below 2^16, summed over at most seven columns
+    assert reduced(image, by) == pytest.approx(blocks.mean(axis=(1, 3)), rel=1e-6)
+
+
+def test_a_picture_is_nearly_as_fine_as_the_screen_and_never_finer_than_the_camera():
+    assert [factor((2048, 1024), side_px) for side_px in (None, 99999, 2048, 1024, 512)] == [1, 1, 1, 2, 5]
+    for side_px in range(1, 3000, 7):
+        by = factor((2048, 1024), side_px)
+        assert by == 1 or 2048 / by >= 0.8 * side_px
+    assert factor((3, 3000), 1) == 3
+
+
+def test_pictures_are_for_the_largest_who_look():
+    async def look() -> list[int]:
+        pictures, small, large = Pictures(saturated_adu=4095.0), Viewer(64), Viewer(100)
+        image = np.zeros((400, 400), np.uint16)
+        made: list[int] = []
+
+        def one() -> None:
+            newest = pictures.current
+            assert newest is not None
+            assert newest.facts["shape_px"] == [400, 400]
+            made.append(PictureFile.open(io.BytesIO(newest.jpeg)).width)
+
+        async def heard(ear: Ear) -> None:
+            await asyncio.wait_for(ear.wait(), 10.0)
+            one()
+
+        try:
+            with pictures.viewed(small) as ear:
+                await ear.wait()
+                pictures.put(frame(image))
+                await heard(ear)
+                with pictures.viewed(large):
+                    pictures.put(frame(image))
+                    await heard(ear)
+                pictures.put(frame(image))
+                await heard(ear)
+                pictures.resize(small, 1000)
+                await heard(ear)
+                pictures.resize(small, 64)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(ear.wait(), 0.2)
+        finally:
+            pictures.close()
+        return made
+
+    assert asyncio.run(look()) == [57, 80, 57, 400]
 
 
 def test_the_newest_frame_wins_and_nothing_is_encoded_for_nobody():

@@ -4,7 +4,9 @@ import { command } from "./api.js";
 import { at, brief, percent } from "./dom.js";
 
 const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
-let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {};
+// Words and histogram change no faster than they can be read.
+const READ_MS = 200;
+let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {}, newest = null, reading = null;
 
 // The longer side of the image as it is shown, in pixels of the screen.
 export function shownSide() {
@@ -48,15 +50,24 @@ export function drawFrame(picture, facts, rig) {
   }
   canvas.getContext("2d").drawImage(picture, 0, 0);
   picture.close();
+  canvas.dataset.number = facts.number;
+  count();
+  if (!last || last[0].join() !== facts.shape_px.join()) {
+    last = [facts.shape_px, rig.um_per_px];
+    scaleBar(...last);
+    sized();
+  }
+  newest = facts;
+  if (reading === null) tell();
+}
+
+function tell() {
+  const facts = newest;
+  reading = setTimeout(() => { reading = null; if (newest !== facts) tell(); }, READ_MS);
   at("no-image").hidden = true;
   at("full-size").hidden = false;
-  canvas.dataset.number = facts.number;
-  canvas.setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
-  count();
+  at("image").setAttribute("aria-label", `Live image ${facts.number} under ${facts.light}, mean ${facts.mean_adu} of ${facts.saturated_adu}`);
   at("frame-facts").textContent = `${facts.light} · ${brief(facts.exposure_ms)} ms · mean ${facts.mean_adu}` + (rate >= 1 ? ` · ${rate.toFixed(0)}/s` : "");
-  last = [facts.shape_px, rig.um_per_px];
-  scaleBar(...last);
-  sized();
   histogram(facts);
   const over = facts.saturated;
   at("saturation").textContent = over ? percent(over, over < 0.001 ? 3 : 1) + " saturated" : "none saturated";
