@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from lsm.calibrate._frames import Plane, Taker, as_plane
-from lsm.calibrate.focus import FocusFound, FocusSearch, depth_of_field_um, focus_pattern, sharpness_focus, vertex
+from lsm.calibrate.focus import CLEAR, FocusFound, FocusSearch, depth_of_field_um, focus_pattern, sharpness_focus, vertex
 from lsm.calibrate.sharpness import MEASURES
 from lsm.calibration import CameraFacts, FlatFacts, FocusFacts, Measured
 from lsm.devices import Microscope, Observe
@@ -86,7 +86,7 @@ def measure_focus_field(
 
     Raises CalibrationFailed as sharpness_focus does.
     """
-    pattern = focus_pattern(microscope.board, na=na)
+    pattern = focus_pattern(microscope.board, na=na, clear=CLEAR)
     found = sharpness_focus(microscope, pattern, search, exposure_ms=exposure_ms)
     reach_um = depth_of_field_um(na)
     low_um, high_um = search.z_um

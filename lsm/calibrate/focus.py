@@ -29,6 +29,8 @@ FEWEST = 4
 RISE = 0.1
 # of that rise, which must be left above all places further than so many coarse steps away
 APART, FAR_STEPS = 0.25, 2.0
+# a bright LED among the dark-field ones outshines them: 32 um off on a rig with its board 1 mm aside
+CLEAR = 1.25
 FLAT_HINT = "look at a place with cells, expose longer, search a wider range, or use a pattern with more contrast"
 
 
@@ -76,14 +78,17 @@ def depth_of_field_um(na: float, wavelength_um: float = 0.53) -> float:
     return wavelength_um / na**2
 
 
-def focus_pattern(board: LedBoard, *, na: float) -> Pattern:
+def focus_pattern(board: LedBoard, *, na: float, clear: float = 1.0) -> Pattern:
     """The LEDs outside the objective's aperture, up to twice it; its bright field where there are none.
+
+    clear: from how many times the aperture on. Where a board may stand aside of its description, as before its
+    calibration, the ring next to the aperture may be bright: CLEAR leaves it out.
 
     In bright field, stained cells are sharpest some 10 um out of focus, where their phase shows too; in dark field
     in focus. docs/benchmarks/focus.json compares them.
     """
-    if ((board.na > na) & (board.na <= 2 * na)).any():
-        return dark_field(board, na=na, na_max=2 * na)
+    if ((board.na > clear * na) & (board.na <= 2 * na)).any():
+        return dark_field(board, na=clear * na, na_max=2 * na)
     return bright_field(board, na=na)
 
 

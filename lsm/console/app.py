@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 PAGE = Path(__file__).parent / "page"
 EXPIRY_S = 2.0
+STOPS = 8
 STATUS: tuple[tuple[type[LsmError], int], ...] = (
     (NotInControl, 423),
     (Busy, 409),
@@ -142,8 +143,8 @@ class Console:
         self.state, self.pictures = owner.state, owner.pictures
         self.lease = Lease(self.state)
         self.desk = Desk(rig=rig.file)
-        # a stop waits for nobody: this thread does nothing else
-        self.stopper = ThreadPoolExecutor(1, thread_name_prefix="lsm console stop")
+        # a stop waits for nobody, not for one that hangs in a device either: these threads do nothing else
+        self.stopper = ThreadPoolExecutor(STOPS, thread_name_prefix="lsm console stop")
 
     async def done(self, future: "Future[T]") -> T:
         """The result of a command, when the owner's thread has come to it."""

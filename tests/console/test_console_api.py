@@ -3,8 +3,10 @@
 import io
 import json
 import struct
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -113,6 +115,27 @@ def test_a_stop_reaches_dark_in_mid_exposure_and_holds_until_it_is_released(here
         assert count == len([levels for _, levels in read_led_frames(here.board.frames_path) if levels.any()])
         client.camera(exposure_ms=5.0)
         assert client.snap()["light"]["shown"]
+
+
+def test_a_stop_that_hangs_in_a_device_holds_no_other(here: Served, monkeypatch: pytest.MonkeyPatch):
+    halt, hung, gate = here.console.owner.halt, threading.Event(), threading.Event()
+
+    def hangs_once() -> float:
+        if not hung.is_set():
+            hung.set()
+            gate.wait(60.0)
+        return halt()
+
+    monkeypatch.setattr(here.console.owner, "halt", hangs_once)
+    with here.client() as client, ThreadPoolExecutor(1) as other:
+        first = other.submit(here.client().stop)
+        assert hung.wait(30.0)
+        here.client().stop()
+        assert here.scope.halted
+        assert not first.done()
+        gate.set()
+        first.result(30.0)
+        client.release()
 
 
 def test_frames_are_pulled_and_the_newest_wins(here: Served):

@@ -42,7 +42,7 @@ export async function listReviews(runs) {
 async function open(wanted) {
   name = shown = wanted;
   const review = await command("GET", `/api/runs/${wanted}/review`);
-  if (!review) return;
+  if (!review || name !== wanted) return;
   at("cells-empty").hidden = review.cells.length > 0;
   at("cells").replaceChildren(...review.cells.map((cell, place) => card(cell, place, review.cells.length)));
   show(review);
@@ -75,6 +75,7 @@ function show(review) {
 }
 
 async function say(item, answer) {
-  const review = await command("PUT", `/api/runs/${name}/review/${item.id.slice(5)}`, { answer });
-  if (review) show(review);
+  const of = name;
+  const review = await command("PUT", `/api/runs/${of}/review/${item.id.slice(5)}`, { answer });
+  if (review && name === of) show(review);
 }
