@@ -55,7 +55,7 @@ class Config(BaseModel):
                 ) from error
             if fault["type"] == "missing":
                 raise ConfigError(f"{source} lacks the key '{place}'.", hint="add it: it has no default") from error
-            where = "The option" if place in options else f"{source}:"
+            where = "The option" if str((*fault["loc"], "")[0]) in options else f"{source}:"
             raise ConfigError(
                 f"{where} '{place}' = {fault.get('input')!r} is not valid.", hint=str(fault["msg"]).lower()
             ) from error

@@ -58,6 +58,11 @@ def test_a_wrong_option_is_not_blamed_on_the_file(tmp_path: Path):
     path = _write(tmp_path, "seed = 3\n")
     with pytest.raises(ConfigError, match=r"^The option 'seed' = -1 is not valid"):
         Needy.from_file(path, seed=-1)
+    path = _write(tmp_path, "board.pitch_mm = 3.0\n")
+    with pytest.raises(ConfigError, match=r"^The option 'board\.pitch_mm' = -1 is not valid"):
+        Outer.from_file(path, board={"pitch_mm": -1})
+    with pytest.raises(ConfigError, match=r"config\.toml: 'board\.pitch_mm' = 0 is not valid"):
+        Outer.from_file(_write(tmp_path, "board.pitch_mm = 0\n"), seed=4)
 
 
 def test_missing_file_and_broken_toml(tmp_path: Path):

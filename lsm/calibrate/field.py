@@ -8,7 +8,15 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from lsm.calibrate._frames import Plane, Taker, as_plane
-from lsm.calibrate.focus import CLEAR, FocusFound, FocusSearch, depth_of_field_um, focus_pattern, sharpness_focus, vertex
+from lsm.calibrate.focus import (
+    CLEAR,
+    FocusFound,
+    FocusSearch,
+    depth_of_field_um,
+    focus_pattern,
+    sharpness_focus,
+    vertex,
+)
 from lsm.calibrate.sharpness import MEASURES
 from lsm.calibration import CameraFacts, FlatFacts, FocusFacts, Measured
 from lsm.devices import Microscope, Observe

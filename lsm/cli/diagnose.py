@@ -95,6 +95,8 @@ def diagnose(
                 z_um=z,
                 seed=seed,
             )
+            if captures is not None and settings.search == "scan":
+                raise InputError("--captures is the budget of a search.", hint="a scan ends after so many --fields")
             settings = _with_scan(
                 settings, light=light, focus=focus, fields=fields, size=size, overlap=overlap, target=target
             )
@@ -197,7 +199,7 @@ def _print(result: DiagnoseResult) -> None:
         console.print(f"Resumed after {result.resumed_after} recorded frames.")
     console.print(
         f"Infected: [bold]{estimate.prevalence:.2%}[/] of {estimate.cells} red cells "
-        f"({estimate.low:.2%} to {estimate.high:.2%}), {run.captures} captures of {len(run.visits)} fields.",
+        f"({estimate.low:.2%} to {estimate.high:.2%}). Captures: {run.captures}, of fields: {len(run.visits)}.",
         highlight=False,
     )
     console.print(

@@ -138,6 +138,23 @@ def test_errors_are_readable_by_machines_too(capsys: pytest.CaptureFixture[str])
     assert told["hint"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--slide", "A-17", "--captures", "3"), "--captures is the budget of a search"),
+        (("--size", "2", "2"), "--size, --overlap and --target are options of a scan"),
+        (("--corner", "nan", "0"), "The option 'corner_um.0' = nan is not valid"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_and_the_shipped_file_is_not_blamed(
+    words: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    status, err = _run(capsys, "diagnose", "simulated", "--out", str(tmp_path / "out"), *words)
+    assert status == 2
+    assert said in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     status, err = _run(capsys, "demo", "--sed", "3")
     assert status == 2
