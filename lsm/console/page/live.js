@@ -6,7 +6,9 @@ import { at, brief, percent } from "./dom.js";
 const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 // Words and histogram change no faster than they can be read.
 const READ_MS = 200;
-let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {}, newest = null, reading = null;
+// After so long without a frame no rate is told.
+const REST_MS = 1500;
+let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {}, newest = null, reading = null, resting = null;
 
 // The longer side of the image as it is shown, in pixels of the screen.
 export function shownSide() {
@@ -76,6 +78,8 @@ function tell() {
 
 function count() {
   drawn += 1;
+  clearTimeout(resting);
+  resting = setTimeout(() => { rate = 0; tell(); }, REST_MS);
   const now = performance.now();
   if (now - since > 1000) {
     rate = 1000 * drawn / (now - since);

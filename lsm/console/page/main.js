@@ -55,7 +55,10 @@ function showState(news) {
     calibration = news.calibration;
     showCalibration(calibration);
   }
-  if (news.machine) machine = news.machine;
+  if (news.machine) {
+    if (machine?.halted && !news.machine.halted) toast("");
+    machine = news.machine;
+  }
   if (news.machine || news.calibration) {
     const measuring = machine.doing === "running" && ["measuring", "ending"].includes(calibration.status);
     at("doing").textContent = measuring ? "Measuring" : WORDS[machine.doing];
