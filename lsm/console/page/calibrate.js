@@ -6,11 +6,13 @@ import { at, make, whole } from "./dom.js";
 const NAMES = { camera: "Camera", stage: "Stage", focus: "Focus", light: "Light", leds: "LEDs", flat: "Empty field", twin: "Twin" };
 const SAYS = { missing: "not yet", measuring: "measuring", measured: "measured", refused: "refused", stopped: "stopped" };
 let now = null;
+// The step that was asked for and that the state does not tell yet: what is measured next is that one.
+let looking = null, asked = Promise.resolve();
 
 export function startCalibration() {
   at("cal-open").addEventListener("click", () => command("POST", "/api/calibration"));
   at("cal-leave").addEventListener("click", () => command("DELETE", "/api/calibration"));
-  at("cal-measure").addEventListener("click", () => command("POST", "/api/calibration/measure", { step: now.step }));
+  at("cal-measure").addEventListener("click", () => asked.then(() => command("POST", "/api/calibration/measure", { step: looking || now.step })));
   at("cal-cancel").addEventListener("click", () => command("POST", "/api/calibration/cancel"));
   at("cal-next").addEventListener("click", () => look(next().name));
   at("cal-steps").addEventListener("click", event => {
@@ -19,12 +21,17 @@ export function startCalibration() {
   });
 }
 
-const look = step => command("PUT", "/api/calibration/step", { step });
+function look(step) {
+  looking = step;
+  asked = command("PUT", "/api/calibration/step", { step }).then(told => { if (!told) looking = null; });
+}
+
 const place = () => now.steps.findIndex(each => each.name === now.step);
 const next = () => now.steps[place() + 1];
 
 export function showCalibration(told) {
   now = told;
+  if (now.step === looking || now.status === "closed") looking = null;
   const closed = now.status === "closed", step = now.steps[closed ? -1 : place()];
   at("cal-closed").hidden = !closed;
   at("cal-wizard").hidden = closed;
