@@ -18,8 +18,8 @@ const char *frames_open(const char *path);
 void config_place(const char *path);
 
 /* Bench commands on standard input, one a line, each answered on standard output when it is done:
- * `edges PIN COUNT PERIOD_US` puts short pulses on a trigger input. Called once per round of the main loop; returns
- * whether edges wait for their time. */
+ * `edges PIN COUNT PERIOD_US` puts short pulses on a trigger input and is done when the core has acted on the last.
+ * Called once per round of the main loop; returns whether edges wait for their time. */
 bool bench_tick(struct lsm_core *core);
 
 /* What a host connects to: the link's path, or the TCP port as text. */
