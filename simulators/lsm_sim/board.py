@@ -223,7 +223,7 @@ class NativeBoard(Board):
         return time.monotonic_ns()
 
     def inject_edges(self, count: int, *, period_us: int, pin: int = 0) -> None:
-        """Put rising edges on a trigger input; returns when the board has acted on the last. period_us 0: all at once."""
+        """Put rising edges on a trigger input; returns when the board has acted on them. period_us 0: all at once."""
         self._command(f"edges {pin} {count} {period_us}")
         self._answer("EDGES", ANSWER_S + count * period_us / 1e6)
 
