@@ -55,7 +55,11 @@ def diagnose(
         int | None, typer.Option(help="Budget of a search; default: what the policy was trained for.")
     ] = None,
     target: Annotated[
-        float | None, typer.Option(help="Of a scan: parasites per microlitre that a negative slide has fewer than.")
+        float | None,
+        typer.Option(
+            help="Of a scan: parasites per microlitre that a negative slide has fewer than; "
+            "default: what the model tells from none."
+        ),
     ] = None,
     corner: Annotated[
         tuple[float, float] | None, typer.Option(help="Stage x and y of the region's corner, in um.")

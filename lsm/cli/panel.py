@@ -37,7 +37,12 @@ def panel(
     ] = None,
     focus: Annotated[FocusWay | None, typer.Option(help="How scans are focused.")] = None,
     target: Annotated[
-        float | None, typer.Option(min=0, help="Parasites per microlitre that a negative slide has fewer of.")
+        float | None,
+        typer.Option(
+            min=0,
+            help="Parasites per microlitre that a negative slide has fewer of; "
+            "default: what the model tells from none.",
+        ),
     ] = None,
     rig: Annotated[str | None, typer.Option(help="Rig file, or shipped one, whose board and optics are used.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the slides and of the noise.")] = None,

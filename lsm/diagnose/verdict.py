@@ -37,8 +37,9 @@ class VerdictRules(Config):
 
     positive_above: of a search, the prevalence that the interval's low end must exceed. negative_below: the one that
     its high end must stay below; a negative verdict says no more than that.
-    target_per_ul: of a scan, parasites per microlitre; a negative slide has fewer. alpha: share of slides without
-    parasites that are called positive at most. beta: share of slides of the target density, or more, that are called
+    target_per_ul: of a scan, parasites per microlitre; a negative slide has fewer. None takes what the model tells from
+    none under the light of the scan (lsm.diagnose.scan.kit.told_from_none). alpha: share of slides without parasites
+    that are called positive at most. beta: share of slides of the target density, or more, that are called
     negative at most. Both hold however often is asked, over slides that differ as those of the calibration do.
     cells_min: fewer red cells decide nothing. good_fields_min: share of the visited fields that must be free of faults.
     quality_min: below it a field is faulty.
@@ -46,7 +47,7 @@ class VerdictRules(Config):
 
     positive_above: Annotated[float, Ge(0), Le(1)] = 0.001
     negative_below: Annotated[float, Gt(0), Le(1)] = 0.01
-    target_per_ul: Annotated[float, Gt(0), Lt(1e6)] = 20_000.0
+    target_per_ul: Annotated[float, Gt(0), Lt(1e6)] | None = None
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.025
     beta: Annotated[float, Gt(0), Lt(1)] = 0.05
     cells_min: Annotated[int, Ge(1)] = 300

@@ -19,8 +19,8 @@ from pydantic import Field
 from lsm.agent.results import MaskBinCounts
 from lsm.config import Config
 from lsm.diagnose import VerdictRules
-from lsm.diagnose.scan import Answer, ScanConfig, StoppingRule, SuspicionRule
-from lsm.diagnose.scan.kit import field_light, scan_calibration, threshold_bin
+from lsm.diagnose.scan import Answer, ScanConfig, StoppingRule
+from lsm.diagnose.scan.kit import field_light, scan_calibration, suspicion_rule, threshold_bin
 from lsm.diagnose.scan.lights import FieldLight
 from lsm.sensing import Bundle
 from lsm.sensing.progress import Reporter
@@ -157,9 +157,9 @@ def run(
 def error_rates(reader: Reader, light: LightName, config: MixedLightsConfig, number: int) -> Iterator[dict[str, Any]]:
     """How often slides without parasites are called positive, and slides at the target negative."""
     rules = config.verdict
-    rule = SuspicionRule(rules, reader.calibration, reader.first_bin)
+    rule = suspicion_rule("agent", reader.calibration, rules)
     chosen = reader.light(light)
-    errors = ((0.0, Answer.POSITIVE, rules.alpha), (rules.target_per_ul, Answer.NEGATIVE, rules.beta))
+    errors = ((0.0, Answer.POSITIVE, rules.alpha), (rule.target_per_ul, Answer.NEGATIVE, rules.beta))
     for place, (per_ul, wrong, level) in enumerate(errors):
         rng = np.random.default_rng([config.seed, number, place])
         slides = slides_to_come(reader.calibration, per_ul / RED_CELLS_PER_UL, config.slides, rng)

@@ -10,8 +10,10 @@ from lsm.samples.smear import Smear, SmearConfig
 from lsm.samples.spoiled import Bubble, Dust, SpoiledSmear
 from lsm.samples.table import CellTable, Kind, Stage
 from lsm.samples.targets import TARGETS, target
+from lsm.samples.variety import LOOK_ALIKES, SlideTraits, SlideVariety
 
 __all__ = [
+    "LOOK_ALIKES",
     "TARGETS",
     "Bubble",
     "CellCrops",
@@ -22,6 +24,8 @@ __all__ = [
     "InfectionConfig",
     "Kind",
     "ProceduralSmear",
+    "SlideTraits",
+    "SlideVariety",
     "Smear",
     "SmearConfig",
     "SpoiledSmear",

@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import Field
 
 from lsm.config import Config
-from lsm.samples import SmearConfig
+from lsm.samples import SlideVariety, SmearConfig
 from lsm.sensing.capture import ExposureConfig
 from lsm.sensing.heads import ClassifierConfig
 from lsm.sensing.illumination import IlluminationConfig
@@ -20,13 +20,15 @@ class SlidesConfig(Config):
     """A group of slides and the fields taken from each.
 
     parasitaemia: smallest and largest infected fraction; each slide's is drawn between, evenly in its logarithm.
-    defocus_um: standard deviation of the focus error, drawn once per field.
+    defocus_um: standard deviation of the focus error, drawn once per field. variety: how slides differ besides their
+    stain and how many cells are infected; None for not at all.
     """
 
     slides: Annotated[int, Gt(0)]
     fields_per_slide: Annotated[int, Gt(0)]
     parasitaemia: tuple[Annotated[float, Gt(0), Le(1)], Annotated[float, Gt(0), Le(1)]]
     defocus_um: Annotated[float, Ge(0)] = 2.0
+    variety: SlideVariety | None = None
 
 
 class PatientsConfig(Config):

@@ -1,5 +1,6 @@
 """The slides of a design: which smear belongs to which split, and the fields computed from them."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from lsm.errors import ConfigError, FileMissing
 from lsm.optics import led_stack
-from lsm.samples import CellCrops, CellImageSmear, ProceduralSmear, Smear
-from lsm.sensing.config import DesignConfig, Split
+from lsm.samples import CellCrops, CellImageSmear, ProceduralSmear, SlideTraits, Smear
+from lsm.sensing.config import DesignConfig, SlidesConfig, Split
 from lsm.sensing.fields import FieldCells, FieldSet, Scene
 
 _STREAM: dict[Split, int] = {"train": 1, "calibration": 2, "test": 3}
@@ -49,12 +50,23 @@ class Slides:
             crops = CellCrops.from_path(cells)
             self._crops = {split: split_crops(crops, config, split) for split in _STREAM}
 
+    def with_calibration(self, group: SlidesConfig) -> "Slides":
+        """The same smears by number, but another group of them, and another variety, to calibrate on."""
+        other = copy.copy(self)
+        other.config = self.config.model_copy(update={"calibration": group})
+        return other
+
+    def traits(self, split: Split, number: int) -> SlideTraits:
+        """What the slide has of its own besides stain and infected fraction."""
+        group: SlidesConfig = getattr(self.config, split)
+        return group.variety.draw(self.rng(split, number, 3)) if group.variety else SlideTraits()
+
     def smear(self, split: Split, number: int) -> Smear:
         """One slide; its infected fraction is drawn from its own stream."""
         low, high = getattr(self.config, split).parasitaemia
         rng = self.rng(split, number)
         parasitaemia = math.exp(rng.uniform(math.log(low), math.log(high)))
-        smear = self.config.smear.model_copy(update={"parasitaemia": parasitaemia})
+        smear = self.traits(split, number).on(self.config.smear).model_copy(update={"parasitaemia": parasitaemia})
         seed = int(rng.integers(2**31))
         if not self._crops:
             return ProceduralSmear(smear, seed)
@@ -68,9 +80,9 @@ class Slides:
         """Fields at random places of every slide of the split."""
         group = getattr(self.config, split)
         for number in range(group.slides):
-            smear, rng = self.smear(split, number), self.rng(split, number, 1)
+            smear, traits, rng = self.smear(split, number), self.traits(split, number), self.rng(split, number, 1)
             for _ in range(group.fields_per_slide):
-                yield _scene(self.config, smear, number, rng, group.defocus_um)
+                yield _scene(self.config, smear, traits, number, rng, group.defocus_um)
 
     def fields(self, split: Split, cache: Path, *, advance: Callable[[], None] = lambda: None) -> FieldSet:
         """The split's fields from the folder `cache`, computed when they are not there yet."""
@@ -109,7 +121,9 @@ def true_cells(smear: Smear, x_um: float, y_um: float, *, camera_px: int, camera
     )
 
 
-def _scene(config: DesignConfig, smear: Smear, number: int, rng: np.random.Generator, defocus_um: float) -> Scene:
+def _scene(
+    config: DesignConfig, smear: Smear, traits: SlideTraits, number: int, rng: np.random.Generator, defocus_um: float
+) -> Scene:
     system = config.rig.system
     half_um = system.camera_px * system.camera_pixel_um / 2
     width_um, height_um = smear.extent_um
@@ -127,7 +141,8 @@ def _scene(config: DesignConfig, smear: Smear, number: int, rng: np.random.Gener
         wavelength_um=system.wavelength_um,
     )
     cells = true_cells(smear, x_um, y_um, camera_px=system.camera_px, camera_pixel_um=system.camera_pixel_um)
-    return Scene(number, transmission, float(rng.normal(0.0, defocus_um)), cells)
+    off_um = float(rng.normal(0.0, defocus_um) - traits.focus_at((x_um, y_um), smear.extent_um))
+    return Scene(number, transmission, off_um, cells)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ from lsm.stats.rates import BetaShare, GammaRate, ReaderErrors
 from lsm.stats.reviewed import Answered, OperatorAccuracy, reviewed_density
 from lsm.stats.roc import AucEstimate, RocCurve, auc, auc_interval, roc_curve
 from lsm.stats.sequential import Decision, FixedDesign, SequentialCount, SequentialRule
-from lsm.stats.suspicious import SuspiciousCount, best_first_bin, count_suspicious
+from lsm.stats.suspicious import SuspiciousCount, best_first_bin, count_suspicious, errors_above
 
 __all__ = [
     "RED_CELLS_PER_UL",
@@ -73,6 +73,7 @@ __all__ = [
     "count_suspicious",
     "density_agreement",
     "density_per_ul",
+    "errors_above",
     "estimate_prevalence",
     "fit_detection_curve",
     "fit_gamma_rate",

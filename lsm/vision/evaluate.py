@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from lsm.illum import Pattern
 from lsm.sensing.bundle import Bundle
-from lsm.sensing.config import DesignConfig, Split
+from lsm.sensing.config import Split
 from lsm.sensing.fields import FieldCells
 from lsm.sensing.progress import Stage
 from lsm.sensing.slides import Slides, true_cells
@@ -34,21 +34,22 @@ class TestField:
 
 
 def shoot_slides(
-    config: DesignConfig, slides: Slides, split: Split, patterns: tuple[Pattern, ...], exposures_ms: list[float]
+    slides: Slides, split: Split, patterns: tuple[Pattern, ...], exposures_ms: list[float]
 ) -> Iterator[TestField]:
     """Frames of random fields of the scan grid on every slide of the split, as the twin's camera takes them."""
+    config = slides.config
     board, system = config.rig.led_board.board(), config.rig.system
     pitch_um = system.camera_px * system.camera_pixel_um
     group = getattr(config, split)
     for number in range(group.slides):
-        smear, rng = slides.smear(split, number), slides.rng(split, number, 2)
+        smear, traits, rng = slides.smear(split, number), slides.traits(split, number), slides.rng(split, number, 2)
         renderer = FieldRenderer(smear, board, config.rig)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         columns, rows = (max(1, int(extent // pitch_um)) for extent in smear.extent_um)
         count = min(group.fields_per_slide, columns * rows)
         for place in rng.choice(columns * rows, count, replace=False):
             x_um, y_um = (place % columns + 0.5) * pitch_um, (place // columns + 0.5) * pitch_um
-            z_um = float(rng.normal(0.0, group.defocus_um))
+            z_um = float(rng.normal(0.0, group.defocus_um) - traits.focus_at((x_um, y_um), smear.extent_um))
             frames = {
                 k: renderer.image(pattern.levels, (x_um, y_um), z_um, exposure_ms, generator)
                 for k, (pattern, exposure_ms) in enumerate(zip(patterns, exposures_ms, strict=True))
@@ -150,15 +151,14 @@ class Tally:
         }
 
 
-def tally_slides(
-    config: DesignConfig, slides: Slides, split: Split, bundle: Bundle, stage: Stage
-) -> tuple[Tally, Tally]:
+def tally_slides(slides: Slides, split: Split, bundle: Bundle, stage: Stage) -> tuple[Tally, Tally]:
     """Readings of the whole split: by the learned codebook under every mask, and by the bright-field baseline."""
     learned, bright = FieldReader(bundle), FieldReader(bundle, baseline=True)
-    pixel_um = config.rig.system.camera_pixel_um
+    rig = slides.config.rig
+    pixel_um = rig.system.camera_pixel_um
     ours, theirs = Tally(bundle.n_patterns), Tally(1)
-    patterns = bundle.patterns(config.rig.led_board.board())
-    for field in shoot_slides(config, slides, split, patterns, bundle.exposures_ms.tolist()):
+    patterns = bundle.patterns(rig.led_board.board())
+    for field in shoot_slides(slides, split, patterns, bundle.exposures_ms.tolist()):
         for reading in learned.read_subsets(field.frames).values():
             ours.add(field.slide, reading, field.cells, pixel_um)
         theirs.add(field.slide, bright.read({0: field.frames[0]}), field.cells, pixel_um)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lsm.commit import source_commit
 from lsm.config import Config
 from lsm.errors import ModelMismatch
+from lsm.samples import SlideVariety
 from lsm.sensing.bundle import Bundle, BundleCard
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.design import Design, run_design
@@ -34,12 +35,14 @@ _SOURCES = {
 class ScanCalibrationConfig(Config):
     """What a scan's thresholds rest on.
 
-    slides: of the calibration split, the first of which are those of `calibration`. score_edges: inner borders of the
+    slides: of the calibration split, with as many fields each as `calibration` takes. variety: how they differ besides
+    their stain, which is what a scan's error rates hold for; None for not at all. score_edges: inner borders of the
     score bins; above 0.98 the odds grow by two thirds from one to the next, since the threshold that serves a scan best
     lies where hardly any uninfected cell falls.
     """
 
     slides: Annotated[int, Ge(1)] = 96
+    variety: SlideVariety | None = SlideVariety()
     score_edges: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (
         *(0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98),
         *(0.986, 0.9914, 0.9948, 0.9968, 0.9981, 0.9988, 0.9993, 0.99957, 0.99974, 0.99984),
@@ -74,9 +77,9 @@ def run_pipeline(
     bundle = _calibrated(config, slides, bundle, reporter)
     group = config.test
     with reporter.stage("held-out slides", group.slides * group.fields_per_slide) as stage:
-        ours, theirs = tally_slides(config, slides, "test", bundle, stage)
+        ours, theirs = tally_slides(slides, "test", bundle, stage)
     figures = held_out_figures(ours, theirs, group.slides, np.random.default_rng([config.seed, 4]))
-    return bundle.with_card(figures={"held_out": figures} | _looks(config, slides, bundle))
+    return bundle.with_card(figures={"held_out": figures} | _looks(slides, bundle))
 
 
 def calibrate_again(
@@ -100,16 +103,17 @@ def calibrate_again(
     calibrated = _calibrated(config, slides, bundle, progress or Silent())
     return calibrated.with_card(
         config={**bundle.card.config, **{key: planned[key] for key in ("calibration", "scan")}},
-        figures={**bundle.card.figures, **_looks(config, slides, bundle)},
+        figures={**bundle.card.figures, **_looks(slides, bundle)},
     )
 
 
-def typical_fields(config: DesignConfig, slides: Slides, bundle: Bundle) -> TypicalFields | None:
+def typical_fields(slides: Slides, bundle: Bundle) -> TypicalFields | None:
     """How the calibration slides look in bright field; None for too few fields with cells."""
     reader = FieldReader(bundle, baseline=True)
-    pixel_um = config.rig.system.camera_pixel_um
-    bright = bundle.patterns(config.rig.led_board.board())[:1]
-    shots = shoot_slides(config, slides, "calibration", bright, bundle.exposures_ms.tolist()[:1])
+    rig = slides.config.rig
+    pixel_um = rig.system.camera_pixel_um
+    bright = bundle.patterns(rig.led_board.board())[:1]
+    shots = shoot_slides(slides, "calibration", bright, bundle.exposures_ms.tolist()[:1])
     return TypicalFields.of(
         (shot.slide, look_at(image, reader.find(image), offset_adu=reader.offset_adu, pixel_um=pixel_um))
         for shot in shots
@@ -117,8 +121,8 @@ def typical_fields(config: DesignConfig, slides: Slides, bundle: Bundle) -> Typi
     )
 
 
-def _looks(config: DesignConfig, slides: Slides, bundle: Bundle) -> dict[str, Any]:
-    typical = typical_fields(config, slides, bundle)
+def _looks(slides: Slides, bundle: Bundle) -> dict[str, Any]:
+    typical = typical_fields(slides, bundle)
     return {} if typical is None else {FIGURE: typical.model_dump(mode="json")}
 
 
@@ -183,18 +187,20 @@ def _finder(config: PipelineConfig, design: Design, reporter: Reporter) -> CellF
 
 
 def _calibrated(config: PipelineConfig, slides: Slides, bundle: Bundle, reporter: Reporter) -> Bundle:
-    few = config.calibration.slides
-    group = config.calibration.model_copy(update={"slides": max(few, config.scan.slides)})
-    with reporter.stage("calibration slides", group.slides * group.fields_per_slide) as stage:
-        tallies = tally_slides(config.model_copy(update={"calibration": group}), slides, "calibration", bundle, stage)
-    bundle = bundle.with_part(SCAN, {"score_edges": torch.tensor(config.scan.score_edges)})
-    for prefix, tally in zip(("calibration", "baseline_calibration"), tallies, strict=True):
-        for part, edges, count in (
-            (prefix, bundle.tensors["reader.score_edges"], few),
-            (f"{SCAN}_{prefix}", bundle.tensors[f"{SCAN}.score_edges"], config.scan.slides),
-        ):
-            arrays = ScoreCalibration.from_slides(*tally.counts(edges.double().numpy(), count)).to_arrays()
-            bundle = bundle.with_part(part, {key: torch.from_numpy(value).float() for key, value in arrays.items()})
+    scan = config.scan
+    varied = config.calibration.model_copy(update={"slides": scan.slides, "variety": scan.variety})
+    bundle = bundle.with_part(SCAN, {"score_edges": torch.tensor(scan.score_edges)})
+    for title, start, reader, group in (
+        ("calibration slides", "", "reader", config.calibration),
+        ("calibration slides for scans", f"{SCAN}_", SCAN, varied),
+    ):
+        with reporter.stage(title, group.slides * group.fields_per_slide) as stage:
+            tallies = tally_slides(slides.with_calibration(group), "calibration", bundle, stage)
+        edges = bundle.tensors[f"{reader}.score_edges"].double().numpy()
+        for part, tally in zip(("calibration", "baseline_calibration"), tallies, strict=True):
+            arrays = ScoreCalibration.from_slides(*tally.counts(edges, group.slides)).to_arrays()
+            parts = {key: torch.from_numpy(value).float() for key, value in arrays.items()}
+            bundle = bundle.with_part(f"{start}{part}", parts)
     return bundle
 
 

@@ -11,7 +11,7 @@ from lsm.devices import Frame, Observe, Shown
 from lsm.diagnose import VerdictRules
 from lsm.diagnose.report import STANDING_LIMITS
 from lsm.diagnose.scan import CellOdds, Suspect, SuspicionRule
-from lsm.diagnose.scan.kit import threshold_bin
+from lsm.diagnose.scan.kit import suspicion_rule
 from lsm.diagnose.scan.verdict import judge_said
 from lsm.diagnose.scan_report.facts import FieldFacts, LightFacts, RuleFacts, ScanReport, VerdictFacts
 from lsm.diagnose.scan_report.gather import false_positives, score_facts
@@ -21,13 +21,14 @@ from lsm.diagnose.verdict import Verdict
 
 COLUMNS, ROWS = 25, 20
 FAULTS = {7: "bubble or debris", 41: "crowded", 42: "crowded", 260: "out of focus", 499: "empty"}
-RULES = VerdictRules()
+TARGET_PER_UL = 20_000.0
+RULES = VerdictRules(target_per_ul=TARGET_PER_UL)
 LIGHTS = (0, 1, 2, 3)
 
 
 def rule() -> SuspicionRule:
     """As a scan by the agent would have it."""
-    return SuspicionRule(RULES, calibration(), threshold_bin("agent", calibration()))
+    return suspicion_rule("agent", calibration(), RULES)
 
 
 class Bins:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_run import BINS, MASKS, calibration
-from drawn_scan import RULES, rule, scanned
+from drawn_scan import RULES, TARGET_PER_UL, rule, scanned
 from scipy.stats import binomtest
 
-from lsm.diagnose import Outcome
+from lsm.diagnose import Outcome, VerdictRules
 from lsm.diagnose.scan import Answer, CellOdds, StoppingRule, SuspicionRule
-from lsm.diagnose.scan.kit import threshold_bin
+from lsm.diagnose.scan.config import Light
+from lsm.diagnose.scan.kit import scan_calibration, suspicion_rule, threshold_bin
 from lsm.diagnose.scan.verdict import judge_said
 from lsm.diagnose.scan_report import Answer as Says
 from lsm.diagnose.scan_report.facts import VerdictFacts
@@ -20,6 +21,7 @@ from lsm.diagnose.scan_report.queue import reviewed_verdict
 from lsm.diagnose.scan_report.review import Answers, apply_answers
 from lsm.diagnose.verdict import Interval, Verdict
 from lsm.errors import InputError
+from lsm.sensing import Bundle
 from lsm.stats import OperatorAccuracy, ScoreCalibration
 
 BRIGHT = 1
@@ -73,10 +75,9 @@ def test_an_open_question_says_how_many_more_fields():
 
 
 def test_where_slides_differ_too_much_it_says_that_none_suffice_and_what_the_reader_could_tell():
-    strict = RULES.model_copy(update={"target_per_ul": 100.0})
-    asked = SuspicionRule(strict, calibration(), rule().first_bin)
+    asked = SuspicionRule(RULES, calibration(), rule().first_bin, 100.0)
     counts = slide_like(0.0, 5000, 4)[-1]
-    verdict = judge_said(asked.after(counts, 40), counts, strict, asked, fields=40)
+    verdict = judge_said(asked.after(counts, 40), counts, RULES, asked, fields=40)
     assert verdict.outcome is Outcome.INDETERMINATE
     assert verdict.more_fields is None
     assert "Slides differ too much in false positives for more fields to decide." in verdict.reason
@@ -120,11 +121,11 @@ def test_a_positive_slide_whose_interval_holds_none_says_why_both_are_right():
 
 def test_a_negative_slide_whose_interval_holds_the_target_says_so():
     soon = next(found for cells in range(300, 9000, 50) if (found := verdict_on(0, cells)).outcome is Outcome.NEGATIVE)
-    assert soon.per_ul_high > RULES.target_per_ul
+    assert soon.per_ul_high > TARGET_PER_UL
     assert soon.interval_open
     assert "The interval still holds 20,000 per microlitre" in soon.reason
     late = verdict_on(0, 3 * soon.cells)
-    assert late.per_ul_high < RULES.target_per_ul
+    assert late.per_ul_high < TARGET_PER_UL
     assert not late.interval_open
     assert "still holds" not in late.reason
 
@@ -200,3 +201,15 @@ def test_cells_that_decide_more_weigh_more():
     weights = [cell.weight for cell in report.queue]
     assert weights == sorted(weights, reverse=True)
     assert all(weight > 0 for weight in weights)
+
+
+@pytest.mark.parametrize(("light", "masks"), [("bright field", [1]), ("learned", [-1]), ("agent", [1, -1])])
+def test_a_target_that_is_not_given_is_what_the_model_tells_from_none(light: Light, masks: list[int]):
+    model = scan_calibration(Bundle.named("procedural"), light)
+    asked = suspicion_rule(light, model, VerdictRules())
+    counts = np.zeros(model.infected.shape, dtype=np.int64)
+    counts[masks, 0] = 50_000
+    # of any number of cells a little less than of 100,000
+    assert 0.5 * asked.target_per_ul < asked.terms(counts).least_per_ul <= asked.target_per_ul
+    assert asked.target_per_ul == float(f"{asked.target_per_ul:.2g}")
+    assert suspicion_rule(light, model, VerdictRules(target_per_ul=777.0)).target_per_ul == 777.0

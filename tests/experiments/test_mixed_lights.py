@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lsm.diagnose.scan import Answer, SuspicionRule
+from lsm.diagnose.scan import Answer
+from lsm.diagnose.scan.kit import suspicion_rule
 from lsm.experiments.mixed_lights import MixedLightsConfig, Reader, error_rates, scan_counts, slides_to_come
 from lsm.experiments.registry import experiment_config, run_experiment
 
@@ -29,7 +30,8 @@ def test_error_rates_hold_under_lights_that_depend_on_what_was_found(
     light: str, small: MixedLightsConfig, reader: Reader
 ):
     rows = list(error_rates(reader, light, small, 0))
-    assert [row["per_ul"] for row in rows] == [0.0, small.verdict.target_per_ul]
+    target = suspicion_rule("agent", reader.calibration, small.verdict).target_per_ul
+    assert [row["per_ul"] for row in rows] == [0.0, target]
     for row in rows:
         # as many as the level allows among so few slides, with a chance of 1 in 1000
         erred = round(row["share"][0] * SLIDES)
@@ -37,7 +39,7 @@ def test_error_rates_hold_under_lights_that_depend_on_what_was_found(
 
 
 def test_a_light_that_looks_closer_after_a_find_mixes_sets_of_patterns(small: MixedLightsConfig, reader: Reader):
-    rule = SuspicionRule(small.verdict, reader.calibration, reader.first_bin)
+    rule = suspicion_rule("agent", reader.calibration, small.verdict)
     light, rng = reader.light("after a find"), np.random.default_rng(1)
     (shares,) = slides_to_come(reader.calibration, 0.01, 1, rng)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
@@ -52,8 +54,10 @@ def test_the_short_form_ends_with_a_table_and_claims(tmp_path: Path):
     text = text.replace("slides = 40", "slides = 4").replace("fields = 100", "fields = 4")
     config.write_text(text.replace('"bright field", "learned", "agent", ', '"bright field", '), encoding="utf-8")
     found = run_experiment("mixed_lights", tmp_path / "out", config=config, quick=True)
+    target = found["rows"][1]["per_ul"]
+    assert target > 0
     assert [(row["light"], row["per_ul"], row["slides"]) for row in found["rows"]] == [
-        (light, per_ul, 4) for light in ("bright field", "after a find") for per_ul in (0.0, 50_000.0)
+        (light, per_ul, 4) for light in ("bright field", "after a find") for per_ul in (0.0, target)
     ]
     assert len(found["claims"]) == 4
     table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ def reading(per_ul: float | None, outcome: str, *, cells: int = 20_000, called: 
     density = None if per_ul is None else [per_ul, 0.8 * per_ul, 1.2 * per_ul]
     amounts = {"cells": cells, "fields": 100, "captures": 400, "time_s": 90.0, "light_dose": 5000.0, "ending": "x"}
     looked = {"cells": cells, "called": called, "expected_found": 0.5, "expected_false": 1e-3, "least_per_ul": 9000.0}
-    return {"outcome": outcome, "per_ul": density, "called": looked} | amounts
+    return {"outcome": outcome, "per_ul": density, "called": looked, "called_of_all": looked} | amounts
 
 
 def scores_of(answer: Any) -> dict[str, Any]:
@@ -147,6 +147,12 @@ def test_false_positives_that_vary_between_slides_are_told():
     assert arm["false_calls"]["per_ul"][0] == pytest.approx(5e6 * arm["false_calls"]["per_cell"][0] / 0.5)
 
 
+def test_false_positives_are_those_of_all_fields_not_of_scans_that_ended_early():
+    stopped = {"cells": 400, "called": 3, "expected_found": 0.5, "expected_false": 1e-3, "least_per_ul": 9000.0}
+    arm = scores_of(lambda slide: reading(slide.per_ul, "positive", called=20) | {"called": stopped})
+    assert arm["false_calls"]["per_cell"][0] == pytest.approx(1e-3, rel=0.02)  # 15 x 20 of 15 x 20,000 cells
+
+
 def test_means_over_a_fixed_composition_do_not_vary_with_it():
     values = np.array([[1.0] * 5 + [100.0] * 5])
     rng = np.random.default_rng(0)
@@ -195,6 +201,11 @@ def test_a_small_panel_from_slides_to_scores_without_a_look_at_the_truth(
         assert min(cells) > 100
         captures = [slide["arms"][name]["captures"] for name in WHOLE.arms]
         assert captures[1] > captures[0] >= slide["arms"]["bright field scan"]["fields"]
+        for name in WHOLE.arms:
+            again = slide["arms"][name]["called_of_all"]
+            # of slides without parasites all fields are read once more, for the false positives
+            assert (again is None) == (slide["per_ul"] > 0)
+            assert again is None or again["cells"] > 0
     told = (tmp_path / "table.md").read_text()
     assert "Reduced panel: 2 of 55" in told
     assert all(name in told for name in WHOLE.arms)

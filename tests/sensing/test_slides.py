@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsm.errors import FileMissing, WrongFormat
-from lsm.samples import CellCrops
+from lsm.samples import CellCrops, SlideTraits, SlideVariety
 from lsm.sensing.config import DesignConfig
 from lsm.sensing.fields import FieldSet
 from lsm.sensing.slides import Slides, split_crops, true_cells
@@ -54,6 +54,27 @@ def test_parasitaemia_is_drawn_inside_its_range():
     assert min(drawn) >= 0.2
     assert max(drawn) <= 0.4
     assert len(set(drawn)) == 20
+
+
+def test_a_group_with_variety_has_slides_of_its_own_density_and_focus():
+    variety = SlideVariety(density_spread=0.5, focus_um=30.0, tilt_um_per_mm=0.0)
+    group = TINY.train.model_copy(update={"variety": variety, "defocus_um": 0.0})
+    alike, varied = Slides(TINY), Slides(TINY.model_copy(update={"train": group}))
+    assert varied.traits("train", 0) == varied.traits("train", 0) != varied.traits("train", 1)
+    assert alike.traits("train", 0) == SlideTraits()
+    for number in range(2):
+        one, other = alike.smear("train", number).config, varied.smear("train", number).config
+        assert other.monolayer_per_mm2 == varied.traits("train", number).density * one.monolayer_per_mm2
+    off_um = [scene.defocus_um for scene in varied.scenes("train")]
+    assert off_um == [-varied.traits("train", number).focus_um for number in (0, 0, 1, 1)]
+
+
+def test_slides_to_calibrate_on_may_be_other_ones():
+    slides = Slides(TINY)
+    other = slides.with_calibration(TINY.calibration.model_copy(update={"slides": 3, "variety": SlideVariety()}))
+    assert other.config.calibration.slides == 3
+    assert slides.config.calibration.slides == TINY.calibration.slides
+    assert other.traits("calibration", 0) != SlideTraits() == other.traits("train", 0)
 
 
 def test_real_cells_without_a_file_are_asked_for():

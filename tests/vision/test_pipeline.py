@@ -8,8 +8,9 @@ import pytest
 import lsm
 from lsm.sensing import Bundle
 from lsm.stats import ScoreCalibration
+from lsm.stats.thresholds import CalibrationSlides
 from lsm.vision import FieldReader
-from lsm.vision.pipeline import PipelineConfig, run_pipeline
+from lsm.vision.pipeline import PipelineConfig, calibrate_again, run_pipeline
 
 CONFIGS = Path(lsm.__file__).parent / "configs" / "design"
 
@@ -34,18 +35,45 @@ def test_the_bundle_has_every_part_that_reading_needs(tiny: Bundle):
         assert calibration.infected.shape == (masks, reader.n_bins)
 
 
-def test_a_scan_has_bins_of_its_own_over_more_slides_that_begin_with_the_policys(tiny: Bundle):
+def calibration_slides(bundle: Bundle, part: str) -> CalibrationSlides:
+    slides = ScoreCalibration.from_arrays(bundle.arrays(part)).slides
+    assert slides is not None
+    return slides
+
+
+def test_a_scan_has_bins_of_its_own_over_more_slides(tiny: Bundle):
     coarse, fine = (FieldReader(tiny, scan=scan) for scan in (False, True))
     assert (coarse.n_bins, fine.n_bins) == (10, 20)
     for part in ("calibration", "baseline_calibration"):
-        few, many = (ScoreCalibration.from_arrays(tiny.arrays(name)).slides for name in (part, f"scan_{part}"))
-        assert few is not None
-        assert many is not None
+        few, many = (calibration_slides(tiny, name) for name in (part, f"scan_{part}"))
         assert (len(few.infected), len(many.infected)) == (2, 3)
-        # the edges of the policy's bins are among the scan's, the others lie above 0.98
-        for ours, theirs in ((few.infected, many.infected[:2]), (few.uninfected, many.uninfected[:2])):
+        assert (few.infected.shape[2], many.infected.shape[2]) == (10, 20)
+
+
+def test_slides_for_scans_differ_in_more_than_those_for_policies():
+    shipped = Bundle.named("procedural")
+    config = PipelineConfig.from_file(CONFIGS / "procedural.toml")
+    group = config.calibration.model_copy(update={"slides": 2, "fields_per_slide": 1})
+    varied, alike = (
+        config.model_copy(
+            update={"calibration": group, "scan": config.scan.model_copy(update={"slides": 3, "variety": variety})}
+        )
+        for variety in (config.scan.variety, None)
+    )
+    bundles = [calibrate_again(each, shipped) for each in (varied, alike)]
+    assert bundles[0].card.config["scan"]["variety"] == varied.scan.model_dump()["variety"]
+    for part in ("calibration", "baseline_calibration"):
+        few, again = (calibration_slides(bundle, part) for bundle in bundles)
+        np.testing.assert_array_equal(few.infected, again.infected)
+        assert few.uninfected.sum() > 100
+        differing, same = (calibration_slides(bundle, f"scan_{part}") for bundle in bundles)
+        # without variety the first are those of the policy, whose bins' edges are among the scan's
+        for ours, theirs in ((few.infected, same.infected[:2]), (few.uninfected, same.uninfected[:2])):
             np.testing.assert_array_equal(ours[..., :9], theirs[..., :9])
             np.testing.assert_array_equal(ours[..., 9], theirs[..., 9:].sum(-1))
+        # cells per area differ by a quarter of the logarithm from slide to slide
+        cells = [slides.uninfected[:, 1].sum(axis=1) for slides in (differing, same)]
+        assert np.abs(np.log(cells[0] / cells[1])).max() > 0.1
 
 
 def test_the_bundle_belongs_to_its_rig(tiny: Bundle):

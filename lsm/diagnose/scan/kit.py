@@ -1,5 +1,6 @@
 """From a model, a rig and a configuration to what a scan needs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,13 +16,17 @@ from lsm.diagnose.ways import refuse_other_optics
 from lsm.errors import ModelMismatch
 from lsm.scope import RigConfig
 from lsm.sensing import Bundle
-from lsm.stats import ScoreCalibration, best_first_bin
+from lsm.stats import ScoreCalibration, best_first_bin, errors_above, limit_of_detection
+from lsm.stats.thresholds import MaskWeights
 from lsm.vision import FieldReader
 from lsm.vision.look import FIGURE, TypicalFields
 from lsm.vision.reader import SCAN
 
 THRESHOLD_CELLS = 100_000
 """For which the threshold of suspicion is best: those of some 500 fields."""
+
+HIGHEST_TARGET_PER_UL = 200_000.0
+"""4 % of red cells: what no model tells from none below, is asked for here."""
 
 
 def scan_kit(
@@ -35,9 +40,8 @@ def scan_kit(
 ) -> ScanKit:
     """All that a scan of this rig with this model needs.
 
-    rule: when to end; None is the sequential test of `rules`, with the threshold that serves the model best under the
-    lights of the scan. A model whose card does not say how its design's fields look is judged by physics and by the
-    scan's own fields. Raises ModelMismatch for a rig that the model was not designed for,
+    rule: when to end; None is `suspicion_rule`. A model whose card does not say how its design's fields look is judged
+    by physics and by the scan's own fields. Raises ModelMismatch for a rig that the model was not designed for,
     ConfigError for a region that cannot be.
     """
     refuse_other_optics(bundle, rig)
@@ -51,7 +55,7 @@ def scan_kit(
         codebook=codebook,
         calibration=calibration,
         light=field_light(config.light, calibration, codebook.exposures_ms, settle_s=config.settle_s),
-        rule=rule or SuspicionRule(rules, calibration, threshold_bin(config.light, calibration)),
+        rule=rule or suspicion_rule(config.light, calibration, rules),
         typical=TypicalFields.of_model(bundle) if FIGURE in bundle.card.figures else None,
         good_fields_min=rules.good_fields_min,
         camera_pixel_um=rig.camera_pixel_um,
@@ -76,13 +80,39 @@ def scan_calibration(bundle: Bundle, light: Light) -> ScoreCalibration:
 
 
 def threshold_bin(light: Light, calibration: ScoreCalibration) -> int:
-    """The score bin from which on cells are suspicious, by the calibration alone; the agent's fields are thought to be
-    half of them in bright field alone, half under all patterns.
+    """The score bin from which on cells are suspicious, by the calibration alone."""
+    return best_first_bin(calibration, _usual_masks(light, calibration), THRESHOLD_CELLS)
+
+
+def told_from_none(light: Light, calibration: ScoreCalibration, rules: VerdictRules) -> float:
+    """The lowest density, in parasites per microlitre, that a scan of THRESHOLD_CELLS cells tells from none.
+
+    By the calibration and the error rates of `rules`; rounded up to two digits, at most HIGHEST_TARGET_PER_UL.
     """
-    weight = np.zeros(len(calibration.infected))
+    errors = errors_above(calibration, _usual_masks(light, calibration), threshold_bin(light, calibration))
+    lowest = limit_of_detection(
+        THRESHOLD_CELLS, errors, alpha=rules.alpha, beta=rules.beta, red_cells_per_ul=rules.red_cells_per_ul
+    ).per_ul
+    if lowest >= HIGHEST_TARGET_PER_UL:
+        return HIGHEST_TARGET_PER_UL
+    step = 10.0 ** (math.floor(math.log10(lowest)) - 1)
+    return math.ceil(lowest / step) * step
+
+
+def suspicion_rule(light: Light, calibration: ScoreCalibration, rules: VerdictRules) -> SuspicionRule:
+    """The sequential test of `rules` with the threshold that serves the model best under the light, and its target."""
+    target = rules.target_per_ul or told_from_none(light, calibration, rules)
+    return SuspicionRule(rules, calibration, threshold_bin(light, calibration), target)
+
+
+def _usual_masks(light: Light, calibration: ScoreCalibration) -> MaskWeights:
+    """Share of the cells per set of patterns; the agent's fields are thought to be half of them in bright field alone,
+    half under all patterns.
+    """
+    weight: MaskWeights = np.zeros(len(calibration.infected))
     for mask in {"bright field": (1,), "learned": (-1,), "agent": (1, -1)}[light]:
         weight[mask] += 1
-    return best_first_bin(calibration, weight / weight.sum(), THRESHOLD_CELLS)
+    return np.asarray(weight / weight.sum())
 
 
 def field_light(

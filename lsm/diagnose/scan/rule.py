@@ -108,12 +108,14 @@ class SuspicionRule:
     Where cells are seen under several sets of patterns it takes their mean errors, and the rates hold as nearly as
     these sets find infected cells at the same ratio to others.
 
-    first_bin: of the scores that are suspicious; to be fixed before the slide is looked at.
+    first_bin: of the scores that are suspicious. target_per_ul: parasites per microlitre; a negative slide has fewer.
+    Both are to be fixed before the slide is looked at; `lsm.diagnose.scan.kit.suspicion_rule` does.
     """
 
     rules: VerdictRules
     calibration: ScoreCalibration
     first_bin: int
+    target_per_ul: float
 
     def after(self, counts: MaskBinCounts, fields: int) -> Said:
         if not counts.sum():
@@ -149,7 +151,7 @@ class SuspicionRule:
 
     def terms(self, counts: MaskBinCounts) -> Terms:
         rules = self.rules
-        return Terms(rules.target_per_ul, rules.alpha, rules.beta, self.first_bin, self._counted(counts)[2])
+        return Terms(self.target_per_ul, rules.alpha, rules.beta, self.first_bin, self._counted(counts)[2])
 
     def _counted(self, counts: MaskBinCounts) -> tuple[int, int, ReaderErrors]:
         found = count_suspicious(counts, self.calibration, self.first_bin)
@@ -157,7 +159,7 @@ class SuspicionRule:
 
     def _test(self, errors: ReaderErrors) -> SequentialRule:
         rules = self.rules
-        return SequentialRule(errors, rules.target_per_ul, rules.alpha, rules.beta, rules.red_cells_per_ul)
+        return SequentialRule(errors, self.target_per_ul, rules.alpha, rules.beta, rules.red_cells_per_ul)
 
     def _said(self, decision: Decision, found: DensityEstimate, interval: Interval) -> Said:
         rules = self.rules
@@ -165,7 +167,7 @@ class SuspicionRule:
         prevalence, low, high = (min(value / rules.red_cells_per_ul, 1.0) for value in per_ul)
         estimate = PrevalenceEstimate(prevalence, low, high, found.among, found.confidence)
         told = f"{found.suspicious:,} of {found.among:,} red cells are suspicious"
-        target = f"{rules.target_per_ul:,.0f} parasites per microlitre"
+        target = f"{self.target_per_ul:,.0f} parasites per microlitre"
         if found.among < rules.cells_min:
             answer, reason = Answer.GO_ON, f"{told}; {rules.cells_min} are needed for a verdict."
         elif decision is Decision.POSITIVE:

@@ -10,6 +10,7 @@ from lsm.diagnose import VerdictRules
 from lsm.diagnose.scan import ScanConfig
 from lsm.diagnose.scan.config import Light
 from lsm.errors import ConfigError
+from lsm.samples import SlideVariety
 
 Count = Annotated[int, Ge(1)]
 Spread = Annotated[float, Ge(0), Le(2)]
@@ -38,20 +39,13 @@ class Group(Config):
         return self
 
 
-class Variation(Config):
-    """How slides differ; each slide draws its own values, and every reader meets the same.
+class Variation(SlideVariety):
+    """How slides differ; every reader meets the same.
 
-    stain_spread: sigma of the logarithm of the exponent on all transmissions. density_spread: sigma of the logarithm of
-    red cells per area. look_alike_cv: coefficient of variation of what resembles a parasite: stain precipitate,
-    Howell-Jolly bodies and platelets, each on its own. focus_um: standard deviation of how far a slide is from focus.
-    tilt_um_per_mm: the same of its slope, along x and along y.
+    stain_spread: sigma of the logarithm of the exponent on all transmissions.
     """
 
     stain_spread: Spread = 0.15
-    density_spread: Spread = 0.25
-    look_alike_cv: Spread = 0.5
-    focus_um: Annotated[float, Ge(0), Le(50)] = 3.0
-    tilt_um_per_mm: Annotated[float, Ge(0), Le(20)] = 0.5
 
 
 class Arm(Config):

@@ -114,13 +114,13 @@ def _group(config: PanelConfig, answers: Answers, reference: Reference, name: st
 
 
 def _ratios(config: PanelConfig, answers: Answers, reference: Reference) -> dict[str, Any] | None:
-    """Densities read over true ones, of the slides for counting; None where too few have a density."""
+    """Densities read over true ones, of the slides for counting that are read as above zero; None for too few."""
     held = ~reference.detection & (answers.per_ul > 0)
     if int(held.sum()) < FEWEST_RATIOS:
         return None
     found = density_agreement(answers.per_ul[held], reference.per_ul[held], confidence=config.confidence)
     parts = {name: _plain(getattr(found, name)) for name in ("bias", "lower", "upper")}
-    return parts | {"slides": found.slides}
+    return parts | {"slides": found.slides, "of": int((~reference.detection).sum())}
 
 
 def _found(config: PanelConfig, answers: Answers, reference: Reference) -> dict[str, Any]:
@@ -131,13 +131,14 @@ def _found(config: PanelConfig, answers: Answers, reference: Reference) -> dict[
 
 
 def _false_calls(config: PanelConfig, rows: Readings, reference: Reference) -> dict[str, Any] | None:
-    """Cells that look infected on slides without parasites: rate, how it varies between slides, what it passes for.
+    """Cells that look infected on slides without parasites, in scans of all fields: rate, how it varies between slides,
+    what it passes for.
 
     per_ul: the density that the mean rate would be taken for if nothing were subtracted. least_per_ul: what the model's
     own calibration says is told from none in any number of cells, or None. Nothing for fewer than two slides.
     """
-    clean = [row["called"] for row, ill in zip(rows, reference.infected, strict=True) if row["called"] and not ill]
-    clean = [one for one in clean if one["cells"]]
+    clean = [row["called_of_all"] for row, ill in zip(rows, reference.infected, strict=True) if not ill]
+    clean = [one for one in clean if one and one["cells"]]
     if len(clean) < 2:
         return None
     events, cells = (np.array([one[key] for one in clean]) for key in ("called", "cells"))

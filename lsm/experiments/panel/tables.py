@@ -40,7 +40,7 @@ def _arms(scores: Found) -> str:
         ("specificity", lambda one: _share(one["specificity"])),
         ("no verdict", lambda one: _share(one.get("no_verdict"))),
         ("counts within 25 %", lambda one: _share(one["counts"])),
-        ("counted / true, geometric mean", lambda one: _ratio(one["ratios"] and one["ratios"]["bias"])),
+        ("counted / true, geometric mean of those above 0", lambda one: _bias(one["ratios"])),
         ("level", lambda one: _level(one["level"])),
         ("probability of levels 1, 2, 3, 4", lambda one: _chances(one["level"])),
         ("detection right, no verdict taken as negative", lambda one: _share(_forced(one, "detection"))),
@@ -96,8 +96,8 @@ def _limits(arms: Mapping[str, Found]) -> list[str]:
             continue
         rate, cv, per_ul = false["per_cell"], false["cv"], false["per_ul"]
         lines.append(
-            f"- {name}: on {false['slides']} slides without parasites {1000 * rate[0]:.2g} of 1,000 red cells look "
-            f"infected ({1000 * rate[1]:.2g} to {1000 * rate[2]:.2g}), as many as {per_ul[0]:,.0f} parasites/µl "
+            f"- {name}: in all fields of {false['slides']} slides without parasites {1000 * rate[0]:.2g} of 1,000 red "
+            f"cells look infected ({1000 * rate[1]:.2g} to {1000 * rate[2]:.2g}), as many as {per_ul[0]:,.0f}/µl "
             f"would ({per_ul[1]:,.0f} to {per_ul[2]:,.0f}); the model expects {1000 * false['expected_per_cell']:.2g}. "
             f"Between slides this varies by {100 * cv[0]:.0f} % ({100 * cv[1]:.0f} to {100 * cv[2]:.0f} %), which no "
             f"number of cells averages away. {_least(false['least_per_ul'])}"
@@ -137,6 +137,10 @@ def _level(level: Found | None) -> str:
 
 def _chances(level: Found) -> str:
     return ", ".join(f"{each:.2f}" for each in level["probability"])
+
+
+def _bias(ratios: Found | None) -> str:
+    return NOTHING if ratios is None else f"{_ratio(ratios['bias'])}, {ratios['slides']} of {ratios['of']}"
 
 
 def _ratio(ratio: Sequence[float] | None) -> str:
