@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -77,6 +78,22 @@ def test_a_click_on_the_map_moves_the_stage_inside_its_limits(here: Served, page
     assert y_um == pytest.approx(691, abs=20)
     page.mouse.click(box["x"] - 8, box["y"] + 5)
     expect(page.locator("#toast")).to_contain_text("outside the rig's limit x_um")
+
+
+def test_two_quick_clicks_are_two_steps(here: Served, page: Page):
+    page.click("#snap")
+    expect(page.locator("#where")).to_contain_text("x ")
+    page.evaluate("document.getElementById('step').value = '50'")
+    began = here.scope.microscope.where()  # type: ignore[attr-defined]
+    page.evaluate("for (const _ of [1, 2]) document.querySelector(\"[data-move='1,0']\").click()")
+    page.evaluate("for (const _ of [1, 2, 3]) document.querySelector(\"[data-focus='1']\").click()")
+
+    def gone() -> list[float]:
+        now = here.scope.microscope.where()  # type: ignore[attr-defined]
+        return [now[0][0] - began[0][0], now[0][1] - began[0][1], now[1] - began[1]]
+
+    # places are told and asked for to 0.1 um, and the simulated stage errs by some tenths
+    until(lambda: bool(np.allclose(gone(), [100, 0, 3], atol=2)))
 
 
 def test_a_stop_by_key_is_dark_in_time(here: Served, page: Page):

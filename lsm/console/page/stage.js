@@ -4,6 +4,7 @@ import { command } from "./api.js";
 import { at, svg } from "./dom.js";
 
 let rig, here = [0, 0], z = 0, marks, plan, wide;
+let aim = [0, 0], aimZ = 0, underway = 0; // where the moves that were asked for end
 
 export function startStage(facts) {
   rig = facts;
@@ -25,17 +26,33 @@ export function startStage(facts) {
   });
   document.querySelectorAll("[data-move]").forEach(button => button.addEventListener("click", () => {
     const [dx, dy] = button.dataset.move.split(",").map(Number), step = Number(at("step").value);
-    go(here[0] + dx * step, here[1] + dy * step);
+    go(aim[0] + dx * step, aim[1] + dy * step);
   }));
-  document.querySelectorAll("[data-focus]").forEach(button => button.addEventListener("click", () => focus(z + Number(button.dataset.focus))));
+  document.querySelectorAll("[data-focus]").forEach(button => button.addEventListener("click", () => focus(aimZ + Number(button.dataset.focus))));
   at("z").min = rig.z_um[0];
   at("z").max = rig.z_um[1];
   at("z").addEventListener("change", () => focus(Number(at("z").value)));
 }
 
 const round = value => Math.round(10 * value) / 10;
-const go = (x, y) => command("POST", "/api/move", { x_um: round(x), y_um: round(y) });
-const focus = to => command("POST", "/api/move", { z_um: round(to) });
+
+function go(x, y) {
+  aim = [round(x), round(y)];
+  move({ x_um: aim[0], y_um: aim[1] });
+}
+
+function focus(to) {
+  aimZ = round(to);
+  move({ z_um: aimZ });
+}
+
+async function move(to) {
+  underway += 1;
+  const state = await command("POST", "/api/move", to);
+  underway -= 1;
+  if (state) showPlace(state.machine);
+  else if (!underway) [aim, aimZ] = [here, z];
+}
 
 export function showPlace(machine) {
   if (!machine.xy_um) {
@@ -44,6 +61,7 @@ export function showPlace(machine) {
   }
   here = machine.xy_um;
   z = machine.z_um;
+  if (!underway) [aim, aimZ] = [here, z];
   if (document.activeElement !== at("z")) at("z").value = round(z);
   at("where").textContent = `x ${here[0].toFixed(1)}  y ${here[1].toFixed(1)} µm,  z ${z.toFixed(1)} µm of ${rig.z_um[0]} to ${rig.z_um[1]}`;
   const [width, height] = rig.field_um || [wide / 40, wide / 40], arm = wide / 30;
