@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lsm.calibrate.steps import STEPS
-from lsm.calibration import Calibration, Measured
+from lsm.calibration import Calibration, Measured, Orientation
 from lsm.figures import figure_png, house_style
 
 SIZE_IN, SMALL_IN = (7.0, 2.8), (5.6, 2.0)
@@ -65,16 +64,32 @@ def told(facts: Any) -> list[tuple[str, str]]:
         elif isinstance(value, tuple) and len(value) > MANY:
             flat = np.array(value, dtype=np.float64)
             lines.append((name, f"{len(value)} values, {flat.min():.3g} to {flat.max():.3g}"))
+        elif isinstance(value, Orientation):
+            found = [key.replace("_", " ") for key, true in value.model_dump().items() if true]
+            lines.append((name, ", ".join(found) or "upright"))
         else:
-            dumped = value.model_dump() if hasattr(value, "model_dump") else value
-            lines.append((name, json.dumps(dumped)))
+            lines.append((name, _short(value)))
     return lines
 
 
+def _short(value: Any) -> str:
+    """Numbers with five digits, lists in brackets, of nothing "none"."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_short, value))}]" if value else "none"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _line_through(axes: Axes, x: Any, y: Any) -> None:
+    """The points, and a straight line through them."""
+    axes.plot(x, y, "o")
+    slope, offset = np.polyfit(x, y, 1)
+    axes.axline((0.0, float(offset)), slope=float(slope), lw=0.8)
+
+
 def _camera(left: Axes, right: Axes, seen: Mapping[str, Any]) -> None:
-    left.plot(seen["mean_adu"], seen["variance_adu2"], "o")
+    _line_through(left, seen["mean_adu"], seen["variance_adu2"])
     left.set(title="Photon transfer", xlabel="mean, ADU", ylabel="variance, ADU$^2$")
-    right.plot(seen["exposures_ms"], seen["mean_adu"], "o")
+    _line_through(right, seen["exposures_ms"], seen["mean_adu"])
     right.set(title="Linearity", xlabel="exposure, ms", ylabel="mean, ADU")
 
 

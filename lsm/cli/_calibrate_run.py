@@ -79,7 +79,13 @@ def run(
             announce=announce,
             tell=lambda done, of: bars.update(task, completed=done, total=of),
         )
-        calibration = session.run([name.strip() for name in steps.split(",") if name.strip()], again=again)
+        try:
+            calibration = session.run([name.strip() for name in steps.split(",") if name.strip()], again=again)
+        except KeyboardInterrupt:
+            if session.path.is_file():
+                kept = f"Steps that are done are in {session.path}; the same command goes on with the others."
+                Console(stderr=True, markup=False).print(kept, soft_wrap=True, highlight=False)
+            raise
     _tell(session, calibration, as_json=as_json)
 
 
@@ -103,8 +109,11 @@ def report(
     folder = out or DEFAULT_OUT / described.name
     path = folder / FILE
     config, found = described.calibrated(path), Calibration.read(path)
-    if found.camera is None or found.leds is None or found.focus is None:
-        raise InputError(f"{path} lacks the camera, the focus or the LEDs.", hint="run those steps: lsm calibrate run")
+    if missing := [name for name in ("camera", "focus", "leds") if getattr(found, name) is None]:
+        raise InputError(
+            f"{path} lacks what a twin needs: {', '.join(missing)}.",
+            hint=f"run the steps that are missing: lsm calibrate run {rig}",
+        )
     search = LedSearch(window_px=window_px, seed=seed)
     with _show.progress(quiet=as_json) as bars, opener(described, seed)("cells") as microscope:
         task = bars.add_task("LED by LED", total=None, loss="")
@@ -133,7 +142,7 @@ def _tell(session: Session, calibration: Calibration, *, as_json: bool) -> None:
             console.print(f"  {name}: {value}", soft_wrap=True, highlight=False)
     for finding in calibration.findings:
         console.print(f"Not as the rig file says: {finding}", soft_wrap=True, highlight=False)
-    console.print("Timing of trigger to light: not measured (no image tells it).", soft_wrap=True, highlight=False)
+    console.print("When within an exposure the light comes is not measured: no image tells it.", soft_wrap=True)
     console.print(f"Written: {session.path}; evidence: {session.folder / PAGE}", soft_wrap=True, highlight=False)
 
 

@@ -1,6 +1,7 @@
 """`lsm calibrate run` on a simulated rig with hidden truths, as it is typed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_hidden_truths_are_found_step_by_step(rig: str, tmp_path: Path, capsys: 
     assert [each["value"] for each in found["stage"]["backlash_um"]] == pytest.approx([2.5, 2.5], abs=0.5)
     assert any("mirrored" in finding for finding in found["findings"])
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"camera.png", "stage.npz", "report.html"}
+    # told to people: what a twin still needs, and numbers without digits that mean nothing
+    assert run("report", rig, "--out", str(tmp_path / "out")) == 2
+    assert "lacks what a twin needs: focus, leds." in capsys.readouterr().err
+    assert run("run", rig, "--steps", "camera,stage", *out[:-1]) == 0
+    said = capsys.readouterr().out
+    assert "orientation: flip columns" in said
+    assert "hot_pixels: none" in said or "hot_pixels: [[" in said
+    assert re.search(r"[1-9]\d*\.\d{6}", said) is None
+
+
+def test_ctrl_c_says_that_what_is_done_is_kept(
+    rig: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    words = (rig, "--steps", "camera,stage", "--out", str(tmp_path / "out"), "--yes")
+    monkeypatch.setattr("lsm.calibrate.session.Session._measured", interrupted)
+    assert run(*words) == 130
+    assert "goes on" not in capsys.readouterr().err  # nothing is done yet
+    monkeypatch.undo()
+    assert run(*words[:2], "camera", *words[3:]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("lsm.calibrate.session.Session._measured", interrupted)
+    assert run(*words) == 130
+    assert "the same command goes on with the others" in capsys.readouterr().err
 
 
 def test_a_blocked_light_path_is_one_sentence(rig: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
