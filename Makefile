@@ -85,7 +85,7 @@ coverage: debian-test setup
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
-	@echo "Open out/site/index.html"
+	@echo "Open out/site/index.html; its search needs a server: python3 -m http.server -d out/site"
 
 lock:
 	@command -v uv >/dev/null || $(MAKE) -s .tools/bin/uv
