@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import model_validator
 from starlette.exceptions import HTTPException
 
 from lsm import __version__
@@ -83,6 +84,12 @@ class ContrastRequest(Config):
     """window_adu: digital numbers shown black and white, for all who watch; None takes them from each image."""
 
     window_adu: tuple[Annotated[float, Ge(0), Le(1e6)], Annotated[float, Ge(0), Le(1e6)]] | None = None
+
+    @model_validator(mode="after")
+    def _black_below_white(self) -> "ContrastRequest":
+        if self.window_adu is not None and self.window_adu[0] >= self.window_adu[1]:
+            raise ValueError("black has to lie below white")
+        return self
 
 
 class MoveRequest(Config):
@@ -182,7 +189,7 @@ def _lifespan(console: Console) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         console.owner.start()
-        watching = asyncio.create_task(_expire(console.lease))
+        watching = asyncio.create_task(_expire(console))
         try:
             yield
         finally:
@@ -193,10 +200,15 @@ def _lifespan(console: Console) -> Callable[[FastAPI], Any]:
     return living
 
 
-async def _expire(lease: Lease) -> None:
+async def _expire(console: Console) -> None:
+    """Notice who has left; a live view that nobody sees or steers only bleaches the sample."""
     while True:
         await asyncio.sleep(EXPIRY_S)
-        lease.expire()
+        console.lease.expire()
+        now = console.state.now
+        if now.machine.live and not now.control.holder and not now.control.watching:
+            console.owner.show_live(False)
+            console.state.note("The live view was ended: nobody looks, nobody steers.")
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:
@@ -212,7 +224,8 @@ async def _misfit(request: Request, error: Exception) -> JSONResponse:
     """What in a request is not as described; of the request itself nothing comes back but the names in it."""
     faults = error.errors()[:FAULTS_TOLD] if isinstance(error, RequestValidationError) else ()
     places = ["/".join(map(str, fault["loc"][1:])) or "the request" for fault in faults]
-    told = "; ".join(f"{_plain(place)}: {_plain(fault['msg'])}" for place, fault in zip(places, faults, strict=True))
+    words = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    told = "; ".join(f"{_plain(place)}: {_plain(word)}" for place, word in zip(places, words, strict=True))
     refusal = Refusal(error="InputError", message=f"That is not possible: {told}.", hint=DESCRIBED)
     return JSONResponse(refusal.model_dump(), status_code=422)
 
@@ -309,7 +322,8 @@ def _add_steering(app: FastAPI, console: Console, steering: Any) -> None:
         """The light of the next frames."""
         rig = console.rig
         pattern = pattern_of(wanted, owner.scope.board, rig.na, console.designed)
-        await console.done(owner.submit("Choosing the light", lambda: owner.set_light(pattern)))
+        asked = {"colour": wanted.colour, "brightness": wanted.brightness}
+        await console.done(owner.submit("Choosing the light", lambda: owner.set_light(pattern, **asked)))
         return console.state.now
 
     @app.put("/api/camera", dependencies=[steering])

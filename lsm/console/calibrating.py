@@ -15,7 +15,7 @@ from lsm.calibrate.steps import CELLS, STEPS, Slide
 from lsm.calibration import Calibration
 from lsm.console.owner import UNFORESEEN, Busy, Owner
 from lsm.console.runs import RunMicroscope
-from lsm.console.state import CalibrationNow, CalibrationStep, Told
+from lsm.console.state import ON, CalibrationNow, CalibrationStep, Told
 from lsm.devices import Frame, Microscope
 from lsm.errors import CalibrationFailed, FileMissing, Halted, InputError, LimitExceeded, LsmError, RunStopped
 from lsm.scope import RigConfig, connect
@@ -49,7 +49,11 @@ class Calibrating:
         self._session = Session(self._plain, folder, self._opened, leds=self._search, tell=self._progress)
 
     def open(self) -> Future[None]:
-        """Begin, or go on with what the folder holds. Raises Busy; the future ConfigError for one of another rig."""
+        """Begin, or go on with what the folder holds. Raises Busy, also during a run that is paused; the future
+        ConfigError for one of another rig.
+        """
+        if self._state.now.run.status in ON:
+            raise Busy("A run is on.", hint="let it come to its end, or end it, first")
         return self._owner.submit("Opening the calibration", self._open)
 
     def choose(self, name: str) -> None:

@@ -150,11 +150,11 @@ class Owner:
         self._tell()
         self.pictures.put(frame)
 
-    def set_light(self, pattern: Pattern) -> None:
-        """The light of the next frames."""
+    def set_light(self, pattern: Pattern, **asked: Any) -> None:
+        """The light of the next frames. asked: `colour` and `brightness` that it was asked for with."""
         self.pattern = pattern
         choice = self.state.now.light.choice + 1
-        self.state.change("light", name=pattern.name, asked=lit(pattern.levels), choice=choice)
+        self.state.change("light", name=pattern.name, asked=lit(pattern.levels), choice=choice, **asked)
 
     def set_exposure(self, exposure_ms: float) -> None:
         """The exposure of the next frames. Raises LimitExceeded."""

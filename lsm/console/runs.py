@@ -15,7 +15,7 @@ from lsm.console.acquiring import AcquisitionRequest, acquisition_of
 from lsm.console.follower import Follower
 from lsm.console.outline import RunOutline, outline_of
 from lsm.console.owner import UNFORESEEN, Busy, Owner
-from lsm.console.state import Run, Told
+from lsm.console.state import ON, Run, Told
 from lsm.devices import Frame, Observe
 from lsm.diagnose.acquire import SUMMARY, Acquired, acquire, go_on_acquiring, planned_captures
 from lsm.diagnose.scan.config import FocusWay, Light
@@ -52,6 +52,8 @@ class RunRequest(Config):
     def _a_plan_that_fits_into_memory(self) -> "RunRequest":
         if (self.columns or 1) * (self.rows or 1) > MOST_FIELDS:
             raise ValueError(f"a region may have {MOST_FIELDS} fields")
+        if (self.columns is None) != (self.rows is None):
+            raise ValueError("give both columns and rows, or neither")
         return self
 
 
@@ -153,7 +155,7 @@ class Runs:
     def outline(self, name: str) -> RunOutline:
         """What a run would go on with. Raises FileMissing, Busy for the one that is on, ConfigError, RecordError."""
         folder, run = self.path(name), self._state.now.run
-        if run.name == name and run.status in ("running", "paused", "ending"):
+        if run.name == name and run.status in ON:
             raise Busy(f"The run '{name}' is on.", hint="end it first")
         return outline_of(folder, self._rig)
 
@@ -224,6 +226,8 @@ class Runs:
         return name, self.folder / name
 
     def _begin(self, name: str, kind: str, work: Work, *, seen: RunOutline | None = None) -> None:
+        if self._owner.scope.halted:
+            raise Busy("The microscope is stopped: nothing begins.", hint="release the stop first")
         if self._state.now.calibration.status != "closed":
             raise Busy("The rig is being calibrated.", hint="leave the calibration first")
         follower = Follower(self._state, self.thumbs)

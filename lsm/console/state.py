@@ -12,6 +12,8 @@ LOG_LINES = 60
 Place = tuple[float, float]
 Doing = Literal["idle", "live", "busy", "running", "paused", "stopped", "fault"]
 RunStatus = Literal["none", "running", "paused", "ending", "done", "stopped", "failed"]
+ON: tuple[RunStatus, ...] = ("running", "paused", "ending")
+"""Of a run that has not come to its end."""
 
 
 class Told(Config):
@@ -42,13 +44,16 @@ class Machine(Config):
 class LightNow(Config):
     """The light of the next capture as asked for, and of the last one as the board read it back.
 
-    asked, shown: LED and 8-bit level per colour, of lit LEDs only. choice: how often a light was asked for.
+    asked, shown: LED and 8-bit level per colour, of lit LEDs only. choice: how often a light was asked for. colour,
+    brightness: that it was asked for with; designed patterns bring their own colour.
     limited: the board dimmed it to its current limit.
     """
 
     name: str = "dark"
     asked: tuple[tuple[int, ...], ...] = ()
     choice: int = 0
+    colour: str = "green"
+    brightness: float = 1.0
     shown_name: str = ""
     shown: tuple[tuple[int, ...], ...] = ()
     limited: bool = False

@@ -36,13 +36,13 @@ class ScanCalibrationConfig(Config):
     """What a scan's thresholds rest on.
 
     slides: of the calibration split, with as many fields each as `calibration` takes. variety: how they differ besides
-    their stain, which is what a scan's error rates hold for; None for not at all. score_edges: inner borders of the
-    score bins; above 0.98 the odds grow by two thirds from one to the next, since the threshold that serves a scan best
-    lies where hardly any uninfected cell falls.
+    their stain, which is what a scan's error rates hold for. score_edges: inner borders of the score bins; above 0.98
+    the odds grow by two thirds from one to the next, since the threshold that serves a scan best lies where hardly any
+    uninfected cell falls.
     """
 
     slides: Annotated[int, Ge(1)] = 96
-    variety: SlideVariety | None = SlideVariety()
+    variety: SlideVariety = SlideVariety()
     score_edges: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (
         *(0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98),
         *(0.986, 0.9914, 0.9948, 0.9968, 0.9981, 0.9988, 0.9993, 0.99957, 0.99974, 0.99984),

@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_socket
 
 from console.rigs import Served, ask, rig_config, served, until
+from lsm.console.app import EXPIRY_S
 from lsm.console.client import ConsoleRefused
 from lsm.errors import Halted, InputError, LimitExceeded
 from lsm_sim.board import read_led_frames
@@ -136,6 +137,32 @@ def test_a_stop_that_hangs_in_a_device_holds_no_other(here: Served, monkeypatch:
         gate.set()
         first.result(30.0)
         client.release()
+
+
+def test_nothing_begins_while_it_is_stopped_and_no_image_is_shown_inside_out(here: Served):
+    with here.client() as client:
+        client.stop()
+        for begin in (client.start_run, client.acquire):
+            with pytest.raises(ConsoleRefused, match="nothing begins"):
+                begin(columns=1, rows=1)
+        assert here.console.state.now.run.name == ""
+        with pytest.raises(InputError, match="black has to lie below white"):
+            client.call("PUT", "/api/contrast", {"window_adu": [500, 100]})
+        with pytest.raises(InputError, match="give both columns and rows"):
+            client.start_run(columns=1)
+
+
+def test_a_live_view_that_nobody_sees_or_steers_ends(here: Served):
+    client = here.client()
+    client.take_control(force=True)
+    client.light(preset="bright field")
+    client.camera(live=True)
+    time.sleep(2 * EXPIRY_S)  # as long as somebody steers it goes on
+    assert here.console.state.now.machine.live
+    client.drop_control()
+    until(lambda: not here.console.state.now.machine.live, 10 * EXPIRY_S)
+    assert "nobody looks" in here.console.state.now.log.lines[-1].message
+    until(lambda: not here.board.lit().any())
 
 
 def test_frames_are_pulled_and_the_newest_wins(here: Served):

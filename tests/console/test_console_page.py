@@ -168,6 +168,24 @@ def test_answers_by_key_change_the_verdict(here: Served, page: Page):
     picture(page, "review")
 
 
+def test_scans_can_be_reviewed_after_another_run_was_stopped(here: Served, page: Page):
+    page.click("#finish")
+    expect(page.locator("#review-report a")).to_have_text("Reviewed report")
+    page.click("#tab-run")
+    page.select_option("#search", "acquire")
+    page.fill("#columns", "4")
+    page.fill("#rows", "3")
+    page.click("#start")
+    until(lambda: here.console.state.now.run.kind == "acquisition" and here.console.state.now.run.captures >= 1)
+    page.click("#end")
+    until(lambda: here.console.state.now.run.status == "stopped")
+    page.reload()
+    expect(page.locator("#who")).to_have_text("You steer")
+    page.click("#tab-review")
+    expect(page.locator("#review-run option")).not_to_have_count(0)
+    expect(page.locator("#review-verdict")).to_contain_text("with 3 answers")
+
+
 def test_one_who_takes_over_leaves_the_first_watching(here: Served, page: Page):
     other = here.client(name="a program")
     other.take_control(force=True)

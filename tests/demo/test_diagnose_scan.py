@@ -99,8 +99,8 @@ def test_the_command_tells_the_verdict(tmp_path: Path, capsys: pytest.CaptureFix
     assert stopped.value.code in (0, None)
     told = json.loads(capsys.readouterr().out)
     assert told["slide"] == "B-2"
-    assert told["fields"] == 2
     reported = ScanReport.read(tmp_path / "run" / "report.json").verdict
+    assert told["fields"] == reported.fields > 0
     assert told["verdict"] == reported.outcome
     assert told["interval"] == [reported.estimate.low, reported.estimate.high]
     assert Path(told["cells_file"]).is_file()

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import lsm
+from lsm.samples import SlideVariety
 from lsm.sensing import Bundle
 from lsm.stats import ScoreCalibration
 from lsm.stats.thresholds import CalibrationSlides
 from lsm.vision import FieldReader
 from lsm.vision.pipeline import PipelineConfig, calibrate_again, run_pipeline
 
+ALIKE = SlideVariety(density_spread=0, look_alike_cv=0, focus_um=0, tilt_um_per_mm=0)
 CONFIGS = Path(lsm.__file__).parent / "configs" / "design"
 
 
@@ -58,7 +60,7 @@ def test_slides_for_scans_differ_in_more_than_those_for_policies():
         config.model_copy(
             update={"calibration": group, "scan": config.scan.model_copy(update={"slides": 3, "variety": variety})}
         )
-        for variety in (config.scan.variety, None)
+        for variety in (config.scan.variety, ALIKE)
     )
     bundles = [calibrate_again(each, shipped) for each in (varied, alike)]
     assert bundles[0].card.config["scan"]["variety"] == varied.scan.model_dump()["variety"]

@@ -2,7 +2,7 @@
 
 const KEY = "lsm-console-key";
 let key = sessionStorage.getItem(KEY) || "";
-let whenRefused = () => {};
+let whenRefused = () => {}, refused = false;
 
 export const controlKey = () => key;
 export const steering = () => key !== "";
@@ -34,11 +34,15 @@ export async function call(method, path, body) {
   throw new Refused(answer.status, told);
 }
 
-// A command of the page; what goes wrong is told on the page.
+// A command of the page; what goes wrong is told on the page, until something that was asked for is done.
 export async function command(method, path, body) {
   try {
-    return await call(method, path, body);
+    const answer = await call(method, path, body);
+    if (refused && method !== "GET") whenRefused(null);
+    refused = refused && method === "GET";
+    return answer;
   } catch (error) {
+    refused = true;
     whenRefused(error);
     return null;
   }

@@ -4,8 +4,9 @@ import { command } from "./api.js";
 import { at, make, percent, svg, whole } from "./dom.js";
 
 let chosen = new Set(), leds = [], last = {}, lit = false, light = null;
+const named = new Map();
 // Choices are sent one after another: a click on an LED changes what the one before came to.
-let before = Promise.resolve(), waiting = 0, answered = 0;
+let before = Promise.resolve(), waiting = 0, answered = 0, followed = 0;
 
 export function startBoard(rig) {
   const board = at("board");
@@ -27,7 +28,7 @@ export function startBoard(rig) {
   rig.colours.forEach(colour => at("colour").append(make("option", {}, colour)));
   at("colour").value = rig.colours.includes("green") ? "green" : rig.colours[0];
   at("colour").addEventListener("change", again);
-  at("brightness").addEventListener("input", () => { at("brightness-text").textContent = percent(Number(at("brightness").value), 0); });
+  at("brightness").addEventListener("input", tellBrightness);
   at("brightness").addEventListener("change", again);
 }
 
@@ -40,6 +41,7 @@ function ledRadius(places) {
 
 function presets(rig) {
   const add = (label, light) => {
+    named.set(label, light);
     const button = make("button", { type: "button", class: "steer", "data-name": label }, label);
     button.addEventListener("click", () => choose(light));
     at("presets").append(button);
@@ -56,7 +58,11 @@ function choose(wanted) {
     const now = await command("PUT", "/api/light", { ...last, colour: at("colour").value, brightness: Number(at("brightness").value) });
     waiting -= 1;
     if (now) answered = now.light.choice;
-    if (now || light) take((now || { light }).light);
+    if (now) take(now.light);
+    else if (light) {
+      followed = 0;
+      follow();
+    }
   });
   return before;
 }
@@ -64,6 +70,21 @@ function choose(wanted) {
 const again = () => choose(() => Object.keys(last).length ? last : { leds: [...chosen] });
 
 const take = now => { chosen = new Set(now.asked.map(each => each[0])); };
+
+// The light as it is, which another page may have chosen, or this one before it was loaded anew.
+function follow() {
+  take(light);
+  if (light.choice === followed) return;
+  followed = light.choice;
+  last = named.get(light.name) || {};
+  if ([...at("colour").options].some(each => each.value === light.colour)) at("colour").value = light.colour;
+  if (document.activeElement !== at("brightness")) {
+    at("brightness").value = light.brightness;
+    tellBrightness();
+  }
+}
+
+const tellBrightness = () => { at("brightness-text").textContent = percent(Number(at("brightness").value), 0); };
 
 function toggle(led) {
   if (!led) return;
@@ -116,8 +137,8 @@ export function showWhetherLit(machine) {
 
 export function showLight(now) {
   light = now;
-  if (light.choice === 0) answered = 0;  // the console was started anew
-  if (!waiting && light.choice >= answered) take(light);
+  if (light.choice === 0) answered = followed = 0;  // the console was started anew
+  if (!waiting && light.choice >= answered) follow();
   const asked = new Set(light.asked.map(each => each[0]));
   leds.forEach((led, index) => {
     led.classList.toggle("asked", asked.has(index));

@@ -8,7 +8,7 @@ const BARS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 const READ_MS = 200;
 // After so long without a frame no rate is told.
 const REST_MS = 1500;
-let last = null, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {}, newest = null, reading = null, resting = null;
+let last = null, exposure = 0, drawn = 0, since = performance.now(), rate = 0, side = 0, tellSide = () => {}, newest = null, reading = null, resting = null;
 
 // The longer side of the image as it is shown, in pixels of the screen.
 export function shownSide() {
@@ -27,7 +27,11 @@ export function startLive(rig, resized) {
   at("snap").addEventListener("click", () => command("POST", "/api/snap"));
   at("exposure").min = rig.exposure_ms[0];
   at("exposure").max = rig.exposure_ms[1];
-  at("exposure").addEventListener("change", () => command("PUT", "/api/camera", { exposure_ms: Number(at("exposure").value) }));
+  at("exposure").addEventListener("change", async () => {
+    const wanted = at("exposure").valueAsNumber;
+    const taken = !Number.isNaN(wanted) && await command("PUT", "/api/camera", { exposure_ms: wanted });
+    if (!taken) at("exposure").value = exposure;
+  });
   at("contrast").addEventListener("change", () =>
     command("PUT", "/api/contrast", { window_adu: at("contrast").value === "auto" ? null : [0, rig.saturated_adu] }));
 }
@@ -40,7 +44,8 @@ function sized() {
 
 export function showMachine(machine) {
   at("live-toggle").setAttribute("aria-pressed", String(machine.live));
-  if (document.activeElement !== at("exposure")) at("exposure").value = machine.exposure_ms;
+  exposure = machine.exposure_ms;
+  if (document.activeElement !== at("exposure")) at("exposure").value = exposure;
   at("contrast").value = machine.window_adu ? "full" : "auto";
 }
 

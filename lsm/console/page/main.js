@@ -1,13 +1,13 @@
 // Puts the page together: what the state says goes to the panels, what the operator does goes to the console.
 
-import { call, command, controlKey, dropControl, forgetControl, onRefusal, steering, takeControl } from "./api.js";
+import { call, command, controlKey, dropControl, forgetControl, onRefusal, Refused, steering, takeControl } from "./api.js";
 import { showLight, showWhetherLit, startBoard } from "./board.js";
 import { showCalibration, startCalibration } from "./calibrate.js";
 import { at, make, toast } from "./dom.js";
 import { events, frames } from "./link.js";
 import { drawFrame, showMachine, shownSide, startLive } from "./live.js";
 import { listReviews, startReview } from "./review.js";
-import { earlier, showRun, startRuns } from "./run.js";
+import { earlier, runOn, showRun, startRuns } from "./run.js";
 import { showFields, showPlace, startStage } from "./stage.js";
 
 const WORDS = { idle: "Idle, dark", live: "Live", busy: "Working", running: "Run is on", paused: "Run is paused", stopped: "STOPPED: dark and still", fault: "Fault" };
@@ -15,7 +15,7 @@ const me = sessionStorage.getItem("lsm-console-name") || "page " + Math.random()
 sessionStorage.setItem("lsm-console-name", me);
 let machine = null, holder = "", calibration = null;
 
-onRefusal(error => { toast(error.message); showControl(); });
+onRefusal(error => { toast(error ? error.message : ""); showControl(); });
 
 function showControl() {
   const mine = steering();
@@ -27,6 +27,7 @@ function showControl() {
 async function toggleControl() {
   try {
     if (steering()) await dropControl(); else await takeControl(me, holder !== "");
+    toast("");
   } catch (error) {
     toast(error.message);
   }
@@ -39,19 +40,22 @@ async function stop() {
     const answer = await call("POST", "/api/stop");
     toast(`Dark after ${answer.dark_ms.toFixed(0)} ms. Nothing moves or shines until the stop is released.`);
   } catch (error) {
-    toast("STOP: " + error.message);
+    toast(error instanceof Refused ? "STOP: " + error.message : "STOP did not reach the rig: no connection. Stop it there.");
   }
 }
 
 function showState(news) {
   if (news.control) {
     holder = news.control.holder;
-    if (holder !== me) forgetControl();
+    if (holder !== me) {
+      if (steering() && holder) toast(`'${holder}' has taken over.`);
+      forgetControl();
+    }
     showControl();
   }
   if (news.calibration) {
     // who comes to a calibration that is open came for it
-    if (!calibration && news.calibration.status !== "closed") at("tab-calibrate").click();
+    if (!calibration && news.calibration.status !== "closed" && !runOn(news.run)) at("tab-calibrate").click();
     calibration = news.calibration;
     showCalibration(calibration);
   }
@@ -79,7 +83,7 @@ function showState(news) {
   if (news.run) {
     showRun(news.run);
     showFields(news.run.fields);
-    if (["done", "none"].includes(news.run.status)) earlier().then(listReviews);
+    if (!runOn(news.run)) earlier().then(listReviews);
   }
   if (news.log) showLog(news.log.lines);
 }

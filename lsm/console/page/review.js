@@ -10,7 +10,7 @@ let name = "", shown = "";
 export function startReview() {
   at("review-run").addEventListener("change", () => open(at("review-run").value));
   at("finish").addEventListener("click", async () => {
-    if (await command("POST", `/api/runs/${name}/review/finish`)) at("review-verdict").append(" ", make("a", { href: `/api/runs/${name}/review.html`, target: "_blank", rel: "noopener" }, "Reviewed report"));
+    if (await command("POST", `/api/runs/${name}/review/finish`)) at("review-report").replaceChildren(make("a", { href: `/api/runs/${name}/review.html`, target: "_blank", rel: "noopener" }, "Reviewed report"));
   });
   at("cells").addEventListener("click", event => {
     const button = event.target.closest("button[data-say]");
@@ -71,6 +71,7 @@ function show(review) {
   const told = verdict => [make("b", {}, verdict.outcome), ` ${percent(verdict.estimate.prevalence)} (${percent(verdict.estimate.low)} to ${percent(verdict.estimate.high)})`];
   const words = given ? ["Scan: ", ...told(review.before), ` · with ${given} answer${given === 1 ? "" : "s"}: `, ...told(review.after)] : ["Scan: ", ...told(review.before)];
   at("review-verdict").replaceChildren(...words);
+  at("review-report").replaceChildren();
   at("finish").disabled = given === 0;
 }
 

@@ -23,7 +23,11 @@ export function startRuns() {
 
 function ofSearch() {
   const how = at("search").value;
-  document.querySelectorAll("[data-of]").forEach(each => { each.hidden = !each.dataset.of.split(",").includes(how); });
+  document.querySelectorAll("[data-of]").forEach(each => {
+    each.hidden = !each.dataset.of.split(",").includes(how);
+    // what is wrong in a field that nobody sees must not hold the form
+    each.querySelector("input, select").disabled = each.hidden;
+  });
   for (const id of ["columns", "rows"]) at(id).placeholder = how === "acquire" ? "1" : "all";
 }
 
@@ -79,10 +83,12 @@ function asking(on) {
   if (!on) showPlan(null);
 }
 
+export const runOn = run => ["running", "paused", "ending"].includes(run?.status);
+
 export function showRun(run) {
   const before = status;
   status = run.status;
-  const on = ["running", "paused", "ending"].includes(status);
+  const on = runOn(run);
   at("start").disabled = on;
   at("pause").disabled = !on || status === "ending";
   at("pause").textContent = status === "paused" ? "Resume" : "Pause";

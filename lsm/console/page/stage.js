@@ -4,7 +4,7 @@ import { command } from "./api.js";
 import { at, svg } from "./dom.js";
 
 let rig, here = [0, 0], z = 0, marks, plan, wide;
-let aim = [0, 0], aimZ = 0, underway = 0; // where the moves that were asked for end
+let aim = [0, 0], aimZ = 0, underway = 0, before = Promise.resolve(); // where the moves that were asked for end
 
 export function startStage(facts) {
   rig = facts;
@@ -31,7 +31,10 @@ export function startStage(facts) {
   document.querySelectorAll("[data-focus]").forEach(button => button.addEventListener("click", () => focus(aimZ + Number(button.dataset.focus))));
   at("z").min = rig.z_um[0];
   at("z").max = rig.z_um[1];
-  at("z").addEventListener("change", () => focus(Number(at("z").value)));
+  at("z").addEventListener("change", () => {
+    const to = at("z").valueAsNumber;
+    if (Number.isNaN(to)) at("z").value = round(z); else focus(to);
+  });
 }
 
 const round = value => Math.round(10 * value) / 10;
@@ -46,12 +49,18 @@ function focus(to) {
   move({ z_um: aimZ });
 }
 
-async function move(to) {
+// Moves are sent one after another: two requests on their way at once may come in the other order.
+function move(to) {
   underway += 1;
-  const state = await command("POST", "/api/move", to);
-  underway -= 1;
-  if (state) showPlace(state.machine);
-  else if (!underway) [aim, aimZ] = [here, z];
+  before = before.then(async () => {
+    const state = await command("POST", "/api/move", to);
+    underway -= 1;
+    if (state) showPlace(state.machine);
+    else if (!underway) {
+      [aim, aimZ] = [here, z];
+      at("z").value = round(z);
+    }
+  });
 }
 
 export function showPlace(machine) {

@@ -97,7 +97,7 @@ def apply_answers(
 def _refuse(report: ScanReport, answers: Answers) -> None:
     if answers.report_digest != report.digest():
         raise InputError(
-            f"The answers are to another report than that of slide '{report.slide}'.",
+            f"The answers are to another report (slide '{answers.slide}'), not to this one (slide '{report.slide}').",
             hint="answer in the report.html that lies beside report.json",
         )
     unknown = sorted(set(answers.answers) - {cell.id for cell in report.queue})
