@@ -83,6 +83,18 @@ def test_colour_and_brightness_are_those_of_the_light_whoever_chose_it(here: Ser
     expect(page.locator("#brightness-text")).to_have_text("50 %")
 
 
+def test_a_click_into_a_graded_pattern_says_that_its_levels_are_gone(here: Served, page: Page):
+    page.click("#presets button[data-name='learned 1']")
+    until(lambda: here.console.state.now.light.name == "learned 1")
+    assert len({max(levels[1:]) for levels in here.console.state.now.light.asked}) > 1
+    expect(page.locator("#toast")).to_be_empty()
+    dark = next(led for led in range(169) if led not in {each[0] for each in here.console.state.now.light.asked})
+    page.click(f"#board .led[data-led='{dark}']")
+    until(lambda: here.console.state.now.light.name != "learned 1")
+    assert len({max(levels[1:]) for levels in here.console.state.now.light.asked}) == 1
+    expect(page.locator("#toast")).to_contain_text("shine alike")
+
+
 def test_who_loses_control_is_told(here: Served, page: Page):
     other = here.client(name="a program")
     other.take_control(force=True)

@@ -1,7 +1,7 @@
 // The LED board as seen from the sample, in numerical apertures: what is chosen, and what the firmware really showed.
 
 import { command } from "./api.js";
-import { at, make, percent, svg, whole } from "./dom.js";
+import { at, make, percent, svg, toast, whole } from "./dom.js";
 
 let chosen = new Set(), leds = [], last = {}, lit = false, light = null;
 const named = new Map();
@@ -90,6 +90,8 @@ function toggle(led) {
   if (!led) return;
   const index = Number(led.dataset.led);
   choose(() => {
+    if (new Set(light.asked.map(each => Math.max(...each.slice(1)))).size > 1)
+      toast("LEDs that are chosen one by one shine alike: the levels of the pattern are gone.");
     const others = [...chosen].filter(each => each !== index);
     const now = others.length === chosen.size ? [...others, index] : others;
     return now.length ? { leds: now.sort((a, b) => a - b) } : { preset: "dark" };
